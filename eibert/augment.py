@@ -1,0 +1,90 @@
+"""Variants of texts for a teacher to label: words exchanged for the teacher's neighbours, dropped, or spliced.
+
+A variant carries no label of its own. Choice: rates as in TinyBERT's data augmentation in spirit, with the teacher's
+own token table in place of a masked language model, which a sentence encoder lacks (decision 0005).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NEIGHBOURS = 12
+EXCHANGED, DROPPED, SPLICED, FOREIGN = 0.25, 0.05, 0.3, 0.3
+"""Shares: words exchanged and dropped, variants spliced from two texts, exchanges for any word of the corpus."""
+
+
+class Variants:
+    """Makes variants of texts.
+
+    Args:
+        texts: The corpus whose words may be exchanged for one another.
+        tokens: The teacher's vocabulary, V entries.
+        table: The teacher's token table, float (V, H).
+        generator: Source of randomness.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], tokens: Sequence[str], table: Tensor, generator: np.random.Generator
+    ) -> None:
+        self._generator = generator
+        self._texts = texts
+        counts = Counter(word for text in texts for word in text.split())
+        self._words = sorted(counts)
+        weights = np.array([counts[word] for word in self._words], np.float64) ** 0.75
+        self._weights = np.cumsum(weights / weights.sum()) if self._words else weights
+        self._neighbours = _neighbours({word.lower() for word in self._words}, tokens, table)
+
+    def of(self, text: str) -> str:
+        """Returns one variant of a text; it has at least one word if the text has one."""
+        draw = self._generator
+        words = text.split()
+        if draw.random() < SPLICED and self._texts:
+            other = self._texts[draw.integers(len(self._texts))].split()
+            head, tail = draw.integers(len(words) + 1), draw.integers(len(other) + 1)
+            words = words[:head] + other[tail:] or words
+        rolls = draw.random(len(words))
+        kept = [
+            self._exchange(word) if roll < EXCHANGED else word
+            for word, roll in zip(words, rolls, strict=True)
+            if roll < 1.0 - DROPPED
+        ]
+        return " ".join(kept or words)
+
+    def _exchange(self, word: str) -> str:
+        near = self._neighbours.get(word.lower())
+        if near is None or self._generator.random() < FOREIGN:
+            return self._words[min(int(np.searchsorted(self._weights, self._generator.random())), len(self._words) - 1)]
+        return near[self._generator.integers(len(near))]
+
+
+def _neighbours(words: set[str], tokens: Sequence[str], table: Tensor) -> dict[str, list[str]]:
+    """Returns for each word that is one token its nearest whole-word tokens by cosine."""
+    whole = [index for index, token in enumerate(tokens) if token.isalpha() and len(token) > 1]
+    known = [index for index in whole if tokens[index] in words]
+    if not known:
+        return {}
+    unit = torch.nn.functional.normalize(table.float().cpu(), dim=-1)
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(known), 1024):
+        chunk = known[start : start + 1024]
+        nearest = (unit[chunk] @ unit[whole].T).topk(min(NEIGHBOURS + 1, len(whole)), dim=-1).indices.tolist()
+        for index, row in zip(chunk, nearest, strict=True):
+            found[tokens[index]] = [tokens[whole[position]] for position in row if whole[position] != index]
+    return {word: near for word, near in found.items() if near}
+
+
+def top_up(texts: Sequence[str], count: int, make: Variants) -> list[str]:
+    """Returns texts followed by as many variants of them as bring the number to `count`; distinct from the texts."""
+    known: set[str] = set(texts)
+    found: list[str] = []
+    for attempt in range(4 * max(0, count - len(texts))):
+        if len(texts) + len(found) >= count or not texts:
+            break
+        variant = make.of(texts[attempt % len(texts)])
+        if variant not in known:
+            known.add(variant)
+            found.append(variant)
+    return [*texts, *found]

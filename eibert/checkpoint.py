@@ -1,0 +1,72 @@
+"""State of a training loop after its last whole epoch, in one safetensors file that is complete or absent."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+class Checkpoint:
+    """Saves and restores named modules and an optimiser, for runs with equal inputs only.
+
+    Args:
+        path: The file; its folder is made when first saved. None: nothing is ever saved or found.
+        key: Digest of everything that shapes the run; state saved under another key is ignored.
+    """
+
+    def __init__(self, path: Path | None, key: str = "") -> None:
+        self.path = path
+        self.key = key
+
+    def save(
+        self, epoch: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, memory: dict[str, Any]
+    ) -> None:
+        """Stores the state after `epoch` epochs; `memory` holds JSON values such as the history so far."""
+        if self.path is None:
+            return
+        tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in _owned(module).items()}
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{key}": value.reshape(value.shape) for key, value in state.items()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_name(f".{self.path.name}.part")
+        metadata = {"key": self.key, "epoch": str(epoch), "memory": json.dumps(memory)}
+        save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
+        part.replace(self.path)
+
+    def restore(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
+        """Loads stored state into modules and optimiser; returns epochs done and the memory, else (0, {})."""
+        if self.path is None or not self.path.is_file():
+            return 0, {}
+        try:
+            with safe_open(self.path, "pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("key") != self.key:
+                    return 0, {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — not a mapping
+        except (SafetensorError, OSError):
+            return 0, {}
+        for name, module in modules.items():
+            found = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
+            module.load_state_dict(found, strict=False)
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer/"):
+                _, index, name = key.split("/")
+                states.setdefault(int(index), {})[name] = value
+        if states:
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+        return int(metadata["epoch"]), json.loads(metadata["memory"])
+
+    def clear(self) -> None:
+        """Removes the stored state: the run is complete."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def _owned(module: nn.Module) -> dict[str, Tensor]:
+    """Returns the module's tensors as copies, so that tied or sliced storage can be written."""
+    return {key: value.detach().clone() for key, value in module.state_dict().items()}

@@ -1,0 +1,84 @@
+"""Texts, labels and token batches: the form in which every stage after `ingest` sees data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eibert.artifact import read_json
+
+SplitName = Literal["train", "dev", "test"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What the task asks; `labels` is empty for regression.
+
+    Attributes:
+        name: Name of the data set.
+        pair: Each row has two texts.
+        labels: Class names, sorted; class c of a logit row is labels[c].
+        metric: `accuracy`, `macro_f1`, `matthews` or `spearman`; the one figure by which models are compared.
+    """
+
+    name: str
+    pair: bool
+    labels: tuple[str, ...]
+    metric: str
+
+    @property
+    def regression(self) -> bool:
+        """Whether the target is a number."""
+        return not self.labels
+
+    @property
+    def outputs(self) -> int:
+        """Number of logits C: the classes, or 1 for regression."""
+        return len(self.labels) or 1
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one split.
+
+    Attributes:
+        texts: First texts, N of them.
+        texts_b: Second texts of pairs, N of them, or None.
+        targets: Class indices int64 (N,), or numbers float32 (N,) for regression.
+    """
+
+    texts: list[str]
+    texts_b: list[str] | None
+    targets: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def read_spec(ingest: Path) -> TaskSpec:
+    """Returns the task that the ingest artifact in this folder holds."""
+    found = read_json(ingest / "dataset.json")
+    return TaskSpec(found["name"], found["pair"], tuple(found["labels"]), found["metric"])
+
+
+def read_split(ingest: Path, name: SplitName, spec: TaskSpec) -> Split:
+    """Returns the rows of one split of the ingest artifact in this folder, in order."""
+    table = pq.read_table(ingest / f"{name}.parquet")
+    labels = table.column("label").to_pylist()
+    index = {label: position for position, label in enumerate(spec.labels)}
+    targets = np.array(labels, np.float32) if spec.regression else np.array([index[x] for x in labels], np.int64)
+    texts_b = table.column("text_b").to_pylist() if spec.pair else None
+    return Split(table.column("text").to_pylist(), texts_b, targets)
+
+
+def read_texts(path: Path) -> list[str]:
+    """Returns the texts of a Parquet file with a column `text`."""
+    return pq.read_table(path, columns=["text"]).column("text").to_pylist()
+
+
+def write_parquet(path: Path, columns: dict[str, list[Any]], schema: pa.Schema) -> None:
+    """Writes columns as Parquet; equal values give equal bytes with one pyarrow version."""
+    pq.write_table(pa.table(columns, schema=schema), path, compression="zstd", write_statistics=False)

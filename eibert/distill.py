@@ -1,0 +1,265 @@
+"""Cross-distillation: the teacher's head moves into the student, and both learn from each other.
+
+Source: EI-BERT as reported: parameter integration of the teacher's task layers, mutual updates with MSE and KL, the
+teacher with the smaller rate. Choice: two phases; in the first both learn on labelled rows, in the second the teacher
+is fixed, its answers are computed once, and the student learns from all rows (decision 0004).
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eibert import optimize
+from eibert.augment import Variants
+from eibert.batches import Encoded, predict
+from eibert.checkpoint import Checkpoint
+from eibert.corpus import Split, TaskSpec
+from eibert.lessons import Answers, Lessons, answers, gather
+from eibert.losses import logits_divergence, representation_distance, task_loss, variance
+from eibert.params.distill import DistillParams
+from eibert.progress import Report, silent
+from eibert.schedule import Schedule
+from eibert.scores import score
+from eibert.student import Student
+from eibert.teacher import Teacher
+
+_SCALE_ROWS = 512
+"""Rows from which the variance of the teacher's representations is taken."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the student's loss terms."""
+
+    task: float
+    logits: float
+    hidden: float
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A student, its best dev score, and one record per epoch."""
+
+    student: Student
+    dev_score: float
+    history: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """What cross-distillation leaves.
+
+    Attributes:
+        student: The student with its head folded in.
+        control: The same student after plain distillation, or None.
+        teacher_scores: The teacher's dev score before and after the first phase.
+        rows: Rows learnt from: labelled, and confident ones that the teacher answered.
+    """
+
+    student: Learnt
+    control: Learnt | None
+    teacher_scores: tuple[float, float]
+    rows: dict[str, int]
+
+
+def distill(
+    student: Student,
+    teacher: Teacher,
+    spec: TaskSpec,
+    train: Split,
+    dev: Split,
+    unlabelled: list[str],
+    params: DistillParams,
+    *,
+    seed: int,
+    checkpoints: Callable[[str], Checkpoint],
+    reports: Callable[[str], Report] = lambda what: silent,  # noqa: ARG005
+) -> Distilled:
+    """Returns the student after cross-distillation and, if asked for, its control.
+
+    Args:
+        student: Pre-trained and pruned; not changed.
+        teacher: Fine-tuned; changed in place where it learns.
+        spec: The task.
+        train: Labelled rows.
+        dev: Rows by which epochs are chosen and the teacher's drift is bounded.
+        unlabelled: Texts for the teacher to answer.
+        params: Section `distill`.
+        seed: Seed of variants, order, dropout and new weights.
+        checkpoints: Gives the checkpoint of a named part.
+        reports: Gives the report of a named part.
+    """
+    device = optimize.prepare(params.threads)
+    generator = np.random.default_rng([seed, 2])
+    make = Variants([*train.texts, *(train.texts_b or [])], teacher.tokens, teacher.table, generator)
+    some = unlabelled[: params.unlabelled_limit]
+    lessons = gather(spec, train, some, make, augment=params.augment, generator=generator)
+    teacher.to(device)
+    rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
+    rows_student = lessons.encoded(student, params.max_tokens)
+    weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight)
+    room = Room(spec, dev, lessons, rows_student, params, seed, device)
+
+    before = copy.deepcopy(teacher.state_dict())
+    learner = with_head(student, teacher, spec, reuse=params.head_reuse, seed=seed).to(device)
+    scores = learn_together(learner, teacher, rows_teacher, room, reports("together"))
+    said = answers(
+        teacher, rows_teacher, batch_size=params.batch_size, precision=params.precision, report=reports("teacher reads")
+    )
+    main = learn(learner, said, room, weights, checkpoints("student"), reports("student"))
+    control = None
+    if params.control:
+        if scores[0] != scores[1] or params.teacher_rows:
+            teacher.load_state_dict(before)
+            said_before = answers(
+                teacher, rows_teacher, batch_size=params.batch_size, precision=params.precision,
+                report=reports("teacher reads again"),
+            )  # fmt: skip
+        else:
+            said_before = said
+        plain = with_head(student, teacher, spec, reuse=False, seed=seed).to(device)
+        control = learn(
+            plain, said_before, room, Weights(params.task_weight, params.logits_weight, 0.0),
+            checkpoints("control"), reports("control"),
+        )  # fmt: skip
+    confident = said.confident(lessons, params.unlabelled_confidence, regression=spec.regression)
+    rows = {"labelled": lessons.labelled, "answered": len(confident) - lessons.labelled}
+    return Distilled(main, control, scores, rows | {"left_out": len(lessons.texts) - len(confident)})
+
+
+@dataclass(frozen=True)
+class Room:
+    """What teacher and student share while one learns: task, rows, parameters, seed and device."""
+
+    spec: TaskSpec
+    dev: Split
+    lessons: Lessons
+    rows: Encoded
+    params: DistillParams
+    seed: int
+    device: torch.device
+
+    def dev_score(self, model: Teacher | Student) -> float:
+        """Returns the task's metric of a model on dev."""
+        logits = predict(model, self.dev, batch_size=self.params.batch_size, max_tokens=self.params.max_tokens)
+        return score(self.spec.metric, logits, self.dev.targets)
+
+
+def with_head(student: Student, teacher: Teacher, spec: TaskSpec, *, reuse: bool, seed: int) -> Student:
+    """Returns a copy of the student with a task head: the teacher's own, or a new one."""
+    learner = copy.deepcopy(student)
+    learner.shape = replace(student.shape, outputs=spec.outputs)
+    torch.manual_seed(seed)
+    learner.head = nn.Linear(teacher.hidden, spec.outputs)
+    if reuse:
+        assert teacher.head is not None
+        learner.head.load_state_dict({key: value.cpu() for key, value in teacher.head.state_dict().items()})
+    return learner
+
+
+def learn_together(
+    student: Student, teacher: Teacher, rows_teacher: Encoded, room: Room, report: Report = silent
+) -> tuple[float, float]:
+    """First phase: both learn on labelled rows; returns the teacher's dev score before and after.
+
+    A teacher whose dev score falls by more than `teacher_drift` is put back as it was. Both are changed in place.
+    """
+    params, spec = room.params, room.spec
+    first = room.dev_score(teacher)
+    if not params.teacher_rows:
+        return first, first
+    before = copy.deepcopy(teacher.state_dict())
+    learning = teacher.train_upper(params.teacher_layers)
+    optimizer = optimize.adamw(
+        [(student.parameters(), params.learning_rate), (learning, params.teacher_learning_rate)],
+        weight_decay=params.weight_decay,
+    )
+    labelled = room.rows.lengths[: room.lessons.labelled]
+    plan = Schedule(labelled, params.batch_size, params.epochs, params.teacher_rows, room.seed + 1)
+    sample = np.arange(min(_SCALE_ROWS, len(labelled)))
+    with torch.no_grad():
+        scale = variance(teacher(rows_teacher.batch(sample, room.device))[1])
+    targets = room.lessons.targets.to(room.device)
+    student.train()
+    torch.manual_seed(room.seed)
+    for step, batch_rows in enumerate(batch for epoch in range(plan.passes) for batch in plan.epoch(epoch)):
+        with optimize.autocast(params.precision, room.device):
+            guide_pooled = teacher(rows_teacher.batch(batch_rows, room.device))[1].float()
+            pooled = student.project(student(room.rows.batch(batch_rows, room.device))[1]).float()
+        guide, learner = teacher.answer(guide_pooled), student.head(pooled)  # type: ignore[misc]
+        chosen = targets[batch_rows]
+        terms = {
+            "task": task_loss(learner, chosen, regression=spec.regression),
+            "logits": _divergence(learner, guide.detach(), room),
+            "hidden": representation_distance(pooled, guide_pooled.detach(), scale=scale),
+            "teacher_task": task_loss(guide, chosen, regression=spec.regression),
+            "teacher_logits": _divergence(guide, learner.detach(), room),
+            "teacher_hidden": representation_distance(guide_pooled, pooled.detach(), scale=scale),
+        }
+        loss = sum(getattr(params, f"{name}_weight") * term for name, term in terms.items())
+        assert isinstance(loss, Tensor)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)))
+        report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
+    for parameter in teacher.parameters():
+        parameter.requires_grad_(False)
+    last = room.dev_score(teacher)
+    if last < first - params.teacher_drift:
+        teacher.load_state_dict(before)
+        last = first
+    return first, last
+
+
+def learn(
+    student: Student, said: Answers, room: Room, weights: Weights, checkpoint: Checkpoint, report: Report = silent
+) -> Learnt:
+    """Second phase: the student learns from a fixed teacher's answers; returns it folded, as it was best on dev."""
+    params, spec, device = room.params, room.spec, room.device
+    rows = said.confident(room.lessons, params.unlabelled_confidence, regression=spec.regression)
+    plan = Schedule(room.rows.lengths[rows], params.batch_size, params.epochs, params.rows_limit, room.seed)
+    scale = variance(said.pooled[: room.lessons.labelled])
+    best = copy.deepcopy(student)
+    optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
+    modules: dict[str, nn.Module] = {"student": student, "best": best}
+    done, memory = checkpoint.restore(modules, optimizer)
+    history: list[dict[str, float]] = memory.get("history", [])
+    while done < plan.passes:
+        torch.manual_seed(room.seed + done)
+        student.train()
+        sums: dict[str, float] = {}
+        batches = plan.epoch(done)
+        for position, places in enumerate(batches):
+            batch_rows = rows[places]
+            step = done * plan.steps_per_epoch + position
+            with optimize.autocast(params.precision, device):
+                pooled = student.project(student(room.rows.batch(batch_rows, device))[1]).float()
+            logits = student.head(pooled)  # type: ignore[misc]
+            terms = {
+                "task": task_loss(logits, room.lessons.targets[batch_rows].to(device), regression=spec.regression),
+                "logits": _divergence(logits, said.logits[batch_rows].to(device), room),
+                "hidden": representation_distance(pooled, said.pooled[batch_rows].to(device), scale=scale),
+            }
+            loss = sum(getattr(weights, name) * term for name, term in terms.items())
+            assert isinstance(loss, Tensor)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share))
+            values = {name: float(term.detach()) for name, term in terms.items()}
+            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
+            report(step + 1, plan.total, **values)
+        dev_score = room.dev_score(student)
+        if dev_score >= max((entry["dev_score"] for entry in history), default=-np.inf):
+            best.load_state_dict(student.state_dict())
+        done += 1
+        means = {name: value / len(batches) for name, value in sums.items()}
+        history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means, "dev_score": dev_score})
+        checkpoint.save(done, modules, optimizer, {"history": history})
+    best.cpu().eval().fold()
+    return Learnt(best, max(entry["dev_score"] for entry in history), history)
+
+
+def _divergence(learner: Tensor, guide: Tensor, room: Room) -> Tensor:
+    return logits_divergence(learner, guide, temperature=room.params.temperature, regression=room.spec.regression)

@@ -1,0 +1,63 @@
+"""Every error a user can cause. A message names the place, the value found, the value expected and the remedy.
+
+EibertError
+├── ParamsError            params.yaml or --set: unknown key, wrong type, out of bounds
+├── DataError              a source cannot be read or does not make a task
+│   └── GateError          the data gate found a failed expectation
+├── ArtifactError
+│   ├── MissingArtifactError   a stage's output is not there
+│   └── CorruptArtifactError   a file differs from its manifest
+├── TeacherError           the teacher cannot be loaded or is not the one expected
+├── BudgetError            the bundle is larger than export.budget_bytes
+├── BundleError            a bundle cannot be loaded
+├── ShapeError             tensors or student shape do not fit
+└── RunError               the pipeline cannot be run here
+"""
+
+
+class EibertError(Exception):
+    """An error a user can cause and mend; the command line prints it without a traceback."""
+
+
+class ParamsError(EibertError):
+    """A parameter is unknown, of the wrong type or out of bounds."""
+
+
+class DataError(EibertError):
+    """A data source cannot be read, or its rows do not make a task."""
+
+
+class GateError(DataError):
+    """The data gate stopped the pipeline."""
+
+
+class ArtifactError(EibertError):
+    """An artifact cannot be used."""
+
+
+class MissingArtifactError(ArtifactError):
+    """A stage's output is not there."""
+
+
+class CorruptArtifactError(ArtifactError):
+    """A file of an artifact differs from its manifest."""
+
+
+class TeacherError(EibertError):
+    """The teacher cannot be loaded, or is not the one expected."""
+
+
+class BudgetError(EibertError):
+    """The bundle is larger than its budget."""
+
+
+class BundleError(EibertError):
+    """A bundle is missing, altered or of an unknown format."""
+
+
+class ShapeError(EibertError, ValueError):
+    """Tensors, or the parts of a student's shape, do not fit together."""
+
+
+class RunError(EibertError):
+    """The pipeline cannot be run as asked."""

@@ -1,0 +1,66 @@
+"""Every figure of quality of one model, and the agreement of two."""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import pearsonr
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from eibert.corpus import TaskSpec
+from eibert.scores import predicted, score
+
+Array = np.ndarray[Any, Any]
+
+
+def quality(spec: TaskSpec, logits: Array, targets: Array) -> dict[str, float]:
+    """Returns all metrics of the task's kind by name.
+
+    Args:
+        spec: The task.
+        logits: Float (N, C).
+        targets: Class indices int64 (N,), or numbers.
+
+    Returns:
+        `accuracy`, `macro_f1`, `matthews`; for regression `spearman`, `pearson`.
+    """
+    if spec.regression:
+        return {"spearman": score("spearman", logits, targets), "pearson": pearson(logits[:, 0], targets)}
+    return {name: score(name, logits, targets) for name in ("accuracy", "macro_f1", "matthews")}
+
+
+def agreement(spec: TaskSpec, one: Array, other: Array) -> float:
+    """Returns how far two models give the same answers: the share of equal labels; for regression Pearson's r.
+
+    Args:
+        spec: The task.
+        one: Logits, float (N, C).
+        other: Logits, float (N, C).
+    """
+    if spec.regression:
+        return pearson(one[:, 0], other[:, 0])
+    return float(np.mean(predicted(one, regression=False) == predicted(other, regression=False)))
+
+
+def pearson(one: Array, other: Array) -> float:
+    """Returns Pearson's r of two columns (N,); 0 where one of them is constant or N < 2."""
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(pearsonr(one.astype(np.float64), other.astype(np.float64)).statistic)
+
+
+def per_class(spec: TaskSpec, logits: Array, targets: Array) -> list[dict[str, Any]]:
+    """Returns `label`, `precision`, `recall`, `f1`, `rows` of each class, the worst F1 first."""
+    labels = range(len(spec.labels))
+    answers = predicted(logits, regression=False)
+    columns = precision_recall_fscore_support(targets, answers, labels=labels, zero_division=0)
+    found = [
+        {"label": spec.labels[index], "precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
+        for index, (p, r, f, n) in enumerate(zip(*columns, strict=True))
+    ]
+    return sorted(found, key=lambda row: (row["f1"], row["label"]))
+
+
+def confusion(spec: TaskSpec, logits: Array, targets: Array) -> Array:
+    """Returns counts, int64 (C, C): rows are targets, columns answers."""
+    found: Array = confusion_matrix(targets, predicted(logits, regression=False), labels=range(len(spec.labels)))
+    return found

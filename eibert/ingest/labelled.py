@@ -1,0 +1,182 @@
+"""The rows of a labelled source, checked: texts, labels, ids, and labels that train has never seen."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from eibert.corpus import SplitName
+from eibert.errors import DataError
+from eibert.ingest.reading import PLAIN_TEXT, Table, read, suffix_of
+from eibert.ingest.rows import Raw, Refused, Row, UnusableError, class_of, number_of, text_of
+from eibert.ingest.sources import SPLITS, File, Source, split_of
+from eibert.params.ingest import IngestParams, Inputs, Target
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows of a labelled source.
+
+    Attributes:
+        pair: Rows have two texts.
+        regression: Labels are numbers.
+        splits: Sound rows by split, in the order of the files; splits that the source lacks are missing.
+        read: Rows read by split, refused ones included.
+        refused: Refused rows by split.
+        files: The files read.
+    """
+
+    pair: bool
+    regression: bool
+    splits: dict[SplitName, list[Row]]
+    read: dict[SplitName, int]
+    refused: dict[SplitName, list[Refused]] = field(default_factory=dict)
+    files: list[File] = field(default_factory=list)
+
+
+def read_labelled(source: Source, params: IngestParams) -> Labelled:
+    """Returns the checked rows of a labelled source.
+
+    Raises:
+        DataError: a file cannot be read, lacks a column or has no sound row, or train does not make a task.
+    """
+    files = _files(source)
+    tables = {file.name: read(file.path, file.name) for group in files.values() for file in group}
+    first = tables[files["train"][0].name]
+    pair = params.inputs is Inputs.PAIR or (params.inputs is Inputs.AUTO and params.columns.text_b in first.columns)
+    regression = _regression(source, params)
+    checks = _Checks(params, pair, regression)
+    splits: dict[SplitName, list[Row]] = {}
+    refused: dict[SplitName, list[Refused]] = {}
+    for split, group in files.items():
+        for file in group:
+            checks.columns(tables[file.name], file.name)
+            refused.setdefault(split, []).extend(tables[file.name].refused)
+            for raw in tables[file.name].rows:
+                checks.row(raw, file.name, split, splits, refused)
+    counted = {s: len(splits.get(s, [])) + len(refused.get(s, [])) for s in SPLITS if s in splits or s in refused}
+    _is_a_task(splits, refused, regression, source.origin)
+    if not regression:
+        _refuse_unseen(splits, refused)
+    return Labelled(pair, regression, splits, counted, refused, [file for group in files.values() for file in group])
+
+
+def _files(source: Source) -> dict[SplitName, list[File]]:
+    files = source.files
+    if len(source.other) == 1 and not files:
+        files = {"train": source.other}  # one file holds all
+    if "train" not in files:
+        found = ", ".join(file.name for group in (*files.values(), source.other) for file in group)
+        raise DataError(f"{source.origin}: no train file, found {found}; name one train.csv, .tsv, .jsonl or .parquet")
+    for file in (file for group in files.values() for file in group):
+        if suffix_of(file.path) == PLAIN_TEXT:
+            raise DataError(f"{file.name}: plain text has no labels; write CSV, TSV, JSONL or Parquet")
+    return files
+
+
+def _regression(source: Source, params: IngestParams) -> bool:
+    task = (source.about.get("task") or "").lower()
+    if "unlabelled" in task:
+        remedy = "name it under ingest.unlabelled and another source under ingest.source"
+        raise DataError(f"{source.origin}/dataset.json: the task is {task!r}, expected a labelled one; {remedy}")
+    by_description = task == "regression" or source.about.get("labels") == []
+    return params.target is Target.NUMBER or (params.target is Target.AUTO and by_description)
+
+
+class _Checks:
+    """What every row of one source must satisfy."""
+
+    def __init__(self, params: IngestParams, pair: bool, regression: bool) -> None:
+        self._names = params.columns
+        self._pair = pair
+        self._label_of: Callable[[dict[str, Any], str], str | float] = number_of if regression else class_of
+        self._ids: dict[tuple[SplitName, str], str] = {}
+
+    def columns(self, table: Table, name: str) -> None:
+        """Checks that a file has every column that is needed."""
+        names = self._names
+        wanted = {"text": names.text, "label": names.label, "id": names.id, "split": names.split}
+        if self._pair:
+            wanted["text_b"] = names.text_b
+        for key, column in wanted.items():
+            # Where no line could be read, the refused lines say more than a missing column.
+            if column is not None and column not in table.columns and table.rows:
+                found = ", ".join(repr(column) for column in table.columns)
+                remedy = f"set ingest.columns.{key} to one of them"
+                raise DataError(f"{name}:1: no column {column!r}, found {found}; {remedy}")
+
+    def row(
+        self,
+        raw: Raw,
+        file: str,
+        split: SplitName,
+        splits: dict[SplitName, list[Row]],
+        refused: dict[SplitName, list[Refused]],
+    ) -> None:
+        """Puts a row among the sound or the refused rows of its split."""
+        names = self._names
+        try:
+            if names.split is not None:
+                split = self._split(raw.values, names.split)
+            if names.id is not None:
+                self._unique(raw, file, split, names.id)
+            text = text_of(raw.values, names.text)
+            text_b = text_of(raw.values, names.text_b) if self._pair else None
+            row = Row(text, text_b, self._label_of(raw.values, names.label), file, raw.line)
+            splits.setdefault(split, []).append(row)
+        except UnusableError as error:
+            refused.setdefault(split, []).append(Refused(file, raw.line, str(error), raw.values))
+
+    def _split(self, values: dict[str, Any], column: str) -> SplitName:
+        name = text_of(values, column)
+        split = split_of(name)
+        if split is None:
+            raise UnusableError(f"`{column}` is {name!r}, expected train, dev or test; correct it")
+        return split
+
+    def _unique(self, raw: Raw, file: str, split: SplitName, column: str) -> None:
+        key = raw.values.get(column)
+        if key is None or key == "":
+            raise UnusableError(f"`{column}` is missing; fill it in, or set ingest.columns.id to null")
+        here = f"{file}:{raw.line}"
+        earlier = self._ids.setdefault((split, str(key)), here)
+        if earlier != here:
+            raise UnusableError(f"`{column}` {str(key)!r} already stands at {earlier}; give each row its own id")
+
+
+def _is_a_task(
+    splits: dict[SplitName, list[Row]], refused: dict[SplitName, list[Refused]], regression: bool, origin: str
+) -> None:
+    train = splits.get("train", [])
+    if not train:
+        first = f", the first: {refused['train'][0]}" if refused.get("train") else ""
+        raise DataError(f"{origin}: no usable training row{first}; mend the rows or the names under ingest.columns")
+    labels = {row.label for row in train}
+    if len(labels) > 1:
+        return
+    row = train[0]
+    what = "one number" if regression else "one class"
+    raise DataError(
+        f"{row.file}:{row.line}: all {len(train)} training rows have {what}, {row.label!r}, expected two or more; "
+        "add rows of another, or correct ingest.columns.label"
+    )
+
+
+def _refuse_unseen(splits: dict[SplitName, list[Row]], refused: dict[SplitName, list[Refused]]) -> None:
+    """Moves the rows of dev and test whose label train has not to the refused ones."""
+    seen = {row.label for row in splits["train"]}
+    for split in SPLITS:
+        unseen = [row for row in splits.get(split, []) if row.label not in seen]
+        if unseen:
+            splits[split] = [row for row in splits[split] if row.label in seen]
+            refused.setdefault(split, []).extend(_unseen(row) for row in unseen)
+
+
+def _unseen(row: Row) -> Refused:
+    reason = f"label {row.label!r} never stands in train; add such rows to train or correct the label"
+    texts = {"text": row.text} if row.text_b is None else {"text": row.text, "text_b": row.text_b}
+    return Refused(row.file, row.line, reason, {**texts, "label": row.label})
+
+
+def texts_of(rows: Iterable[Row]) -> list[str]:
+    """Returns all texts of rows, first and second ones, in order."""
+    return [text for row in rows for text in (row.text, row.text_b) if text is not None]

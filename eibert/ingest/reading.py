@@ -1,0 +1,229 @@
+"""One file of rows, in any of the formats: each row with its line, or the reason why it is none.
+
+CSV is read strictly: what an unclosed quotation mark would swallow is an error. TSV knows no quotation marks.
+"""
+
+import csv
+import gzip
+import io
+import json
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eibert.errors import DataError
+from eibert.ingest.rows import Raw, Refused
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
+PLAIN_TEXT = ".txt"
+_GZIP = ".gz"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_ESCAPED_BYTES = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one file.
+
+    Attributes:
+        columns: Names found, in order; for JSON lines all keys of all lines.
+        rows: Rows that can be read.
+        refused: Rows that cannot.
+    """
+
+    columns: list[str]
+    rows: list[Raw]
+    refused: list[Refused]
+
+
+def suffix_of(path: Path) -> str:
+    """Returns the suffix that tells the format, in lower case and without `.gz`."""
+    name = path.name.lower().removesuffix(_GZIP)
+    return Path(name).suffix
+
+
+def stem_of(path: Path) -> str:
+    """Returns the file's name without the suffixes of format and compression."""
+    return path.name[: len(path.name.lower().removesuffix(_GZIP)) - len(suffix_of(path))]
+
+
+def read(path: Path, name: str) -> Table:
+    """Returns the rows of a file.
+
+    Args:
+        path: The file.
+        name: What messages call it.
+
+    Raises:
+        DataError: the file is missing, empty, damaged or of an unknown format, or its header is unusable.
+    """
+    parse = _parser(path, name)
+    data = _bytes(path, name)
+    if data.startswith(_UTF16_MARKS):
+        raise DataError(f"{name}:1: UTF-16 text, expected UTF-8; save the file as UTF-8")
+    if not data.strip():
+        raise DataError(f"{name}:1: the file is empty; write rows into it or take it out of ingest")
+    table = parse(data, name)
+    if not table.rows and not table.refused:
+        raise DataError(f"{name}:1: no rows below the header; write rows into it or take it out of ingest")
+    return table
+
+
+def _parser(path: Path, name: str) -> Callable[[bytes, str], Table]:
+    match suffix_of(path):
+        case ".csv":
+            return lambda data, name: _delimited(data, name, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+        case ".tsv":
+            return lambda data, name: _delimited(data, name, delimiter="\t", quoting=csv.QUOTE_NONE)
+        case ".jsonl":
+            return _json_lines
+        case ".parquet":
+            return _parquet
+        case ".txt":
+            return _plain
+    known = ", ".join(FORMATS)
+    raise DataError(f"{name}: unknown suffix {''.join(path.suffixes)!r}, expected {known}, each plain or with .gz; convert it")
+
+
+def _bytes(path: Path, name: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror}); correct the path or the permissions") from error
+    if not path.name.lower().endswith(_GZIP):
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{name}: not a whole gzip file ({error}); copy or download it again") from error
+
+
+def _delimited(data: bytes, name: str, *, delimiter: str, quoting: Any) -> Table:
+    csv.field_size_limit(sys.maxsize)
+    file = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", errors="surrogateescape", newline="")
+    reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+    rows: list[Raw] = []
+    refused: list[Refused] = []
+    header: list[str] = []
+    for line, cells in _records(reader, name):
+        if isinstance(cells, str):
+            refused.append(Refused(name, line, cells, None))
+        elif not header:
+            header = _header(cells, name, line)
+        elif not cells and len(header) > 1:
+            continue  # a blank line is no row
+        elif problem := _ragged(cells, header) or _undecodable(cells):
+            refused.append(Refused(name, line, problem, [_readable(cell) for cell in cells]))
+        else:
+            rows.append(Raw(line, dict(zip(header, cells or [""], strict=True))))
+    return Table(header, rows, refused)
+
+
+def _records(reader: Any, name: str) -> Iterator[tuple[int, list[str] | str]]:
+    """Yields each record's first line with its cells, or with what is wrong with it."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            yield line, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "unexpected end of data" in str(error):
+                remedy = "close it, or double every quotation mark inside a quoted cell"
+                raise DataError(f"{name}:{line}: a quotation mark opened here is never closed; {remedy}") from error
+            yield line, f"not valid CSV ({error}); double every quotation mark inside a quoted cell"
+
+
+def _header(cells: list[str], name: str, line: int) -> list[str]:
+    if problem := _undecodable(cells):
+        raise DataError(f"{name}:{line}: {problem}")
+    if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+        raise DataError(f"{name}:{line}: column {twice[0]!r} stands twice in the header; rename one")
+    return cells
+
+
+def _ragged(cells: list[str], header: list[str]) -> str | None:
+    if len(cells or [""]) == len(header):
+        return None
+    return (
+        f"{len(cells)} cells, expected {len(header)} ({', '.join(header)}); quote cells that contain the separator "
+        "(TSV knows no quotation marks: use CSV)"
+    )
+
+
+def _undecodable(cells: list[str]) -> str | None:
+    for cell in cells:
+        if not cell.isascii() and (found := _ESCAPED_BYTES.search(cell)):
+            byte = ord(found[0]) - 0xDC00
+            return f"not UTF-8: byte 0x{byte:02X} after {cell[max(0, found.start() - 20) : found.start()]!r}; save the file as UTF-8"
+        if "\0" in cell:
+            return f"NUL byte after {cell[: cell.index(chr(0))][-20:]!r}; remove it"
+    return None
+
+
+def _readable(cell: str) -> str:
+    return cell.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    for line, content in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        yield line, content.removesuffix(b"\r")
+
+
+def _json_lines(data: bytes, name: str) -> Table:
+    rows: list[Raw] = []
+    refused: list[Refused] = []
+    columns: dict[str, None] = {}
+    for line, content in _lines(data):
+        if not content.strip():
+            continue  # a blank line is no row
+        try:
+            values = json.loads(content.decode(), object_pairs_hook=_unique_keys)
+            if not isinstance(values, dict):
+                raise ValueError(f"{type(values).__name__}, expected an object like {{\"text\": …}}")
+        except UnicodeDecodeError as error:
+            reason = f"not UTF-8: byte 0x{content[error.start]:02X} at byte {error.start + 1}; save the file as UTF-8"
+            refused.append(Refused(name, line, reason, content.decode("utf-8", "backslashreplace")))
+        except (ValueError, RecursionError) as error:
+            refused.append(Refused(name, line, f"not a JSON object ({error}); mend the line", content.decode()))
+        else:
+            columns.update(dict.fromkeys(values))
+            rows.append(Raw(line, values))
+    return Table(list(columns), rows, refused)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in names if names.count(key) > 1)!r} stands twice")
+    return values
+
+
+def _parquet(data: bytes, name: str) -> Table:
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        rows = [Raw(number, values) for number, values in enumerate(table.to_pylist(), start=1)]
+    except (pa.ArrowException, OSError, ValueError) as error:
+        message = str(error).splitlines()[0]
+        raise DataError(f"{name}: not a whole Parquet file ({message}); copy or download it again") from error
+    return Table(table.column_names, rows, [])
+
+
+def _plain(data: bytes, name: str) -> Table:
+    rows: list[Raw] = []
+    refused: list[Refused] = []
+    for line, content in _lines(data.removesuffix(b"\n")):
+        try:
+            rows.append(Raw(line, {"text": content.decode()}))
+        except UnicodeDecodeError as error:
+            reason = f"not UTF-8: byte 0x{content[error.start]:02X} at byte {error.start + 1}; save the file as UTF-8"
+            refused.append(Refused(name, line, reason, content.decode("utf-8", "backslashreplace")))
+    return Table(["text"], rows, refused)

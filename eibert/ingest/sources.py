@@ -1,0 +1,156 @@
+"""What a source's name in params.yaml stands for: which files, which split each file is, and what dataset.json says."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from eibert.corpus import SplitName
+from eibert.errors import DataError
+from eibert.ingest.reading import FORMATS, PLAIN_TEXT, stem_of, suffix_of
+from eibert.params.ingest import IngestParams
+
+SAMPLE = "sample"
+SPLITS: tuple[SplitName, ...] = ("train", "dev", "test")
+_HUB = "hf:"
+_HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
+_SPLIT_NAMES: dict[str, SplitName] = {
+    "train": "train", "training": "train",
+    "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "development": "dev",
+    "test": "test", "testing": "test", "eval": "test",
+}  # fmt: skip
+_SHARD = re.compile(r"-\d+-of-\d+$")
+_DESCRIPTION = "dataset.json"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a source; `name` is what messages and records call it."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source whose files are known.
+
+    Attributes:
+        origin: The source as written in params.yaml.
+        title: Short name of the data set.
+        files: Files by split; shards in order. Files whose names tell no split are in `other`.
+        other: See `files`.
+        about: What dataset.json says; {} where there is none.
+    """
+
+    origin: str
+    title: str
+    files: dict[SplitName, list[File]]
+    other: list[File] = field(default_factory=list)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def local_sources(params: IngestParams) -> list[str]:
+    """Returns the paths among the sources, as written, each once, in order."""
+    named = dict.fromkeys((params.source, *params.unlabelled))
+    return [origin for origin in named if origin != SAMPLE and not origin.startswith(_HUB)]
+
+
+def find(origin: str, workspace: Path, key: str) -> Source:
+    """Returns the files of a source other than `sample`.
+
+    Args:
+        origin: A path relative to the workspace, or `hf:owner/name@revision`.
+        workspace: Folder of params.yaml.
+        key: The dotted key that names the source, for messages.
+
+    Raises:
+        DataError: there is no such path or data set, two files claim one split, or dataset.json is unusable.
+    """
+    if origin.startswith(_HUB):
+        root, title = _download(origin, key)
+    else:
+        root = workspace / origin
+        title = stem_of(root) if root.is_file() else root.resolve().name
+    if root.is_file():
+        split = split_of(stem_of(root))
+        files = {} if split is None else {split: [File(root, origin)]}
+        return Source(origin, title, files, [] if split else [File(root, origin)])
+    if not root.is_dir():
+        raise DataError(f"{key}: {origin}: no such file or folder; paths start at the folder of params.yaml; correct it")
+    found = _data_files(root, origin)
+    named = {split: [file for file in found if split_of(stem_of(file.path)) == split] for split in SPLITS}
+    for split, files in named.items():
+        _same_series(split, files)
+    return Source(
+        origin,
+        title,
+        {split: files for split, files in named.items() if files},
+        [file for file in found if split_of(stem_of(file.path)) is None],
+        _description(root / _DESCRIPTION, f"{origin}/{_DESCRIPTION}"),
+    )
+
+
+def split_of(stem: str) -> SplitName | None:
+    """Returns the split that a name, such as `train`, `val` or `test-00000-of-00002`, begins with; None: no split."""
+    return _SPLIT_NAMES.get(re.split(r"[-_.]", stem.lower(), maxsplit=1)[0])
+
+
+def _download(origin: str, key: str) -> tuple[Path, str]:
+    match = _HUB_NAME.fullmatch(origin)
+    if match is None:
+        remedy = "name a revision (a commit or a tag) so that the same data is read every time"
+        raise DataError(f"{key}: {origin!r}, expected `hf:owner/name@revision`; {remedy}")
+    patterns = [f"*{suffix}{packed}" for suffix in (*FORMATS, PLAIN_TEXT) for packed in ("", ".gz")]
+    try:
+        folder = snapshot_download(
+            match["repo"], repo_type="dataset", revision=match["revision"], allow_patterns=[*patterns, _DESCRIPTION]
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        remedy = "check name, revision and network, or copy the files to a folder and name that"
+        raise DataError(f"{key}: {origin}: cannot be downloaded ({reason}); {remedy}") from error
+    return Path(folder), match["repo"].partition("/")[2]
+
+
+def _data_files(root: Path, origin: str) -> list[File]:
+    for folder, place in ((root, origin), (root / "data", f"{origin}/data")):
+        known = (*FORMATS, PLAIN_TEXT)
+        paths = sorted(path for path in folder.glob("*") if path.is_file() and suffix_of(path) in known)
+        if paths:
+            return [File(path, f"{place.rstrip('/')}/{path.name}") for path in paths]
+    expected = ", ".join((*FORMATS, PLAIN_TEXT))
+    raise DataError(f"{origin}: no data files in it or in its `data` folder, expected {expected} (plain or .gz); add them")
+
+
+def _same_series(split: SplitName, files: Iterable[File]) -> None:
+    """Refuses two files for one split that are not shards of one series."""
+    series: dict[str, File] = {}
+    for file in files:
+        series.setdefault(_SHARD.sub("", stem_of(file.path)) + suffix_of(file.path), file)
+    unsharded = [file for file in files if not _SHARD.search(stem_of(file.path))]
+    if len(series) > 1 or len(unsharded) > 1:
+        names = " and ".join(file.name for file in files)
+        raise DataError(f"{names}: more than one file for {split}; keep one, or name the shards {split}-00000-of-00002 …")
+
+
+def _description(path: Path, name: str) -> dict[str, Any]:
+    try:
+        about = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except json.JSONDecodeError as error:
+        raise DataError(f"{name}:{error.lineno}: not valid JSON ({error.msg}); mend or delete the file") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{name}: cannot be read ({error}); mend or delete the file") from error
+    if not isinstance(about, dict):
+        raise DataError(f"{name}:1: {type(about).__name__}, expected an object; mend or delete the file")
+    for key in ("name", "task", "metric", "language"):
+        if not isinstance(about.get(key), str | None):
+            raise DataError(f"{name}: `{key}` is {about[key]!r}, expected text; mend or delete it")
+    return about

@@ -1,0 +1,124 @@
+"""The rows a student learns from: labelled ones, unlabelled text, and variants, which the teacher answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eibert import optimize
+from eibert.augment import Variants
+from eibert.batches import Encoded, by_length, encode
+from eibert.corpus import Split, TaskSpec
+from eibert.params.section import Precision
+from eibert.progress import Report, silent
+from eibert.student import Student
+from eibert.teacher import Teacher
+
+Pairs = tuple[list[str], list[str] | None]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Rows for teacher and student, the labelled ones first.
+
+    Attributes:
+        texts: First texts, N of them.
+        texts_b: Second texts of pairs, or None.
+        targets: Class indices int64 (N,), -1 without a label; or numbers float32 (N,), NaN without one.
+        labelled: Number of labelled rows.
+    """
+
+    texts: list[str]
+    texts_b: list[str] | None
+    targets: Tensor
+    labelled: int
+
+    def encoded(self, model: Teacher | Student, max_tokens: int) -> Encoded:
+        """Returns the tokens of every row as a model sees them."""
+        return encode(model.tokenizer, self.texts, self.texts_b, max_tokens=max_tokens)
+
+
+def gather(
+    spec: TaskSpec,
+    train: Split,
+    unlabelled: Sequence[str],
+    make: Variants,
+    *,
+    augment: int,
+    generator: np.random.Generator,
+) -> Lessons:
+    """Returns train, then unlabelled text, then `augment` variants of each training row.
+
+    Choice: for pairs, an unlabelled text is paired with a variant of itself or with another text, and a variant of a
+    pair changes one side, repeats one side, or exchanges the second text (decision 0005).
+    """
+    texts, texts_b = list(train.texts), list(train.texts_b) if train.texts_b is not None else None
+    if texts_b is None:
+        texts += [*unlabelled, *(make.of(text) for _ in range(augment) for text in train.texts)]
+    else:
+        for text in unlabelled:
+            texts.append(text)
+            texts_b.append(
+                make.of(text) if generator.random() < 0.5 else unlabelled[generator.integers(len(unlabelled))]
+            )
+        for _ in range(augment):
+            for text, text_b in zip(train.texts, train.texts_b or [], strict=True):
+                first, second = _recombined(text, text_b, train.texts_b or [], make, generator)
+                texts.append(first)
+                texts_b.append(second)
+    extra = len(texts) - len(train)
+    unknown = np.full(extra, np.nan if spec.regression else -1, train.targets.dtype)
+    return Lessons(texts, texts_b, torch.from_numpy(np.concatenate([train.targets, unknown])), len(train))
+
+
+def _recombined(
+    text: str, text_b: str, others: list[str], make: Variants, generator: np.random.Generator
+) -> tuple[str, str]:
+    match generator.integers(4):
+        case 0:
+            return make.of(text), text_b
+        case 1:
+            return text, make.of(text_b)
+        case 2:
+            return text, make.of(text)
+        case _:
+            return text, others[generator.integers(len(others))]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a fixed teacher says of every row: logits float (N, C) and sentence representations float (N, H)."""
+
+    logits: Tensor
+    pooled: Tensor
+
+    def confident(
+        self, lessons: Lessons, threshold: float, *, regression: bool
+    ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Returns the rows worth learning from: all labelled ones, others where the teacher's best class reaches it."""
+        sure = torch.ones(len(self.logits), dtype=torch.bool)
+        if not regression:
+            sure[lessons.labelled :] = self.logits[lessons.labelled :].softmax(dim=-1).amax(dim=-1) >= threshold
+        return torch.nonzero(sure).squeeze(-1).numpy()
+
+
+@torch.no_grad()
+def answers(
+    teacher: Teacher, rows: Encoded, *, batch_size: int, precision: Precision, report: Report = silent
+) -> Answers:
+    """Returns the teacher's logits and representations of all rows, in order."""
+    teacher.eval()
+    device = next(teacher.parameters()).device
+    batches = by_length(rows.lengths, batch_size)
+    assert teacher.head is not None
+    logits = torch.empty(len(rows), teacher.head.out_features)
+    pooled = torch.empty(len(rows), teacher.hidden)
+    for position, chosen in enumerate(batches):
+        with optimize.autocast(precision, device):
+            _, found = teacher(rows.batch(chosen, device))
+        pooled[chosen] = found.float().cpu()
+        logits[chosen] = teacher.answer(found.float()).cpu()
+        report(position + 1, len(batches))
+    return Answers(logits, pooled)

@@ -1,0 +1,91 @@
+"""Distillation losses: pure functions from tensors to unweighted scalars."""
+
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 — torch's own custom
+
+from eibert.errors import ShapeError
+
+
+def task_loss(logits: Tensor, targets: Tensor, *, regression: bool) -> Tensor:
+    """Returns the mean cross-entropy of the rows with a label, or their mean squared error for regression.
+
+    Args:
+        logits: Float (B, C); C = 1 for regression.
+        targets: Class indices int64 (B,), -1 for rows without a label; or numbers float (B,), NaN without one.
+        regression: Whether targets are numbers.
+
+    Returns:
+        Scalar, nats per labelled row (or squared units of the target); 0 where no row has a label.
+    """
+    labelled = ~targets.isnan() if regression else targets >= 0
+    if not labelled.any():
+        return logits.sum() * 0.0
+    if regression:
+        return F.mse_loss(logits.squeeze(-1)[labelled], targets[labelled])
+    return F.cross_entropy(logits[labelled], targets[labelled])
+
+
+def logits_divergence(learner: Tensor, guide: Tensor, *, temperature: float, regression: bool) -> Tensor:
+    """Returns how far the learner's answers are from the guide's.
+
+    Source: Hinton et al. 2015, section 2: τ² · mean over rows of KL(softmax(guide/τ) ‖ softmax(learner/τ)).
+    Choice: for regression, which has no classes to soften, the mean squared difference (decision 0004).
+
+    Args:
+        learner: Logits, float (B, C).
+        guide: Logits, float (B, C); detach them to keep the guide fixed.
+        temperature: τ > 0, dimensionless.
+        regression: Whether the one logit is a number.
+
+    Returns:
+        Scalar, nats per row times τ².
+
+    Raises:
+        ShapeError: learner and guide differ in shape.
+    """
+    _same_shape(learner, guide)
+    if regression:
+        return F.mse_loss(learner, guide)
+    log_learner = F.log_softmax(learner / temperature, dim=-1)
+    log_guide = F.log_softmax(guide / temperature, dim=-1)
+    return F.kl_div(log_learner, log_guide, reduction="batchmean", log_target=True) * temperature**2
+
+
+def representation_distance(learner: Tensor, guide: Tensor, *, scale: float, keep: Tensor | None = None) -> Tensor:
+    """Returns the mean squared difference of representations in units of the guide's variance.
+
+    Choice: the paper's MSE divided by a fixed scale, so that one weight suits every teacher (decision 0004).
+
+    Args:
+        learner: Float (..., H).
+        guide: Float (..., H).
+        scale: Variance of the guide's entries around their mean; a learner that knows only the mean scores 1.
+        keep: Positions that count, bool (...); None: all.
+
+    Returns:
+        Scalar, dimensionless; 0 where no position counts.
+
+    Raises:
+        ShapeError: learner and guide differ in shape.
+    """
+    _same_shape(learner, guide)
+    squared = (learner.float() - guide.float()).square().mean(dim=-1)
+    if keep is None:
+        return squared.mean() / scale
+    return (squared * keep).sum() / keep.sum().clamp(min=1) / scale
+
+
+def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
+    """Returns the mean over real tokens: float (B, T, H) and mask (B, T) → (B, H)."""
+    weights = mask.to(hidden.dtype).unsqueeze(-1)  # (B, T) → (B, T, 1)
+    return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+
+def _same_shape(learner: Tensor, guide: Tensor) -> None:
+    if learner.shape != guide.shape:
+        raise ShapeError(f"learner has shape {tuple(learner.shape)}, guide {tuple(guide.shape)}; they must agree")
+
+
+def variance(rows: Tensor) -> float:
+    """Returns the variance of entries around their column's mean: float (N, H) → number, at least 1e-6."""
+    return max(float(rows.float().var(dim=0, unbiased=False).mean()), 1e-6)

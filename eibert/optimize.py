@@ -1,0 +1,61 @@
+"""What every training loop shares: seeds, threads, arithmetic, optimiser and schedule."""
+
+import contextlib
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import nn
+
+from eibert.params.section import Precision
+
+GRADIENT_NORM = 1.0
+"""Longer gradients are scaled down to this length."""
+
+
+def prepare(threads: int) -> torch.device:
+    """Sets torch to deterministic arithmetic on a fixed number of threads; returns the device to train on."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """Returns the context of a forward pass: bf16 where it is asked for or helps, else plain fp32."""
+    capable = device.type == "cuda" or any(
+        torch.cpu.get_capabilities().get(name, False) for name in ("avx512_bf16", "amx_bf16")
+    )
+    if precision is Precision.BF16 or (precision is Precision.AUTO and capable):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
+
+
+def adamw(groups: Iterable[tuple[Iterable[nn.Parameter], float]], *, weight_decay: float) -> torch.optim.AdamW:
+    """Returns AdamW over groups of parameters, each with its own peak rate; vectors are not decayed."""
+    options = []
+    for parameters, rate in groups:
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        for decay, chosen in (
+            (weight_decay, [x for x in trained if x.ndim > 1]),
+            (0.0, [x for x in trained if x.ndim <= 1]),
+        ):
+            options.append({"params": chosen, "lr": rate, "peak": rate, "weight_decay": decay})
+    return torch.optim.AdamW(options, fused=True)
+
+
+def rate_factor(step: int, total: int, warmup_share: float) -> float:
+    """Returns the share of the peak rate at a step (0-based): a linear rise, then a linear fall to zero at `total`."""
+    warmup = max(1, round(total * warmup_share))
+    if step < warmup:
+        return (step + 1) / warmup
+    return max(0.0, (total - step) / max(1, total - warmup))
+
+
+def step(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Takes one step at `factor` of the peak rates with clipped gradients, and clears the gradients."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,35 @@
+"""Parameters of `distill`."""
+
+from pydantic import Field
+
+from eibert.params.section import BatchSize, Epochs, LearningRate, MaxTokens, Precision, Section, Share, Threads, Weight
+
+
+class DistillParams(Section):
+    """Cross-distillation of teacher and student on the task."""
+
+    epochs: Epochs = Field(description="Passes of the student over train and the unlabelled text.")
+    rows_limit: int = Field(ge=1, description="Most rows seen over all epochs; the schedule ends there.")
+    teacher_rows: int = Field(ge=0, description="First rows, in which the teacher learns too; then it is frozen.")
+    teacher_layers: int = Field(ge=0, description="Upper encoder layers of the teacher that are updated.")
+    teacher_drift: Share = Field(description="Most the teacher's dev score may fall; else it is put back.")
+    batch_size: BatchSize = Field(description="Rows per step.")
+    learning_rate: LearningRate = Field(description="Peak rate of AdamW for the student.")
+    teacher_learning_rate: LearningRate = Field(description="Rate of AdamW for the teacher; the smaller one.")
+    weight_decay: Share = Field(description="Decoupled weight decay.")
+    warmup_share: Share = Field(description="Share of all steps over which the rate rises; then it falls linearly.")
+    max_tokens: MaxTokens = Field(description="Tokens per row; longer ones are cut.")
+    temperature: float = Field(gt=0.0, le=100.0, description="Temperature of the softened classes.")
+    task_weight: Weight = Field(description="Weight of the student's task loss (labelled rows).")
+    logits_weight: Weight = Field(description="Weight of KL(teacher ‖ student) on softened classes.")
+    hidden_weight: Weight = Field(description="Weight of MSE of projected student against teacher representations.")
+    teacher_task_weight: Weight = Field(description="Weight of the teacher's own task loss.")
+    teacher_logits_weight: Weight = Field(description="Weight of KL(student ‖ teacher), the student's feedback.")
+    teacher_hidden_weight: Weight = Field(description="Weight of the teacher's MSE towards the student.")
+    head_reuse: bool = Field(description="Put the teacher's task head into the student.")
+    unlabelled_limit: int = Field(ge=0, description="Most unlabelled texts used, drawn by seed.")
+    unlabelled_confidence: Share = Field(description="Unlabelled texts with a less certain teacher are left out.")
+    augment: int = Field(ge=0, le=100, description="Mixed variants made of each training row, labelled by the teacher.")
+    control: bool = Field(description="Also train the control: plain distillation of the same student.")
+    precision: Precision = Field(strict=False, description="Arithmetic of training.")
+    threads: Threads = Field(description="Threads of torch; part of the result's identity.")

@@ -1,0 +1,26 @@
+"""Parameters of `prune`."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from eibert.params.section import BatchSize, MaxTokens, Section, Threads
+
+
+class Importance(StrEnum):
+    """What makes a vocabulary entry worth keeping."""
+
+    ATTENTION = "attention"  # attention received, summed over occurrences
+    MEAN_ATTENTION = "mean_attention"  # attention received per occurrence
+    FREQUENCY = "frequency"  # occurrences
+
+
+class PruneParams(Section):
+    """Hard token pruning."""
+
+    keep: int = Field(ge=16, description="Vocabulary entries kept, special tokens and characters included.")
+    importance: Importance = Field(strict=False, description="Score by which entries are ranked.")
+    texts_limit: int = Field(ge=1, description="Most texts scored, train first, then unlabelled, drawn by seed.")
+    batch_size: BatchSize = Field(description="Texts per forward pass.")
+    max_tokens: MaxTokens = Field(description="Tokens per text; longer ones are cut.")
+    threads: Threads = Field(description="Threads of torch; part of the result's identity.")

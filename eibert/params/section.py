@@ -1,0 +1,53 @@
+"""What every section of params.yaml has in common, and the values that all stages share."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A frozen set of parameters that refuses unknown keys and silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0, le=1000.0)]
+LearningRate = Annotated[float, Field(gt=0.0, le=0.1)]
+Epochs = Annotated[int, Field(ge=1, le=1000)]
+BatchSize = Annotated[int, Field(ge=1, le=4096)]
+MaxTokens = Annotated[int, Field(ge=4, le=512)]
+Threads = Annotated[int, Field(ge=1, le=256)]
+
+
+class Precision(StrEnum):
+    """Arithmetic of the forward and backward pass; the weights stay fp32."""
+
+    AUTO = "auto"  # bf16 on CUDA and on processors with bf16 instructions, else fp32
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Pooling(StrEnum):
+    """How token representations become one sentence representation."""
+
+    MEAN = "mean"
+    CLS = "cls"
+
+
+class TeacherParams(Section):
+    """Which model teaches; shared by `pretrain` (its base form) and `finetune`."""
+
+    model: str = Field(min_length=1, description="`bundled`, a folder, or `hf:owner/name@revision`.")
+    pooling: Pooling = Field(strict=False, description="Sentence representation: mean of tokens, or the first token.")
+    sha256: str | None = Field(
+        pattern="^[0-9a-f]{64}$", description="Expected digest of the teacher's model.safetensors; null: not checked."
+    )
+
+
+class Shared(Section):
+    """The values outside all sections."""
+
+    seed: int = Field(ge=0, le=2**31 - 1, description="Seed of every random choice in every stage.")
+    teacher: TeacherParams

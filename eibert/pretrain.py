@@ -1,0 +1,207 @@
+"""The student before it: language from the base teacher's representations of plain text."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eibert import optimize
+from eibert.augment import Variants, top_up
+from eibert.batches import Encoded, by_length, encode
+from eibert.checkpoint import Checkpoint
+from eibert.losses import representation_distance, variance
+from eibert.params.pretrain import PretrainParams
+from eibert.params.section import Pooling
+from eibert.progress import Report, silent
+from eibert.schedule import Schedule
+from eibert.student import Student, StudentShape
+from eibert.teacher import Teacher
+
+_SCALE_ROWS = 2000
+"""Rows from which the variance of the teacher's representations is taken."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The student over the teacher's whole vocabulary, the number of texts used, and one record per epoch."""
+
+    student: Student
+    texts: int
+    variants: int
+    history: list[dict[str, float]]
+
+
+def pretrain(
+    teacher: Teacher,
+    texts: list[str],
+    params: PretrainParams,
+    *,
+    seed: int,
+    scratch: Path,
+    checkpoint: Checkpoint,
+    read: Report = silent,
+    report: Report = silent,
+) -> Pretrained:
+    """Returns a student whose projected token and sentence representations follow the base teacher's.
+
+    Source: EI-BERT puts student pre-training first in its pipeline; what it learns from is not known.
+    Choice: MSE on the last layer's tokens and on the pooled sentence, by one linear projection (decision 0005).
+
+    Args:
+        teacher: Base teacher.
+        texts: Plain texts; fewer than `texts_min` are topped up with variants.
+        params: Section `pretrain`.
+        seed: Seed of draws, initial weights, order and dropout.
+        scratch: Folder for the teacher's outputs while training; nothing stays in it.
+        checkpoint: Where whole epochs are kept.
+        read: Told while the teacher reads the texts.
+        report: Told after each step of the student.
+    """
+    device = optimize.prepare(params.threads)
+    generator = np.random.default_rng([seed, 1])
+    chosen = draw(texts, params.texts_limit, generator)
+    filled = top_up(chosen, params.texts_min, Variants(chosen, teacher.tokens, teacher.table, generator))
+    rows = encode(teacher.tokenizer, filled, None, max_tokens=params.max_tokens)
+    torch.manual_seed(seed)
+    student = initial_student(teacher, rows, params).to(device)
+    plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
+    optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
+    done, memory = checkpoint.restore({"student": student}, optimizer)
+    history: list[dict[str, float]] = memory.get("history", [])
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as place:
+        targets = TokenTargets.read(teacher.to(device), rows, params, Path(place) / "tokens.f16", read)
+        while done < plan.passes:
+            torch.manual_seed(seed + done)
+            student.train()
+            sums: dict[str, float] = {}
+            batches = plan.epoch(done)
+            for position, batch_rows in enumerate(batches):
+                step = done * plan.steps_per_epoch + position
+                batch = rows.batch(batch_rows, device)
+                guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask, teacher.pooling)
+                with optimize.autocast(params.precision, device):
+                    tokens, pooled = student(batch)
+                    tokens, pooled = student.project(tokens), student.project(pooled)
+                terms = {
+                    "token": representation_distance(
+                        tokens, guide_tokens, scale=targets.token_scale, keep=batch.mask.bool()
+                    ),
+                    "sentence": representation_distance(pooled, guide_pooled, scale=targets.sentence_scale),
+                }
+                loss = params.token_weight * terms["token"] + params.sentence_weight * terms["sentence"]
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share))
+                values = {name: float(term.detach()) for name, term in terms.items()}
+                sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
+                report(step + 1, plan.total, **values)
+            done += 1
+            means = {name: value / len(batches) for name, value in sums.items()}
+            history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means})
+            checkpoint.save(done, {"student": student}, optimizer, {"history": history})
+    return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), history)
+
+
+def draw(texts: list[str], limit: int | None, generator: np.random.Generator) -> list[str]:
+    """Returns at most `limit` texts, drawn without replacement, in their old order."""
+    if limit is None or len(texts) <= limit:
+        return list(texts)
+    return [texts[index] for index in np.sort(generator.choice(len(texts), limit, replace=False))]
+
+
+def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> Student:
+    """Returns an untrained student whose token table is a weighted low-rank copy of the teacher's.
+
+    The table minimises Σ_v w_v ‖t_v − e_v A‖² over rank E with w_v the square root of token v's count plus one.
+    """
+    casing = teacher.casing
+    shape = StudentShape(
+        **params.student.model_dump(),
+        teacher_hidden=teacher.hidden,
+        outputs=0,
+        lowercase=casing.lowercase,
+        strip_accents=casing.strip_accents,
+    )
+    student = Student(shape, teacher.tokens)
+    counts = np.bincount(np.concatenate(rows.ids), minlength=len(student.tokens))[: len(student.tokens)]
+    table, directions = weighted_svd(teacher.table, torch.from_numpy(np.sqrt(counts + 1.0)), shape.embedding)
+    scale = float(table.std())
+    with torch.no_grad():
+        torch.nn.init.orthogonal_(student.embedding_projection.weight)
+        student.table.weight.copy_(table / scale)
+        for other in (student.positions, student.segments):
+            torch.nn.init.normal_(other.weight, std=0.02)
+        if teacher.position_table is not None:
+            learnt = teacher.position_table[: shape.positions].float().cpu() @ directions / scale  # (P, H_T) → (P, E)
+            student.positions.weight[: len(learnt)] = learnt @ student.embedding_projection.weight.T
+    return student
+
+
+def weighted_svd(table: Tensor, weights: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Returns the best rank-`rank` coordinates of a table's rows under row weights.
+
+    Args:
+        table: Float (V, H).
+        weights: Weight of each row, (V,), positive.
+        rank: E ≤ H kept directions; a larger E is filled with zeros.
+
+    Returns:
+        Coordinates (V, E) and orthonormal directions (H, E), so that coordinates @ directions.T approximates table.
+    """
+    rows = table.double().cpu()
+    gram = rows.T @ (rows * weights.double().unsqueeze(-1))  # (H, H): the right singular vectors of √w · table
+    directions = torch.linalg.eigh(gram).eigenvectors.flip(-1)[:, :rank]
+    signs = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True)).sign()
+    directions = directions * signs  # one sign per direction, whatever the linear algebra library prefers
+    filled = torch.zeros(rows.shape[1], rank, dtype=torch.float64)
+    filled[:, : directions.shape[1]] = directions
+    return (rows @ filled).float(), filled.float()
+
+
+class TokenTargets:
+    """The teacher's token representations of every row, half precision, on disk."""
+
+    def __init__(self, memory: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> None:
+        self._memory = memory
+        self._starts = starts
+        self.token_scale = 1.0
+        self.sentence_scale = 1.0
+
+    @classmethod
+    @torch.no_grad()
+    def read(
+        cls, teacher: Teacher, rows: Encoded, params: PretrainParams, path: Path, report: Report
+    ) -> "TokenTargets":
+        """Returns the outputs of the teacher over all rows, written to path."""
+        device = next(teacher.parameters()).device
+        starts = np.concatenate([[0], np.cumsum(rows.lengths)])
+        memory = np.memmap(path, np.float16, "w+", shape=(int(starts[-1]), teacher.hidden))
+        targets = cls(memory, starts)
+        batches = by_length(rows.lengths, params.batch_size)
+        for position, batch_rows in enumerate(batches):
+            with optimize.autocast(params.precision, device):
+                tokens, _ = teacher(rows.batch(batch_rows, device))
+            found = tokens.float().cpu().numpy()
+            for row, values in zip(batch_rows, found, strict=True):
+                memory[starts[row] : starts[row + 1]] = values[: rows.lengths[row]]
+            report(position + 1, len(batches))
+        sample = np.random.default_rng(0).permutation(len(rows))[:_SCALE_ROWS]
+        batch = rows.batch(sample)
+        tokens, pooled = targets.of(sample, batch.mask, teacher.pooling)
+        targets.token_scale, targets.sentence_scale = variance(tokens[batch.mask.bool()]), variance(pooled)
+        return targets
+
+    def of(self, rows: np.ndarray[Any, Any], mask: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]:
+        """Returns padded token targets float (B, T, H) and sentence targets (B, H) of some rows."""
+        found = np.zeros((*mask.shape, self._memory.shape[1]), np.float32)
+        for position, row in enumerate(rows):
+            values = self._memory[self._starts[row] : self._starts[row + 1]]
+            found[position, : len(values)] = values
+        tokens = torch.from_numpy(found).to(mask.device)
+        if pooling is Pooling.CLS:
+            return tokens, tokens[:, 0]
+        return tokens, tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True)

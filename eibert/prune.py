@@ -1,0 +1,160 @@
+"""Hard token pruning: score vocabulary entries → choose → slice the student's table and vocabulary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from eibert.batches import Encoded, by_length, encode
+from eibert.errors import ParamsError
+from eibert.params.prune import Importance, PruneParams
+from eibert.progress import Report, silent
+from eibert.runtime.tokenizer import SPECIALS, UNKNOWN
+from eibert.student import Student
+from eibert.teacher import Teacher
+
+CONTINUES = "##"
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Importances:
+    """What the texts say of each vocabulary entry: attention received (V,) and occurrences (V,)."""
+
+    attention: Array
+    counts: Array
+
+    def ranked_by(self, importance: Importance) -> Array:
+        """Returns the score of each entry, float64 (V,)."""
+        match importance:
+            case Importance.ATTENTION:
+                return self.attention
+            case Importance.MEAN_ATTENTION:
+                return self.attention / np.maximum(self.counts, 1)
+            case Importance.FREQUENCY:
+                return self.counts.astype(np.float64)
+
+
+@torch.no_grad()
+def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, report: Report = silent) -> Importances:
+    """Returns the attention that every vocabulary entry receives over layers, heads and sentences.
+
+    Source: EI-BERT section on hard token pruning, as reported: attention as association between tokens, aggregated
+    over layers, heads and sentences.
+    Choice: I(v) = 1/(L·N) Σ_l Σ_s Σ_{j: x_s[j] = v} mean over heads and queries i of A(l,h,s)[i,j]; special tokens
+    are excluded as queries and kept anyway (decision 0006).
+
+    Args:
+        teacher: Loaded with `attentions=True`.
+        rows: Tokenized texts.
+        params: Section `prune`.
+        report: Told after each batch.
+
+    Returns:
+        Importances over the teacher's vocabulary; the counts leave padding out.
+    """
+    size = len(teacher.tokens)
+    specials = torch.tensor([teacher.tokenizer.token_to_id(token) for token in SPECIALS])
+    attention, counts = torch.zeros(size, dtype=torch.float64), torch.zeros(size, dtype=torch.int64)
+    batches = by_length(rows.lengths, params.batch_size)
+    for position, batch_rows in enumerate(batches):
+        batch = rows.batch(batch_rows)
+        output = teacher.encoder(
+            input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.segments, output_attentions=True
+        )
+        asks = (batch.mask.bool() & ~torch.isin(batch.ids, specials)).float()  # (B, T): queries that count
+        received = sum(_received(layer, asks) for layer in output.attentions) / len(output.attentions)
+        real = batch.mask.bool()
+        attention.index_add_(0, batch.ids[real], received[real].double())
+        counts += torch.bincount(batch.ids[real], minlength=size)
+        report(position + 1, len(batches))
+    return Importances((attention / max(1, len(rows))).numpy(), counts.numpy())
+
+
+def _received(layer: torch.Tensor, asks: torch.Tensor) -> torch.Tensor:
+    """Returns the mean attention each position receives: (B, heads, T, T) and (B, T) → (B, T)."""
+    over_queries = torch.einsum("bhij,bi->bhj", layer, asks) / asks.sum(dim=1).clamp(min=1.0)[:, None, None]
+    return over_queries.mean(dim=1)
+
+
+def essential(tokens: Sequence[str]) -> Array:
+    """Returns which entries must stay, bool (V,): special tokens, characters, and what characters cannot spell.
+
+    With these kept, every word that the whole vocabulary can write, a part of it can write too: a dropped entry falls
+    apart into kept characters, so there is no [UNK] that the whole vocabulary would not give.
+    """
+    known = set(tokens)
+    keep = []
+    for token in tokens:
+        letters = token.removeprefix(CONTINUES) if len(token) > len(CONTINUES) else token
+        continues = letters is not token and token.startswith(CONTINUES)
+        spelling = [
+            letter if index == 0 and not continues else CONTINUES + letter for index, letter in enumerate(letters)
+        ]
+        keep.append(token in SPECIALS or len(letters) == 1 or not known.issuperset(spelling))
+    return np.array(keep)
+
+
+def choose(tokens: Sequence[str], scores: Array, keep: int) -> Array:
+    """Returns the ids kept, int64 (K,), rising: all essential entries and the highest scores of the rest.
+
+    Choice: equal scores go by id, and entries like `[unused1]` that no text can contain are never chosen.
+
+    Raises:
+        ParamsError: `keep` is too small for the essential entries.
+    """
+    musts = essential(tokens) & ~_unusable(tokens)
+    if keep < musts.sum():
+        raise ParamsError(
+            f"prune.keep: {keep} is too small; the special tokens and characters alone are {int(musts.sum())}"
+        )
+    free = np.flatnonzero(~musts & ~_unusable(tokens))
+    ranked = free[np.lexsort((free, -scores[free]))]
+    return np.sort(np.concatenate([np.flatnonzero(musts), ranked[: keep - int(musts.sum())]]))
+
+
+def _unusable(tokens: Sequence[str]) -> Array:
+    return np.array([token.startswith("[unused") and token.endswith("]") for token in tokens])
+
+
+def slice_student(student: Student, kept_ids: Array) -> Student:
+    """Returns a copy of the student over the kept entries; every other weight is as before."""
+    tokens = [student.tokens[index] for index in kept_ids]
+    smaller = Student(replace(student.shape), tokens)
+    state = dict(student.state_dict())
+    state["table.weight"] = state["table.weight"][torch.from_numpy(kept_ids)]
+    smaller.load_state_dict(state)
+    return smaller.eval()
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How a vocabulary writes some texts.
+
+    Attributes:
+        covered: Share of the whole vocabulary's token occurrences whose entry is kept.
+        unknown: Share of tokens that are [UNK].
+        tokens_per_text: Mean tokens of a text, special ones included.
+    """
+
+    covered: float
+    unknown: float
+    tokens_per_text: float
+
+
+def coverage(tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] | None, covered: float) -> Coverage:
+    """Returns how a tokenizer writes texts, uncut; `covered` is passed on."""
+    rows = encode(tokenizer, texts, texts_b, max_tokens=100_000)
+    unknown = tokenizer.token_to_id(UNKNOWN)
+    total = int(rows.lengths.sum())
+    return Coverage(covered, sum(int((row == unknown).sum()) for row in rows.ids) / max(1, total), total / len(rows))
+
+
+def coverage_curve(scores: Array, counts: Array, musts: Array, sizes: Sequence[int]) -> list[dict[str, float]]:
+    """Returns for each size the share of token occurrences whose entry is kept when `size` entries are."""
+    order = np.lexsort((np.arange(len(scores)), -scores, ~musts))
+    seen = np.cumsum(counts[order]) / max(1, counts.sum())
+    return [{"kept": int(size), "covered": float(seen[min(size, len(seen)) - 1])} for size in sizes]

@@ -1,0 +1,1 @@
+"""Load a bundle and predict: numpy, onnxruntime and tokenizers, nothing else."""

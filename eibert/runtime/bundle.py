@@ -1,0 +1,129 @@
+"""The files of a bundle, read once and checked before anything of them is used."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eibert.errors import BundleError
+from eibert.runtime.tokenizer import SPECIALS
+
+FORMAT = 1
+CONFIGURATION, GRAPH, VOCABULARY = "eibert.json", "model.onnx", "vocab.txt"
+
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "name": str, "pair": bool, "labels": list, "metric": str, "max_tokens": int, "lowercase": bool,
+    "strip_accents": (bool, type(None)), "files": dict,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle says of itself, and its vocabulary.
+
+    Attributes:
+        name: Name of the data set the model was trained for.
+        pair: Inputs are pairs of texts.
+        labels: Class names in the order of the logits; empty for regression.
+        metric: The figure by which the model was judged.
+        max_tokens: Longest input; longer ones are cut.
+        lowercase: Lower-case texts.
+        strip_accents: Remove accents; None: exactly when lower-casing.
+        tokens: Vocabulary in the order of ids.
+    """
+
+    name: str
+    pair: bool
+    labels: tuple[str, ...]
+    metric: str
+    max_tokens: int
+    lowercase: bool
+    strip_accents: bool | None
+    tokens: tuple[str, ...]
+
+
+def read_bundle(folder: Path) -> tuple[Bundle, bytes]:
+    """Returns a bundle and the bytes of its graph, all checked; files its configuration does not name are ignored.
+
+    Raises:
+        BundleError: a file is missing, unreadable or altered, or the configuration is of an unknown format.
+    """
+    found = _configuration(folder / CONFIGURATION)
+    contents = {name: _checked(folder / name, found["files"][name]) for name in sorted(found["files"])}
+    fields = {name: found[name] for name in _FIELDS if name not in ("labels", "files")}
+    tokens = _tokens(folder / VOCABULARY, contents[VOCABULARY])
+    return Bundle(**fields, labels=tuple(found["labels"]), tokens=tokens), contents[GRAPH]
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not valid JSON ({error}); copy the bundle again") from error
+    if not isinstance(found, dict) or "format" not in found:
+        raise BundleError(f"{path}: found no `format`, expected the configuration of a bundle; copy the bundle again")
+    if found["format"] != FORMAT or isinstance(found["format"], bool):
+        raise BundleError(
+            f"{path}: format is {found['format']!r}, this version of eibert reads {FORMAT}; "
+            "install the version that exported the bundle, or export it again"
+        )
+    for name, kind in _FIELDS.items():
+        value = found.get(name, path)  # a path is of no JSON type
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            shown = repr(value)[:60] if name in found else "nothing"
+            raise BundleError(f"{path}: {name}: found {shown}, expected {_kind(kind)}; export the bundle again")
+    _check_values(path, found)
+    return found
+
+
+def _check_values(path: Path, found: dict[str, Any]) -> None:
+    labels, files = found["labels"], found["files"]
+    if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+        raise BundleError(f"{path}: labels: expected distinct strings; export the bundle again")
+    if found["max_tokens"] < 4:
+        raise BundleError(f"{path}: max_tokens: found {found['max_tokens']}, expected at least 4; export it again")
+    for name in (GRAPH, VOCABULARY):
+        if name not in files:
+            raise BundleError(f"{path}: files: {name} is not named; export the bundle again")
+    for name, entry in files.items():
+        if Path(name).name != name or not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
+            raise BundleError(f"{path}: files.{name}: expected a plain name with bytes and sha256; export it again")
+
+
+def _kind(kind: type | tuple[type, ...]) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join("null" if one is type(None) else one.__name__ for one in kinds)
+
+
+def _checked(path: Path, entry: Mapping[str, Any]) -> bytes:
+    content = _read(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if len(content) != entry["bytes"] or digest != entry["sha256"]:
+        raise BundleError(
+            f"{path}: altered ({len(content)} bytes, SHA-256 {digest[:12]}…; {CONFIGURATION} says {entry['bytes']} "
+            f"bytes, {str(entry['sha256'])[:12]}…); copy the bundle again"
+        )
+    return content
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: missing; copy the whole bundle, or build it with `eibert run`") from error
+    except OSError as error:
+        raise BundleError(f"{path}: not readable ({error.strerror}); check the path and its permissions") from error
+
+
+def _tokens(path: Path, content: bytes) -> tuple[str, ...]:
+    try:
+        lines = content.decode("utf-8").removesuffix("\n").split("\n")  # not splitlines: a token may be U+2028
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path}: not UTF-8 (byte {error.start}); export the bundle again") from error
+    if absent := [token for token in SPECIALS if token not in lines]:
+        raise BundleError(f"{path}: special tokens {', '.join(absent)} are not in it; export the bundle again")
+    if len(set(lines)) < len(lines):
+        raise BundleError(f"{path}: a token stands in it twice; export the bundle again")
+    return tuple(lines)

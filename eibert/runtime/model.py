@@ -1,0 +1,183 @@
+"""A bundle that answers: texts in, labels and probabilities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime as ort
+from tokenizers import Encoding
+
+from eibert.errors import BundleError, ShapeError
+from eibert.runtime.bundle import GRAPH, Bundle, read_bundle
+from eibert.runtime.tokenizer import PAD, wordpiece
+
+Text = str | tuple[str, str]
+Logits = np.ndarray[Any, np.dtype[np.float32]]
+
+_BATCH_ROWS = 64
+_BATCH_TOKENS = 4096  # bounds the memory of a batch of long texts
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one input.
+
+    Attributes:
+        label: Most probable class; None for regression.
+        score: Its probability, 0 to 1; for regression the value.
+        scores: The most probable classes with their probabilities, falling; empty for regression.
+        value: The predicted number; None for classification.
+    """
+
+    label: str | None
+    score: float
+    scores: tuple[tuple[str, float], ...] = ()
+    value: float | None = None
+
+
+class Model:
+    """A loaded bundle; its methods may be called from any number of threads at once.
+
+    Attributes:
+        bundle: What was read from the folder.
+    """
+
+    def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
+        self.bundle = bundle
+        self._session = session
+        self._tokenizer = wordpiece(
+            bundle.tokens,
+            lowercase=bundle.lowercase, strip_accents=bundle.strip_accents, max_tokens=bundle.max_tokens,
+        )  # fmt: skip
+        self._pad = bundle.tokens.index(PAD)
+
+    @classmethod
+    def load(cls, path: str | Path, *, threads: int = 1) -> Self:
+        """Returns the model in a bundle's folder.
+
+        Args:
+            path: Folder with `model.onnx`, `vocab.txt` and `eibert.json`.
+            threads: Threads of one forward pass.
+
+        Raises:
+            BundleError: a file is missing, altered or of an unknown format, or the graph is not this bundle's.
+        """
+        bundle, graph = read_bundle(Path(path))
+        session = _session(graph, Path(path) / GRAPH, threads)
+        _check_graph(session, bundle, Path(path) / GRAPH)
+        return cls(bundle, session)
+
+    def predict(self, texts: Sequence[Text], top_k: int = 1) -> list[Prediction]:
+        """Returns one prediction per input, in order.
+
+        Args:
+            texts: Strings, or pairs of strings for a pair task. Any string is legal: what UTF-8 cannot hold is
+                replaced, what is longer than the model's longest input is cut.
+            top_k: Classes in `scores`; all of them where there are fewer.
+
+        Raises:
+            ShapeError: top_k is below 1, or an input is not what the task asks for.
+        """
+        if top_k < 1:
+            raise ShapeError(f"top_k: found {top_k}, expected 1 or more")
+        logits = self.logits(texts)
+        if not self.bundle.labels:
+            return [Prediction(None, value, (), value) for value in logits[:, 0].tolist()]
+        probabilities = _softmax(logits)
+        ranks = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+        return [self._prediction(row, rank) for row, rank in zip(probabilities, ranks, strict=True)]
+
+    def logits(self, texts: Sequence[Text]) -> Logits:
+        """Returns the logits, float32 (N, C) with C = 1 for regression; rows in the order of the texts.
+
+        Raises:
+            ShapeError: an input is not what the task asks for.
+        """
+        rows = self._rows(texts)
+        encodings = [self._tokenizer.encode(text, pair) for text, pair in rows]
+        result = np.zeros((len(rows), len(self.bundle.labels) or 1), np.float32)
+        for chosen in _batches([len(encoding) for encoding in encodings]):
+            result[chosen] = self._forward([encodings[index] for index in chosen])
+        return result
+
+    def _forward(self, encodings: list[Encoding]) -> Logits:
+        shape = (len(encodings), max(len(encoding) for encoding in encodings))
+        input_ids = np.full(shape, self._pad, np.int64)
+        attention_mask, token_type_ids = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for row, encoding in enumerate(encodings):
+            length = len(encoding)
+            input_ids[row, :length] = encoding.ids
+            attention_mask[row, :length] = 1
+            token_type_ids[row, :length] = encoding.type_ids
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
+        logits: Logits = self._session.run(["logits"], feed)[0]
+        return logits
+
+    def _rows(self, texts: Sequence[Text]) -> list[tuple[str, str | None]]:
+        if isinstance(texts, str | bytes):
+            raise ShapeError(f"texts: found one {type(texts).__name__}, expected a sequence of inputs; write [text]")
+        return [self._row(index, text) for index, text in enumerate(texts)]
+
+    def _row(self, index: int, text: object) -> tuple[str, str | None]:
+        parts = text if isinstance(text, tuple | list) else (text,)
+        kinds = [type(part).__name__ for part in parts]
+        if len(parts) != 1 + self.bundle.pair or not all(isinstance(part, str) for part in parts):
+            expected = "a pair of strings (text, text_b)" if self.bundle.pair else "one string"
+            found = kinds[0] if text is parts[0] else f"({', '.join(kinds[:4])})"
+            raise ShapeError(f"texts[{index}]: found {found}, expected {expected}: {self.bundle.name} is such a task")
+        return _encodable(parts[0]), _encodable(parts[1]) if self.bundle.pair else None
+
+    def _prediction(self, probabilities: Logits, rank: Any) -> Prediction:
+        scores = tuple((self.bundle.labels[index], float(probabilities[index])) for index in rank)
+        return Prediction(*scores[0], scores)
+
+
+def _session(graph: bytes, path: Path, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    try:
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        reason = " ".join(str(error).split())[:300]
+        raise BundleError(f"{path}: onnxruntime {ort.__version__} cannot load it ({reason}); upgrade it") from error
+
+
+def _check_graph(session: ort.InferenceSession, bundle: Bundle, path: Path) -> None:
+    inputs = {node.name for node in session.get_inputs()}
+    outputs = {node.name: node.shape for node in session.get_outputs()}
+    if inputs != {"input_ids", "attention_mask", "token_type_ids"} or "logits" not in outputs:
+        raise BundleError(
+            f"{path}: inputs {sorted(inputs)}, outputs {sorted(outputs)} are not a bundle's; export again"
+        )
+    width, expected = outputs["logits"][-1], len(bundle.labels) or 1
+    if isinstance(width, int) and width != expected:
+        raise BundleError(f"{path}: {width} logits for {expected} outputs of eibert.json; export the bundle again")
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Returns the indices of all rows in batches of like length, short rows first."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not batches or len(batches[-1]) >= min(_BATCH_ROWS, _BATCH_TOKENS // lengths[index]):
+            batches.append([])
+        batches[-1].append(index)
+    return batches
+
+
+def _softmax(logits: Logits) -> Logits:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    result: Logits = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return result
+
+
+def _encodable(text: str) -> str:
+    """Returns the text with surrogate pairs joined and lone surrogates replaced by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text

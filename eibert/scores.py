@@ -1,0 +1,40 @@
+"""The task metrics, from logits and targets to one number; the higher the better."""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
+Array = np.ndarray[Any, Any]
+
+
+def predicted(logits: Array, *, regression: bool) -> Array:
+    """Returns class indices int64 (N,) of logits (N, C), or the numbers float32 (N,) for regression."""
+    return logits[:, 0] if regression else logits.argmax(axis=1)
+
+
+def score(metric: str, logits: Array, targets: Array) -> float:
+    """Returns a metric of logits float (N, C) against targets (N,).
+
+    Args:
+        metric: `accuracy`, `macro_f1`, `matthews` or `spearman`.
+        logits: Float (N, C).
+        targets: Class indices, or numbers for `spearman`.
+
+    Raises:
+        ValueError: the metric is none of these.
+    """
+    answers = predicted(logits, regression=metric == "spearman")
+    match metric:
+        case "accuracy":
+            return float(accuracy_score(targets, answers))
+        case "macro_f1":
+            return float(f1_score(targets, answers, average="macro", zero_division=0))
+        case "matthews":
+            return float(matthews_corrcoef(targets, answers))
+        case "spearman":
+            # A constant answer has no ranks to correlate; it is worth nothing.
+            return float(spearmanr(answers, targets).statistic) if np.ptp(answers) > 0 else 0.0
+        case _:
+            raise ValueError(f"metric {metric!r}; expected accuracy, macro_f1, matthews or spearman")

@@ -1,0 +1,196 @@
+"""The student: a small BERT with a factorised token table, whole definition in one file.
+
+Choice: post-norm layers as in BERT, one matrix for query, key and value, mean pooling, no pooler (decision 0003).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 — torch's own custom
+
+from eibert.artifact import read_json, write_json
+from eibert.batches import Batch
+from eibert.errors import CorruptArtifactError, ShapeError
+from eibert.losses import mean_pool
+from eibert.runtime.tokenizer import wordpiece
+
+WEIGHTS, SHAPE, VOCABULARY = "student.safetensors", "student.json", "vocab.txt"
+MASKED = -10000.0
+"""Added to attention scores of padding."""
+
+
+@dataclass(frozen=True)
+class StudentShape:
+    """Everything about a student but its weights and its vocabulary.
+
+    Attributes:
+        layers: Transformer layers.
+        hidden: Width H.
+        heads: Attention heads; divides hidden.
+        feed_forward: Inner width of the feed-forward modules.
+        embedding: Width E of the token table.
+        positions: Longest input in tokens.
+        dropout: Dropout while training.
+        teacher_hidden: Width of the teacher's representations, to which `projection` leads.
+        outputs: Logits C; 0 before the task is known.
+        lowercase: The tokenizer lower-cases.
+        strip_accents: The tokenizer removes accents; None: exactly when lowercasing.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    feed_forward: int
+    embedding: int
+    positions: int
+    dropout: float
+    teacher_hidden: int
+    outputs: int
+    lowercase: bool
+    strip_accents: bool | None
+
+
+class Layer(nn.Module):
+    """One post-norm transformer layer: float (B, T, H) → (B, T, H)."""
+
+    def __init__(self, shape: StudentShape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.dropout = shape.dropout
+        self.qkv = nn.Linear(shape.hidden, 3 * shape.hidden)
+        self.attention_output = nn.Linear(shape.hidden, shape.hidden)
+        self.attention_norm = nn.LayerNorm(shape.hidden, eps=1e-12)
+        self.feed_forward_input = nn.Linear(shape.hidden, shape.feed_forward)
+        self.feed_forward_output = nn.Linear(shape.feed_forward, shape.hidden)
+        self.feed_forward_norm = nn.LayerNorm(shape.hidden, eps=1e-12)
+
+    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        """Returns the layer's output; bias (B, 1, 1, T) is added to the attention scores."""
+        batch, width, size = hidden.shape
+        qkv = self.qkv(hidden).view(batch, width, 3, self.heads, size // self.heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, T, 3, heads, d) → 3 × (B, heads, T, d)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype), dropout_p=dropout)
+        mixed = self.attention_output(mixed.transpose(1, 2).reshape(batch, width, size))
+        hidden = self.attention_norm(hidden + F.dropout(mixed, self.dropout, self.training))
+        inner = self.feed_forward_output(F.gelu(self.feed_forward_input(hidden)))
+        output: Tensor = self.feed_forward_norm(hidden + F.dropout(inner, self.dropout, self.training))
+        return output
+
+
+class Student(nn.Module):
+    """The student with its tokenizer.
+
+    Args:
+        shape: The shape.
+        tokens: Vocabulary in the order of ids, V of them.
+    """
+
+    def __init__(self, shape: StudentShape, tokens: Sequence[str]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.tokens = tuple(tokens)
+        self.max_tokens = shape.positions
+        self.tokenizer = wordpiece(
+            self.tokens, lowercase=shape.lowercase, strip_accents=shape.strip_accents, max_tokens=shape.positions
+        )
+        self.table = nn.Embedding(len(self.tokens), shape.embedding)
+        self.embedding_projection = nn.Linear(shape.embedding, shape.hidden, bias=False)
+        self.positions = nn.Embedding(shape.positions, shape.hidden)
+        self.segments = nn.Embedding(2, shape.hidden)
+        self.embedding_norm = nn.LayerNorm(shape.hidden, eps=1e-12)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.projection: nn.Linear | None = nn.Linear(shape.hidden, shape.teacher_hidden)
+        self.head: nn.Linear | None = nn.Linear(shape.teacher_hidden, shape.outputs) if shape.outputs else None
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns token representations float (B, T, H) and their mean over real tokens (B, H).
+
+        Raises:
+            ShapeError: the rows are longer than the student's positions.
+        """
+        width = batch.ids.shape[1]
+        if width > self.shape.positions:
+            raise ShapeError(f"rows of {width} tokens, the student has {self.shape.positions} positions; cut the rows")
+        hidden = self.embedding_projection(self.table(batch.ids))
+        hidden = hidden + self.positions.weight[:width] + self.segments(batch.segments)
+        hidden = F.dropout(self.embedding_norm(hidden), self.shape.dropout, self.training)
+        bias = (1.0 - batch.mask.to(hidden.dtype))[:, None, None, :] * MASKED  # (B, T) → (B, 1, 1, T)
+        for layer in self.layers:
+            hidden = layer(hidden, bias)
+        return hidden, mean_pool(hidden, batch.mask)
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """Returns representations in the teacher's space: float (..., H) → (..., H_teacher)."""
+        assert self.projection is not None
+        projected: Tensor = self.projection(hidden)
+        return projected
+
+    def answer(self, pooled: Tensor) -> Tensor:
+        """Returns logits of pooled representations: float (B, H) → (B, C)."""
+        assert self.head is not None
+        answered: Tensor = self.head(pooled if self.projection is None else self.projection(pooled))
+        return answered
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Returns logits, float (B, C)."""
+        return self.answer(self(batch)[1])
+
+    def fold(self) -> None:
+        """Makes one linear map of projection and head, exact but for rounding: W(Px + p) + b = (WP)x + (Wp + b)."""
+        assert self.projection is not None
+        assert self.head is not None
+        folded = nn.Linear(self.shape.hidden, self.head.out_features)
+        with torch.no_grad():
+            weight = self.head.weight.double()
+            folded.weight.copy_(weight @ self.projection.weight.double())
+            folded.bias.copy_(weight @ self.projection.bias.double() + self.head.bias.double())
+        self.projection, self.head = None, folded.to(self.table.weight.device)
+
+
+def save_student(student: Student, folder: Path, *, weights: str = WEIGHTS) -> None:
+    """Writes weights, shape and vocabulary into a folder; `weights` names the file of weights."""
+    state = {name: value.detach().cpu().contiguous() for name, value in student.state_dict().items()}
+    save_file(state, folder / weights)
+    write_json(folder / SHAPE, dataclasses.asdict(student.shape))
+    (folder / VOCABULARY).write_text("".join(f"{token}\n" for token in student.tokens), encoding="utf-8")
+
+
+def read_shape(folder: Path) -> StudentShape:
+    """Returns the shape that `save_student` wrote.
+
+    Raises:
+        CorruptArtifactError: the file holds other keys.
+    """
+    try:
+        return StudentShape(**read_json(folder / SHAPE))
+    except TypeError as error:
+        raise CorruptArtifactError(f"{folder / SHAPE}: {error}; run `eibert run` to rebuild it") from error
+
+
+def read_tokens(folder: Path) -> tuple[str, ...]:
+    """Returns the vocabulary in the order of ids."""
+    return tuple((folder / VOCABULARY).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+
+
+def load_student(folder: Path, weights: str = WEIGHTS) -> Student:
+    """Returns the student that `save_student` wrote, its head folded where it was saved folded.
+
+    Raises:
+        CorruptArtifactError: shape and weights do not belong together.
+    """
+    student = Student(read_shape(folder), read_tokens(folder))
+    state = load_file(folder / weights)
+    if "projection.weight" not in state:
+        student.projection = None
+        student.head = nn.Linear(student.shape.hidden, student.shape.outputs)
+    try:
+        student.load_state_dict(state)
+    except RuntimeError as error:
+        raise CorruptArtifactError(f"{folder / weights}: does not fit {SHAPE}; run `eibert run` to rebuild") from error
+    return student.eval()

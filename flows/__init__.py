@@ -1,0 +1,1 @@
+"""The order of the stages and the `eibert` command. Nothing imports this package."""

@@ -1,0 +1,106 @@
+"""One stage's adapter in this process, with its log; what DVC runs."""
+
+import contextlib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from eibert.errors import EibertError, RunError
+from eibert.params.load import load
+from flows.workspace import PARAMS
+
+ERROR = "error: "
+"""Begins the last message of a stage that failed, on standard error and in its log."""
+
+MARK = "EIBERT_RAN_MARK"
+CODE = "code"
+
+EXIT_ERROR = 1
+EXIT_BROKEN = 70
+EXIT_INTERRUPTED = 130
+
+
+def run_stage(workspace: Path, stage: str) -> int:
+    """Runs one stage's adapter and returns the exit code; messages go to standard error and to logs/<stage>.log.
+
+    Returns:
+        0, EXIT_ERROR for what a user can mend, EXIT_BROKEN for anything else, EXIT_INTERRUPTED after Ctrl-C.
+    """
+    log_path = workspace / "logs" / f"{stage}.log"
+    with _logged(log_path) as log:
+        try:
+            _mark()
+            _run(workspace, stage)
+        except EibertError as error:
+            sys.stderr.write(f"{ERROR}{error}\n")
+            return EXIT_ERROR
+        except KeyboardInterrupt:
+            sys.stderr.write(f"{ERROR}{stage} was interrupted\n")
+            return EXIT_INTERRUPTED
+        except Exception as error:  # noqa: BLE001 — the last place that can keep the traceback
+            log.write(traceback.format_exc())
+            kind = type(error).__name__
+            sys.stderr.write(f"{ERROR}{stage} broke: {kind}: {_first_line(error)}; the traceback is in {log_path}\n")
+            return EXIT_BROKEN
+    return 0
+
+
+def _run(workspace: Path, stage: str) -> None:
+    if not stage.isidentifier():
+        raise RunError(f"{stage}: no such stage; dvc.yaml lists them")
+    try:
+        adapter = importlib.import_module(f"tasks.{stage}")
+    except ModuleNotFoundError as error:
+        if error.name != f"tasks.{stage}":
+            raise
+        raise RunError(f"{stage}: no such stage; dvc.yaml lists them") from error
+    if not hasattr(adapter, "run"):
+        raise RunError(f"{stage}: no such stage; dvc.yaml lists them")
+    if stage == CODE:
+        adapter.run(workspace)
+    else:
+        params = load(workspace / PARAMS)
+        adapter.run(workspace, params.section(stage), params.shared)
+
+
+def _mark() -> None:
+    if mark := os.environ.get(MARK):
+        Path(mark).touch()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "no message")
+
+
+class _Tee:
+    """Writes to a stream and repeats in a log what is no terminal control, such as a bar's frames."""
+
+    def __init__(self, stream: TextIO, log: TextIO) -> None:
+        self._stream = stream
+        self._log = log
+
+    def write(self, text: str) -> int:
+        if "\x1b" not in text:
+            self._log.write(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+        self._log.flush()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _logged(path: Path) -> Iterator[TextIO]:
+    """Yields a fresh log that repeats standard error; standard output goes to standard error meanwhile."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", buffering=1) as log:
+        tee = _Tee(sys.stderr, log)
+        with contextlib.redirect_stderr(tee), contextlib.redirect_stdout(tee):  # type: ignore[type-var]
+            yield log

@@ -1,0 +1,207 @@
+"""The command `eibert`: reads arguments, calls, prints, and sets the exit code. Slow imports wait for their command."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from eibert import __version__
+from eibert.errors import EibertError
+
+EXIT_CODES = """
+Exit codes: 0 all well · 1 an error to mend, told in one message · 2 wrong use of the command ·
+70 a defect, with its traceback in the named log · 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="eibert",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compress a fine-tuned BERT-family teacher into an NLU bundle of at most 1.91 MB.",
+    epilog=EXIT_CODES,
+)
+
+Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace; the current folder if not given.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, all else on standard error.")]
+Assignments = Annotated[
+    Optional[list[str]],  # noqa: UP045 — typer reads it
+    typer.Option("--set", metavar="KEY=VALUE", help="Write section.key=value into params.yaml first; repeatable."),
+]
+Stage = Annotated[Optional[str], typer.Option(metavar="STAGE")]  # noqa: UP045
+HERE = Path()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"eibert {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _eibert(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None: ...
+
+
+@app.command(epilog="Example: eibert run -C models/trec6 --set prune.keep=6000")
+def run(
+    workspace: Folder = HERE,
+    only: Annotated[Optional[str], typer.Option(metavar="STAGE", help="Only that stage.")] = None,  # noqa: UP045
+    start: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--from", metavar="STAGE", help="That stage and all that depends on it."),
+    ] = None,
+    until: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="STAGE", help="That stage and all it depends on."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run the chosen stages even where nothing changed.")] = False,
+    assignments: Assignments = None,
+    as_json: Json = False,
+) -> None:
+    """Bring the stages up to date: run what changed, restore what was made before, leave the rest."""
+    if sum(name is not None for name in (only, start, until)) > 1:
+        raise typer.BadParameter("give one of --only, --from and --until")
+    from flows.report import print_result
+    from flows.run import Selection
+    from flows.run import run as run_pipeline
+    from flows.terminal import stdout_reserved
+    from flows.workspace import find
+
+    with stdout_reserved():
+        found = find(workspace)
+        result = run_pipeline(found, Selection(only, start, until, force), assignments or [])
+    print_result(found, result, as_json=as_json)
+    if result.error:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: eibert status -C models/trec6")
+def status(workspace: Folder = HERE, as_json: Json = False) -> None:
+    """Say for each stage whether it would run, and why."""
+    from flows.report import print_status
+    from flows.terminal import stdout_reserved
+    from flows.workspace import find
+
+    with stdout_reserved():
+        from flows.stage import read_graph
+        from flows.status import causes
+
+        place = find(workspace)
+        place.params()
+        found = causes(place, read_graph(place))
+    print_status(found, as_json=as_json)
+
+
+@app.command(epilog="Example: eibert stage prune -C models/trec6 (DVC runs it like this)")
+def stage(
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="A stage of dvc.yaml.")], workspace: Folder = HERE
+) -> None:
+    """Run one stage in this process, whether or not anything changed; `eibert run` decides that."""
+    from flows.adapter import run_stage
+    from flows.terminal import stdout_reserved
+    from flows.workspace import find
+
+    with stdout_reserved():
+        code = run_stage(find(workspace).folder, name)
+    raise typer.Exit(code)
+
+
+@app.command(epilog="Example: eibert new models/trec6 --data ../datasets/trec6 --preset fast")
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to make it, inside the repository.")],
+    data: Annotated[str, typer.Option(metavar="PATH", help="File, folder, `sample`, or hf:owner/name@revision.")],
+    unlabelled: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="PATH", help="Plain text in the same forms; repeatable."),
+    ] = None,
+    preset: Annotated[Optional[str], typer.Option(metavar="NAME", help="Parameters of presets/NAME.yaml.")] = None,  # noqa: UP045
+    assignments: Assignments = None,
+    as_json: Json = False,
+) -> None:
+    """Make a workspace for a data set of your own."""
+    from flows.new import new as make
+    from flows.terminal import print_facts, print_json
+
+    made = make(folder, data, unlabelled or [], preset=preset, assignments=assignments or [])
+    if as_json:
+        print_json({"workspace": str(made.folder), "name": made.name})
+    else:
+        print_facts({"workspace": made.folder, "next": f"eibert run -C {folder}"})
+
+
+@app.command(epilog='Examples: eibert predict "play some jazz" · eibert predict --json < texts.txt')
+def predict(
+    texts: Annotated[Optional[list[str]], typer.Argument(metavar="TEXT...", help="Texts; none: lines of standard input.")] = None,  # noqa: UP045, E501
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    top_k: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show for each text.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Answer with a bundle; in a pair the two texts stand apart by a tab."""
+    from flows.predict import lines, predictions
+
+    found = predictions(bundle or workspace / "data" / "export" / "bundle", texts or sys.stdin, top_k)
+    if as_json:
+        _json({"predictions": found})
+    else:
+        for line in lines(found):
+            typer.echo(line)
+
+
+@app.command(epilog="Example: eibert report -C models/trec6 --open")
+def report(
+    workspace: Folder = HERE,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Name the report of the last evaluation."""
+    from flows.report import report_path
+    from flows.workspace import find
+
+    path = report_path(find(workspace))
+    if as_json:
+        _json({"report": str(path)})
+    else:
+        typer.echo(path)
+    if show:
+        typer.launch(str(path))
+
+
+@app.command(epilog="Example: eibert doctor --json")
+def doctor(workspace: Folder = HERE, as_json: Json = False) -> None:
+    """Check the environment; exit code 1 if anything would stop a run."""
+    from flows.doctor import examine
+    from flows.report import print_findings
+    from flows.terminal import stdout_reserved
+
+    with stdout_reserved():
+        findings = examine(workspace)
+    print_findings(findings, as_json=as_json)
+    if any(finding.stops for finding in findings):
+        raise typer.Exit(1)
+
+
+def _json(value: dict[str, Any]) -> None:
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def main() -> None:
+    """Runs the command of this process's arguments and ends the process with its exit code."""
+    try:
+        app()
+    except EibertError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""All stages in the order of DVC's graph: one Prefect task for each, independent ones at the same time.
+
+Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prefect import Task, flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.tasks import exponential_backoff
+
+from flows.stage import bring, read_graph, transient
+from flows.status import own_causes
+from flows.workspace import find
+from tasks.progress import say
+
+NOT_RUN = "NotRun"
+FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one stage ended.
+
+    Attributes:
+        state: `Completed`, `Restored`, `Cached`, `Failed`, or `NotRun` behind a failed stage.
+        started: Unix time in seconds; 0 when the stage was not reached.
+        seconds: Time it took.
+        reasons: Why it was not up to date, one line each.
+        error: The stage's message when it failed.
+    """
+
+    state: str
+    started: float = 0.0
+    seconds: float = 0.0
+    reasons: tuple[str, ...] = field(default=())
+    error: str = ""
+
+
+def can_heal(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 — Prefect's signature
+    """Returns whether trying again may help: a lock or the file system, never a stage's own verdict."""
+    return isinstance(state.data, transient)
+
+
+@task(
+    task_run_name="{stage}",
+    cache_policy=NO_CACHE,  # DVC has the only cache
+    persist_result=False,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(backoff_factor=2),
+    retry_condition_fn=can_heal,
+)
+def bring_up_to_date(folder: str, stage: str, force: bool, share_terminal: bool) -> State[Any]:
+    """Brings one stage up to date, and returns a state of that name: Completed, Restored or Cached."""
+    workspace = find(Path(folder))
+    started = time.time()
+    reasons = tuple(own_causes(workspace, stage)) or (("forced",) if force else ())
+    for reason in reasons:
+        say(stage, reason)
+    state = bring(workspace, stage, force=force, share_terminal=share_terminal)
+    seconds = time.time() - started
+    say(stage, f"{state} in {seconds:.1f} s")
+    return Completed(name=state, data=Outcome(state, started, seconds, reasons))
+
+
+@flow(name="compress", validate_parameters=False, persist_result=False, task_runner=ThreadPoolTaskRunner())
+def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
+    """Brings stages up to date, each after those it depends on.
+
+    Args:
+        folder: The workspace.
+        stages: Names in the order of the graph; what they depend on besides is up to date.
+        force: Runs them even where nothing changed.
+
+    Returns:
+        A state whose data are the outcomes by stage, in order.
+    """
+    graph = read_graph(find(Path(folder)))
+    futures: dict[str, Any] = {}
+    for stage in stages:
+        upstream = [futures[name] for name in graph.upstream[stage] if name in futures]
+        share_terminal = not graph.runs_alone(stage, stages)
+        futures[stage] = bring_up_to_date.submit(folder, stage, force, share_terminal, wait_for=upstream)
+    outcomes = {stage: _outcome(future) for stage, future in futures.items()}
+    sound = all(outcome.state not in {FAILED, NOT_RUN} for outcome in outcomes.values())
+    return Completed(data=outcomes) if sound else Failed(data=outcomes, message="a stage failed")
+
+
+def run_flow(folder: Path, stages: Sequence[str], *, force: bool) -> dict[str, Outcome]:
+    """Returns the outcome of each stage after running the flow in this process."""
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
+        state: Any = compress(str(folder), list(stages), force, return_state=True)
+    outcomes = state.data
+    if not isinstance(outcomes, dict):
+        state.result()  # the flow itself broke: raises what it raised
+    return dict(outcomes)
+
+
+def _outcome(future: Any) -> Outcome:
+    future.wait()
+    state = future.state
+    found = state.result(raise_on_failure=False) if state.is_final() else None
+    if isinstance(found, Outcome):
+        return found
+    if state.is_failed() or state.is_crashed():
+        return Outcome(FAILED, error=str(found))
+    return Outcome(NOT_RUN)

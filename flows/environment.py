@@ -1,0 +1,25 @@
+"""Settings that the orchestrator's libraries read from the environment when they are imported; what is set, stays."""
+
+import os
+from pathlib import Path
+
+
+def prepare(root: Path) -> None:
+    """Sets what keeps the libraries local and silent, where the caller's environment says nothing else.
+
+    Args:
+        root: Folder of the repository; Prefect's own files go there.
+    """
+    defaults = {
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "PREFECT_HOME": str(root / ".prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # A fresh database on a busy machine takes up to 20 s.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # Its stages tell their story themselves; a trace of Prefect's says nothing about them.
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

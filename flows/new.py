@@ -1,0 +1,117 @@
+"""A new workspace, from the repository's own params.yaml and dvc.yaml."""
+
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from eibert.errors import DataError, ParamsError, RunError
+from eibert.params.load import parse
+from flows.workspace import (
+    GRAPH,
+    PARAMS,
+    Workspace,
+    dump_yaml,
+    follow_params,
+    overlay,
+    read_yaml,
+    replace_text,
+    repository,
+    set_params,
+)
+
+SAMPLE = "sample"
+_REMOTE = "hf:"
+_IGNORED = "# What DVC, MLflow and the command keep for themselves; metrics/ and dvc.lock belong in git.\n"
+
+
+def new(
+    folder: Path, data: str, unlabelled: Sequence[str], *, preset: str | None, assignments: Sequence[str]
+) -> Workspace:
+    """Makes a workspace and returns it; on an error nothing is left behind.
+
+    Args:
+        folder: Where; inside the repository, and without params.yaml and dvc.yaml.
+        data: Path from here, `sample`, or `hf:owner/name@revision`.
+        unlabelled: The same, any number.
+        preset: Name of a file in presets/, without its ending.
+        assignments: `section.key=value`, applied last.
+
+    Raises:
+        RunError: the folder is outside the repository, is a workspace already, or there is no such preset.
+        DataError: a path is not there.
+        ParamsError: the result would not be valid.
+    """
+    folder = folder.resolve()
+    root = repository(folder)
+    if folder == root:
+        raise RunError(f"{folder}: the repository's root is a workspace already; name a folder in it, as models/NAME")
+    for name in (PARAMS, GRAPH):
+        if (folder / name).exists():
+            raise RunError(f"{folder / name}: already there and not overwritten; choose another folder")
+    sources = [_source(source, folder, option) for source, option in _named(data, unlabelled)]
+    texts = {PARAMS: _params(root, sources, preset), GRAPH: _graph(root, folder)}
+    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / name for name in (*texts, ".gitignore")]
+    try:
+        for name, text in texts.items():
+            replace_text(folder / name, text)
+        replace_text(folder / ".gitignore", _IGNORED + "/data/\n/logs/\n/.eibert/\n")
+        set_params(folder, assignments)
+        workspace = Workspace(folder, root)
+        follow_params(workspace, workspace.params())
+    except BaseException:
+        for path in files:
+            path.unlink(missing_ok=True)
+        for parent in made:
+            parent.rmdir()
+        raise
+    return workspace
+
+
+def _named(data: str, unlabelled: Sequence[str]) -> list[tuple[str, str]]:
+    return [(data, "--data"), *((source, "--unlabelled") for source in unlabelled)]
+
+
+def _source(source: str, folder: Path, option: str) -> str:
+    """Returns a source as params.yaml in that folder names it."""
+    if source == SAMPLE or source.startswith(_REMOTE):
+        return source
+    if not Path(source).exists():
+        raise DataError(f"{option} {source}: no such file or folder; give a path, `sample` or hf:owner/name@revision")
+    return Path(os.path.relpath(Path(source).resolve(), folder)).as_posix()
+
+
+def _params(root: Path, sources: list[str], preset: str | None) -> str:
+    document = read_yaml(root / PARAMS)
+    if preset:
+        overlay(document, _preset(root, preset))
+    document["ingest"]["source"] = sources[0]
+    listed = document["ingest"]["unlabelled"]
+    listed[:] = sources[1:]
+    text = dump_yaml(document)
+    parse(yaml.safe_load(text), f"presets/{preset}.yaml" if preset else PARAMS)
+    return text
+
+
+def _preset(root: Path, name: str) -> Mapping[str, object]:
+    path = root / "presets" / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in path.parent.glob("*.yaml")))
+        raise RunError(f"--preset {name}: no such preset; there are {known or 'none'}")
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ParamsError(f"{path}: found no mapping of sections; mend it")
+    return found
+
+
+def _graph(root: Path, folder: Path) -> str:
+    """The root's graph, with the paths to the code as they are from that folder."""
+    document = read_yaml(root / GRAPH)
+    up = posixpath.relpath(root.as_posix(), folder.as_posix())
+    deps = document["stages"]["code"]["deps"]
+    deps[:] = [posixpath.join(up, dep) for dep in deps]
+    return dump_yaml(document)

@@ -1,0 +1,81 @@
+"""What the commands print of a run, of the stages' state, and of the environment."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from eibert import artifact
+from eibert.errors import MissingArtifactError
+from flows.terminal import print_facts, print_json, print_lines, print_table
+from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.doctor import Finding
+    from flows.run import Result
+    from flows.status import Cause
+
+
+def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> None:
+    """Prints how the stages of a run ended and where its results are; the error, if any, goes to standard error."""
+    from flows.run import facts
+    from tasks.tracking import store
+
+    found = facts(workspace)
+    if as_json:
+        failure = {"error": result.error} if result.error else {}
+        print_json({"stages": result.states, **found, **failure})
+    elif result.outcomes:
+        rows = [
+            [name, outcome.state, f"{outcome.seconds:.1f} s" if outcome.seconds else "", "; ".join(outcome.reasons)]
+            for name, outcome in result.outcomes.items()
+        ]
+        print_table(["stage", "state", "time", "why"], rows)
+    else:
+        print_lines([f"all {len(result.cached)} stages up to date"])
+    if not as_json and not result.error:
+        size = f"{found['bytes']:,} bytes" if found["bytes"] else None
+        print_facts({"bundle": found["bundle"], "size": size, "report": found["report"], "MLflow": store(workspace.root)})
+    _print_trouble(result)
+
+
+def print_status(found: "Mapping[str, Sequence[Cause]]", *, as_json: bool) -> None:
+    """Prints for each stage whether and why it would run."""
+    reasons = {stage: [cause.text for cause in causes] for stage, causes in found.items()}
+    if as_json:
+        print_json({"stages": {stage: {"would_run": bool(texts), "why": texts} for stage, texts in reasons.items()}})
+        return
+    lines = [f"{stage}: {text}" for stage, texts in reasons.items() for text in texts]
+    print_lines(lines or [f"all {len(reasons)} stages up to date"])
+
+
+def print_findings(findings: "Sequence[Finding]", *, as_json: bool) -> None:
+    """Prints what was found of the environment."""
+    if as_json:
+        print_json({"findings": [vars(finding) for finding in findings], "ready": not any(f.stops for f in findings)})
+        return
+    marks = {True: "stops", False: ""}
+    rows = [[finding.what, finding.found, marks[finding.stops], finding.remedy] for finding in findings]
+    print_table(["what", "found", "", "remedy"], rows)
+
+
+def report_path(workspace: Workspace) -> "Path":
+    """Returns the place of the report.
+
+    Raises:
+        MissingArtifactError: `evaluate` has not run.
+    """
+    path = artifact.folder(workspace.folder, "evaluate") / "report.html"
+    if not path.is_file():
+        raise MissingArtifactError(f"{path}: missing; run `eibert run`")
+    return path
+
+
+def _print_trouble(result: "Result") -> None:
+    import sys
+
+    for text in filter(None, [result.warning and f"warning: {result.warning}", result.error and f"error: {result.error}"]):
+        sys.stderr.write(f"{text}\n")
+
+
+__all__: list[Any] = ["print_findings", "print_result", "print_status", "report_path"]

@@ -1,0 +1,200 @@
+"""One run of the pipeline: what is to be done, the flow where there is something, and its record."""
+
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from eibert import artifact
+from eibert.errors import ArtifactError, RunError
+from flows import environment
+from flows.stage import CODE, RAN_MARK, Graph, read_graph
+from flows.status import Cause, causes
+from flows.workspace import Workspace, follow_params, set_params
+from tasks import notes
+
+if TYPE_CHECKING:
+    from flows.compress import Outcome
+
+INTERRUPTED = 130
+_SECONDS_TO_END = 10
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which stages a run is about; at most one of the names is given.
+
+    Attributes:
+        only: That stage.
+        start: That stage and all that depends on it.
+        until: That stage and all it depends on.
+        force: Runs them even where nothing changed.
+    """
+
+    only: str | None = None
+    start: str | None = None
+    until: str | None = None
+    force: bool = False
+
+    def stages(self, graph: Graph) -> list[str]:
+        """Returns the chosen stages in order; `code` is always among them, being quick and asked by all.
+
+        Raises:
+            RunError: the graph has no stage of that name.
+        """
+        name = self.only or self.start or self.until
+        if name is None:
+            return list(graph.stages)
+        if name not in graph.stages:
+            raise RunError(f"{name}: no such stage; there are {', '.join(graph.stages)}")
+        related = graph.descendants(name) if self.start else graph.ancestors(name) if self.until else set()
+        chosen = related | {name, CODE}
+        return [stage for stage in graph.stages if stage in chosen]
+
+
+@dataclass
+class Result:
+    """What a run came to.
+
+    Attributes:
+        outcomes: Stage → how it ended, in order; empty when nothing was to be done.
+        cached: The chosen stages when nothing was to be done.
+        warning: What went wrong in recording, which costs no trained work.
+    """
+
+    outcomes: "dict[str, Outcome]" = field(default_factory=dict)
+    cached: list[str] = field(default_factory=list)
+    warning: str = ""
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of each chosen stage."""
+        return dict.fromkeys(self.cached, "Cached") | {name: found.state for name, found in self.outcomes.items()}
+
+    @property
+    def error(self) -> str:
+        """The message of the first stage that failed, else empty."""
+        return next((found.error for found in self.outcomes.values() if found.error), "")
+
+
+def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] = ()) -> Result:
+    """Brings the chosen stages up to date and records the run; without anything to do, neither happens.
+
+    A failed stage is no exception here: the result holds its message.
+
+    Raises:
+        ParamsError: an assignment or params.yaml is not valid.
+        DataError: a source is not there.
+        RunError: another run is at work here, a stage is unknown, or a stage that is not chosen is not up to date.
+    """
+    environment.prepare(workspace.root)
+    with _alone(workspace), contextlib.chdir(workspace.folder):
+        set_params(workspace.folder, assignments)
+        follow_params(workspace, workspace.params())
+        graph = read_graph(workspace)
+        chosen = selection.stages(graph)
+        found = causes(workspace, graph)
+        _check_upstream(graph, chosen, found)
+        if not selection.force and not any(found[stage] for stage in chosen):
+            notes.publish_metrics(workspace.folder, chosen)
+            return Result(cached=chosen)
+        return _run_flow(workspace, chosen, selection)
+
+
+def facts(workspace: Workspace) -> dict[str, Any]:
+    """Returns the places and figures of what was built: bundle, bytes, report, metrics; None for what is not there."""
+    bundle = artifact.folder(workspace.folder, "export") / "bundle"
+    evaluate = artifact.folder(workspace.folder, "evaluate")
+    report = evaluate / "report.html"
+    sizes = [path.stat().st_size for path in bundle.rglob("*") if path.is_file()]
+    try:
+        metrics = artifact.read_json(evaluate / artifact.METRICS)
+    except ArtifactError:
+        metrics = {}
+    return {
+        "bundle": str(bundle) if sizes else None,
+        "bytes": sum(sizes) if sizes else None,
+        "report": str(report) if report.is_file() else None,
+        "metrics": metrics,
+    }
+
+
+def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> Result:
+    # Prefect is imported only where something is to be done: it takes a second, and its server some more.
+    from flows.compress import run_flow
+
+    forced = selection.force
+    started = time.time()
+    with _interruptible():
+        outcomes = run_flow(workspace.folder, chosen, force=forced)
+    stages = {name: vars(outcome) for name, outcome in outcomes.items()}
+    notes.publish_metrics(workspace.folder, [name for name, found in outcomes.items() if not found.error])
+    notes.write(workspace.folder, workspace.name, stages, started=started)
+    from tasks import tracking
+
+    return Result(outcomes=outcomes, warning=tracking.deliver(workspace.root, workspace.private()))
+
+
+def _check_upstream(graph: Graph, chosen: Sequence[str], found: dict[str, list[Cause]]) -> None:
+    outside = {name for stage in chosen for name in graph.ancestors(stage)} - set(chosen)
+    stale = [name for name in graph.stages if name in outside and found[name]]
+    if stale:
+        lines = "\n  ".join(f"{name}: {found[name][0].text}" for name in stale)
+        raise RunError(
+            f"what the chosen stages depend on is not up to date; run `eibert run --until {stale[-1]}` first\n  {lines}"
+        )
+
+
+@contextlib.contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    with (workspace.private() / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"{workspace.folder}: another `eibert run` is at work here; wait for it or stop it") from error
+        yield
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lets Ctrl-C end the stages' processes and this one at once.
+
+    An exception would not do: the flow waits for its threads, they wait for the processes, and Prefect for its server.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
+        children = psutil.Process().children(recursive=True)
+        stages = [child for child in children if _is_stage(child)]
+        for child in stages:
+            with contextlib.suppress(psutil.Error):
+                child.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(stages, timeout=_SECONDS_TO_END)
+        for child in [*alive, *(child for child in children if child not in stages)]:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        sys.stderr.write("\ninterrupted; finished stages are kept, `eibert run` goes on from there\n")
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_stage(process: psutil.Process) -> bool:
+    try:
+        return RAN_MARK in process.environ()
+    except psutil.Error:
+        return False

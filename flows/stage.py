@@ -1,0 +1,230 @@
+"""DVC, in this process: the graph of a workspace, and one stage brought up to date. The only importer of dvc.
+
+DVC decides what has changed. It trusts modification times and MD5, so what it leaves alone or hands out is
+compared with the artifact's manifest besides.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.dvcfile import load_file
+from dvc.exceptions import DvcException
+from dvc.lock import LockError
+from dvc.repo import Repo
+from dvc.repo.index import Index
+from dvc.stage.exceptions import StageCmdFailedError
+
+from eibert import artifact
+from eibert.errors import ArtifactError, CorruptArtifactError, RunError
+from flows.workspace import GRAPH, Workspace
+from tasks import code
+
+CODE = "code"
+"""The stage that looks at the code itself; it is judged by the code, never by DVC's run cache."""
+
+RAN_MARK = "EIBERT_RAN_MARK"
+"""Names a file which a stage's process touches: it ran, rather than being restored."""
+
+ERROR = "error: "
+"""Begins the last message in the log of a stage that failed."""
+
+transient = (LockError, OSError)
+"""What may heal by trying again: another process holds a lock, a disk or a network folder stumbles."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages of one workspace.
+
+    Attributes:
+        stages: Names, each after all that it depends on, else as in dvc.yaml.
+        upstream: Stage → the stages whose outputs it reads.
+    """
+
+    stages: tuple[str, ...]
+    upstream: dict[str, frozenset[str]]
+
+    def ancestors(self, stage: str) -> set[str]:
+        """Returns all stages that a stage depends on, itself not among them."""
+        direct = self.upstream[stage]
+        return set(direct).union(*(self.ancestors(name) for name in direct))
+
+    def descendants(self, stage: str) -> set[str]:
+        """Returns all stages that depend on a stage, itself not among them."""
+        return {name for name in self.stages if stage in self.ancestors(name)}
+
+    def runs_alone(self, stage: str, among: Collection[str]) -> bool:
+        """Returns whether no stage of `among` can run at the same time as this one."""
+        related = self.ancestors(stage) | self.descendants(stage) | {stage}
+        return set(among) <= related
+
+
+@contextmanager
+def opened(workspace: Workspace) -> Iterator[Any]:
+    """Yields DVC's repository, waiting for its lock where needed; one for each thread."""
+    with Repo(str(workspace.root), _wait_for_lock=True) as repo:
+        yield repo
+
+
+def read_graph(workspace: Workspace) -> Graph:
+    """Returns the graph of a workspace's stages.
+
+    Raises:
+        RunError: DVC refuses dvc.yaml.
+    """
+    path = workspace.folder / GRAPH
+    try:
+        with opened(workspace) as repo:
+            graph = Index.from_file(repo, str(path)).graph
+            upstream = {node.name: frozenset(found.name for found in graph.successors(node)) for node in graph}
+            listed = list(load_file(repo, str(path)).stages)
+    except DvcException as error:
+        raise RunError(f"{path}: DVC refuses it: {error}; mend it, `eibert new` shows a sound one") from error
+    return Graph(_ordered(listed, upstream), upstream)
+
+
+def collect(repo: Any, workspace: Workspace, stage: str) -> Any:
+    """Returns DVC's stage of that name."""
+    return repo.stage.collect(_address(workspace, stage))[0]
+
+
+def code_is_current(workspace: Workspace) -> bool:
+    """Returns whether data/code describes the code and the libraries as they are now."""
+    return recorded_code(workspace) == code.current(workspace)
+
+
+def recorded_code(workspace: Workspace) -> dict[str, Any]:
+    """Returns what data/code says of each stage; {} where it is missing or broken."""
+    try:
+        names = [name for name in artifact.read_manifest(workspace.folder, CODE)["files"] if name.endswith(".json")]
+        folder = artifact.folder(workspace.folder, CODE)
+        return {Path(name).stem: artifact.read_json(folder / name) for name in names}
+    except ArtifactError:
+        return {}
+
+
+def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool) -> str:
+    """Brings one stage up to date whose upstream stages are; the working folder must be the workspace.
+
+    Returns:
+        `Completed` when its command ran, `Restored` when DVC had the result, `Cached` when nothing was to be done.
+
+    Raises:
+        RunError: the command failed; the message is the stage's own.
+        CorruptArtifactError: what came out still differs from its manifest.
+        LockError, OSError: may heal by trying again.
+    """
+    if stage == CODE:
+        force = force or not code_is_current(workspace) or _changed(workspace, stage)
+    elif not force:
+        _drop_altered(workspace, stage)
+    state = _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
+    if _problems(workspace, stage) and state != "Completed":
+        _drop_altered(workspace, stage)
+        _drop_altered_objects(workspace, stage)
+        state = _reproduce(workspace, stage, force=True, share_terminal=share_terminal)
+    if problems := _problems(workspace, stage):
+        raise CorruptArtifactError(problems[0])
+    return state
+
+
+def _reproduce(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool) -> str:
+    started = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        mark = Path(folder, "ran")
+        environment = _environment(mark, share_terminal=share_terminal)
+        try:
+            with opened(workspace) as repo:
+                done = repo.reproduce([_address(workspace, stage)], single_item=True, force=force, run_env=environment)
+        except DvcException as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, transient):
+                raise cause from error
+            raise RunError(_failure(workspace, stage, cause, started)) from error
+        # A forced stage always runs, also one whose command leaves no mark.
+        ran = mark.exists() or (force and bool(done))
+    return "Completed" if ran else "Restored" if done else "Cached"
+
+
+def _environment(mark: Path, *, share_terminal: bool) -> dict[str, str]:
+    scripts = str(Path(sys.executable).parent)
+    environment = {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the stage beside
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
+        "TOKENIZERS_PARALLELISM": "false",
+        RAN_MARK: str(mark),
+    }
+    return environment | ({"EIBERT_PLAIN": "1"} if share_terminal else {})
+
+
+def _failure(workspace: Workspace, stage: str, cause: BaseException, started: float) -> str:
+    log = workspace.folder / "logs" / f"{stage}.log"
+    if log.is_file() and log.stat().st_mtime >= started - 1:
+        _, marker, message = ("\n" + log.read_text(encoding="utf-8", errors="replace")).rpartition(f"\n{ERROR}")
+        if marker:
+            return message.strip()
+    status = _exit_status(cause)
+    if status is not None and (status < 0 or status in {137, 143}):
+        return f"{stage}: its process was killed (exit status {status}); was memory enough? See {log}"
+    return f"{stage}: {cause}"
+
+
+def _exit_status(cause: BaseException) -> int | None:
+    found = str(cause).rpartition("exited with ")[2]
+    return int(found) if isinstance(cause, StageCmdFailedError) and found.lstrip("-").isdigit() else None
+
+
+def _changed(workspace: Workspace, stage: str) -> bool:
+    with opened(workspace) as repo, repo.lock:
+        return bool(collect(repo, workspace, stage).changed())
+
+
+def _problems(workspace: Workspace, stage: str) -> list[str]:
+    try:
+        return artifact.problems(workspace.folder, stage)
+    except ArtifactError as error:
+        return [str(error)]
+
+
+def _drop_altered(workspace: Workspace, stage: str) -> None:
+    """Removes an artifact that differs from its manifest, so that DVC restores or rebuilds it."""
+    folder = artifact.folder(workspace.folder, stage)
+    if folder.exists() and _problems(workspace, stage):
+        shutil.rmtree(folder)
+
+
+def _drop_altered_objects(workspace: Workspace, stage: str) -> None:
+    """Removes what was altered within DVC's cache, which hands such objects out without a word."""
+    with opened(workspace) as repo, repo.lock:
+        for out in collect(repo, workspace, stage).outs:
+            tree = out.get_obj()
+            for _, _, found in tree or ():
+                path = Path(out.cache.oid_to_path(found.value))
+                if path.is_file() and _md5(path) != found.value:
+                    path.unlink()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _address(workspace: Workspace, stage: str) -> str:
+    return f"{workspace.folder / GRAPH}:{stage}"
+
+
+def _ordered(listed: list[str], upstream: dict[str, frozenset[str]]) -> tuple[str, ...]:
+    ordered: list[str] = []
+    while waiting := [name for name in listed if name not in ordered]:
+        ordered.append(next(name for name in waiting if upstream[name] <= set(ordered)))
+    return tuple(ordered)

@@ -1,0 +1,50 @@
+"""Standard output for answers only, and the answers' forms."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@contextlib.contextmanager
+def stdout_reserved() -> Iterator[None]:
+    """Sends what this process and its children write to standard output to standard error instead, for a while."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def print_json(value: object) -> None:
+    """Prints one JSON object."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Prints lines as they are."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table without frame."""
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Prints names and values, one pair a line; what is None is left out."""
+    shown = {name: value for name, value in facts.items() if value is not None}
+    width = max(map(len, shown), default=0)
+    print_lines([f"{name:<{width}}  {value}" for name, value in shown.items()])

@@ -1,0 +1,202 @@
+"""A workspace: a folder with params.yaml and dvc.yaml inside a repository that DVC knows; how its two files are edited.
+
+Edits keep comments and layout, and are complete or not made at all.
+"""
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from eibert.errors import DataError, ParamsError, RunError
+from eibert.params.load import Params, load, parse
+
+PARAMS = "params.yaml"
+GRAPH = "dvc.yaml"
+PRIVATE = ".eibert"
+"""Folder in a workspace for what belongs to no artifact: the lock of a run, records not yet delivered."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where one model is built.
+
+    Attributes:
+        folder: Absolute folder of params.yaml and dvc.yaml.
+        root: Absolute folder of the repository's .dvc.
+    """
+
+    folder: Path
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the workspace within its repository; the root is called by its folder."""
+        relative = self.folder.relative_to(self.root).as_posix()
+        return self.folder.name if relative == "." else relative
+
+    def params(self) -> Params:
+        """Returns the validated parameters.
+
+        Raises:
+            ParamsError: params.yaml is missing or has problems.
+        """
+        return load(self.folder / PARAMS)
+
+    def private(self) -> Path:
+        """Returns the folder for the workspace's own notes, made if it is not there."""
+        folder = self.folder / PRIVATE
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+def find(folder: Path) -> Workspace:
+    """Returns the workspace in a folder.
+
+    Raises:
+        RunError: params.yaml or dvc.yaml is missing, or no folder above is a DVC repository.
+    """
+    folder = folder.resolve()
+    for name in (PARAMS, GRAPH):
+        if not (folder / name).is_file():
+            raise RunError(
+                f"{folder / name}: missing, so this is no workspace; choose one with -C, or make one with `eibert new`"
+            )
+    return Workspace(folder, repository(folder))
+
+
+def repository(folder: Path) -> Path:
+    """Returns the nearest folder, this one or above it, that DVC was initialized in.
+
+    Raises:
+        RunError: there is none.
+    """
+    folder = folder.resolve()
+    for candidate in (folder, *folder.parents):
+        if (candidate / ".dvc").is_dir():
+            return candidate
+    raise RunError(f"{folder}: no .dvc here or in a folder above; run `git init && dvc init` in the project's root")
+
+
+def set_params(folder: Path, assignments: Sequence[str]) -> None:
+    """Writes `section.key=value` assignments into params.yaml once the whole file is found valid.
+
+    Raises:
+        ParamsError: an assignment has another form, or the result is not valid; the file stays as it was.
+    """
+    if not assignments:
+        return
+    path = folder / PARAMS
+    load(path)
+    document = read_yaml(path)
+    for assignment in assignments:
+        _assign(document, assignment)
+    text = dump_yaml(document)
+    parse(yaml.safe_load(text), "--set " + " --set ".join(assignments))
+    replace_text(path, text)
+
+
+def overlay(document: Any, values: Mapping[str, Any]) -> None:
+    """Puts nested values into a YAML document, key by key, so that what they do not mention stays."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(document.get(key), Mapping):
+            overlay(document[key], value)
+        else:
+            document[key] = value
+
+
+def follow_params(workspace: Workspace, params: Params) -> bool:
+    """Brings the sources and the teacher's folder among the deps of dvc.yaml in step with the parameters.
+
+    Returns:
+        Whether dvc.yaml was rewritten.
+
+    Raises:
+        DataError: a source is not there.
+        ParamsError: dvc.yaml is no YAML.
+    """
+    from eibert.ingest import local_sources  # reads Parquet; needed by the commands that run stages only
+
+    path = workspace.folder / GRAPH
+    document = read_yaml(path)
+    sources = [str(source) for source in local_sources(params.ingest)]
+    for source in sources:
+        if not (workspace.folder / source).exists():
+            raise DataError(f"{PARAMS}: ingest: {source}: not found from {workspace.folder}; mend the path")
+    model = params.teacher.model
+    teacher = [] if model == "bundled" or model.startswith("hf:") else [model]
+    before = dump_yaml(document)
+    stages = document.get("stages") or {}
+    for stage, outside in (("ingest", sources), ("finetune", teacher), ("pretrain", teacher)):
+        if stage in stages:
+            deps = stages[stage]["deps"]
+            inside = [dep for dep in deps if _is_artifact(dep, stages)]
+            if list(deps) != [*inside, *outside]:
+                deps[:] = [*inside, *outside]
+    if (text := dump_yaml(document)) == before:
+        return False
+    replace_text(path, text)
+    return True
+
+
+def read_yaml(path: Path) -> Any:
+    """Returns a YAML document that remembers its comments and layout.
+
+    Raises:
+        ParamsError: the file is missing or no YAML.
+    """
+    try:
+        return _yaml().load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise ParamsError(f"{path}: not readable as YAML ({' '.join(str(error).split())}); mend it") from error
+
+
+def dump_yaml(document: Any) -> str:
+    """Returns the text of a document from `read_yaml`."""
+    stream = io.StringIO()
+    _yaml().dump(document, stream)
+    return stream.getvalue()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a text file, complete or not at all."""
+    part = path.with_name(f".{path.name}.part-{os.getpid()}")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _assign(document: Any, assignment: str) -> None:
+    key, equals, text = assignment.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ParamsError(f"--set {assignment}: found no key=value; write for example --set prune.keep=6000")
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ParamsError(f"--set {assignment}: the value is no YAML; quote it") from error
+    *sections, last = key.split(".")
+    place = document
+    for section in sections:
+        place = place.setdefault(section, {})
+        if not isinstance(place, Mapping):
+            raise ParamsError(f"--set {assignment}: {section} is a value, not a section; see params.yaml for the keys")
+    place[last] = value
+
+
+def _is_artifact(dep: str, stages: Mapping[str, Any]) -> bool:
+    folders = [out for stage in stages.values() for out in stage.get("outs", [])]
+    return any(dep == folder or dep.startswith(f"{folder}/") for folder in folders)
+
+
+def _yaml() -> YAML:
+    form = YAML()
+    form.width = 1000
+    form.preserve_quotes = True
+    form.indent(mapping=2, sequence=4, offset=2)
+    form.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    return form

@@ -1,0 +1,27 @@
+"""What adapters of stages that train have in common: checkpoints outside the artifact, keyed by what shapes the run."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from eibert import artifact
+from eibert.checkpoint import Checkpoint
+from eibert.params.section import Section, Shared
+
+STATE = ".eibert"
+"""Folder of a workspace for what may be lost: checkpoints and scratch files."""
+
+
+def recorded(stage: str, params: Section, shared: Shared, *, teacher: bool = False) -> dict[str, Any]:
+    """Returns what shaped a stage's result, as the manifest records it."""
+    values = {"seed": shared.seed, stage: params.model_dump(mode="json")}
+    return values | {"teacher": shared.teacher.model_dump(mode="json")} if teacher else values
+
+
+def checkpoint(workspace: Path, stage: str, part: str, shaped_by: dict[str, Any], inputs: dict[str, str]) -> Checkpoint:
+    """Returns the checkpoint of a part of a stage; other parameters, inputs or code make it another run."""
+    code = artifact.folder(workspace, "code") / f"{stage}.json"
+    identity = [shaped_by, inputs, code.read_text(encoding="utf-8") if code.is_file() else None]
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return Checkpoint(workspace / STATE / "checkpoints" / f"{stage}-{part}.safetensors", key)

@@ -1,0 +1,90 @@
+"""What an expectation found, as people and programs read it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from eibert.params.validate import Severity
+
+_SHOWN_CHARS = 160
+
+
+@dataclass(frozen=True)
+class Example:
+    """One unexpected row.
+
+    Attributes:
+        split: Its split.
+        row: Its number, counted from 1; None where the fault is that there is no row.
+        text: What stands there, with invisible characters made visible.
+        twin: The other row of a fault that takes two, as `split row n`.
+    """
+
+    split: str
+    row: int | None
+    text: str
+    twin: str | None = None
+
+    def __str__(self) -> str:
+        place = self.split if self.row is None else f"{self.split} row {self.row}"
+        return f"{place}: {self.text}" + (f" — see {self.twin}" if self.twin else "")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one rule.
+
+    Attributes:
+        name: Stable name of the rule, unique within a split.
+        split: The split it is about.
+        meaning: What is expected, as a sentence.
+        severity: What a failure does.
+        passed: Whether the expectation holds.
+        observed: What was found, for people; the raw values are in `gx`.
+        bound: What is allowed, for people.
+        unexpected_rows: Rows against the expectation; they may be within the bound.
+        example: One of them.
+        keys: The keys of `validate` in params.yaml that change bound or severity.
+        gx: The result of Great Expectations without identifiers and times.
+    """
+
+    name: str
+    split: str
+    meaning: str
+    severity: Severity
+    passed: bool
+    observed: str
+    bound: str
+    unexpected_rows: int
+    example: Example | None
+    keys: tuple[str, ...]
+    gx: dict[str, Any]
+
+    @property
+    def stops(self) -> bool:
+        """Whether the pipeline must stop."""
+        return not self.passed and self.severity is Severity.FAIL
+
+    @property
+    def warns(self) -> bool:
+        """Whether people should be told, and no more."""
+        return not self.passed and self.severity is Severity.WARN
+
+    def __str__(self) -> str:
+        rows = f", {self.unexpected_rows} row{'' if self.unexpected_rows == 1 else 's'}" if self.unexpected_rows else ""
+        example = f", e.g. {self.example}" if self.example else ""
+        return f"{self.name} ({self.split}): {self.observed} vs {self.bound}{rows}{example}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the finding as JSON values."""
+        return asdict(self)
+
+
+def clipped(text: str) -> str:
+    """Returns the beginning of a text with invisible characters written as escapes."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_SHOWN_CHARS])
+    return f"{shown}…" if len(text) > _SHOWN_CHARS else shown
+
+
+def quoted(text: str) -> str:
+    """Returns the beginning of a text as `clipped`, in quotes."""
+    return f"“{clipped(text)}”"

@@ -1,0 +1,156 @@
+"""The rules of the gate, in code: what is expected of each split, how much it matters, which key moves the bound."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import great_expectations.expectations as gxe
+import numpy as np
+import pandas as pd
+
+from eibert.corpus import TaskSpec
+from eibert.params.validate import Severity, ValidateParams
+from tasks.gate.expectations import ExpectClassRatioToBeAtMost, ExpectClassRowsToBeAtLeast, ExpectMarkedShareToBeAtMost
+from tasks.gate.rows import LABELLED, MarkedRows, text_columns
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation of one split.
+
+    Attributes:
+        name: Stable name, unique within a split.
+        split: The split it is about.
+        meaning: What is expected, as a sentence.
+        bound: The bound, for people.
+        expectation: What Great Expectations runs.
+        severity: What a failure does.
+        keys: The keys of `validate` in params.yaml that change bound or severity.
+    """
+
+    name: str
+    split: str
+    meaning: str
+    bound: str
+    expectation: Any
+    severity: Severity = Severity.FAIL
+    keys: tuple[str, ...] = ()
+
+
+def schema_rules(split: str, frame: pd.DataFrame, spec: TaskSpec) -> Iterator[Rule]:
+    """Yields what must hold before the rows of a split can be looked at."""
+    texts = ["text", "text_b"] if spec.pair and split in LABELLED else ["text"]
+    types = dict.fromkeys(texts, "str")
+    if split in LABELLED:
+        types["label"] = "float64" if spec.regression else "str"
+    columns = gxe.ExpectTableColumnsToMatchSet(column_set=list(types), exact_match=True)
+    yield Rule("columns", split, "The columns are those of the task.", ", ".join(types), columns)
+    for column in (column for column in types if column in frame):
+        expectation = gxe.ExpectColumnValuesToBeOfType(column=column, type_=types[column])
+        yield Rule(f"type_{column}", split, f"The values of `{column}` have one type.", types[column], expectation)
+
+
+def row_rules(
+    rows: MarkedRows, spec: TaskSpec, params: ValidateParams, *, target_range: tuple[float, float] | None
+) -> Iterator[Rule]:
+    """Yields what is expected of the rows of a split whose schema is right.
+
+    Args:
+        rows: The split with its marks.
+        spec: The task.
+        params: Bounds and severities.
+        target_range: Smallest and largest training target of a regression; None where there is none.
+    """
+    yield from _text_rules(rows, params)
+    yield from _mark_rules(rows, spec, params)
+    if rows.split in LABELLED:
+        yield from _label_rules(rows.split, spec, params, target_range)
+
+
+def _text_rules(rows: MarkedRows, params: ValidateParams) -> Iterator[Rule]:
+    split, labelled = rows.split, rows.split in LABELLED
+    if labelled:
+        least, keys = (params.min_rows, ("min_rows",)) if split == "train" else (1, ())
+        expectation = gxe.ExpectTableRowCountToBeBetween(min_value=least)
+        yield Rule("rows", split, "There are enough rows.", f"at least {least}", expectation, keys=keys)
+    for column in text_columns(rows.frame):
+        present = gxe.ExpectColumnValuesToNotBeNull(column=column)
+        severity = Severity.FAIL if labelled else Severity.WARN
+        yield Rule(f"nulls_{column}", split, f"Every row has a `{column}`.", "0 %", present, severity)
+        short = gxe.ExpectColumnValueLengthsToBeBetween(column=column, max_value=params.max_chars)
+        bound, severity = f"at most {params.max_chars} characters", params.lengths if labelled else Severity.WARN
+        meaning = f"No `{column}` is longer than a text of this task would be."
+        yield Rule(f"lengths_{column}", split, meaning, bound, short, severity, ("max_chars", "lengths"))
+
+
+def _mark_rules(rows: MarkedRows, spec: TaskSpec, params: ValidateParams) -> Iterator[Rule]:
+    def rule(name: str, mark: str, meaning: str, share: float, severity: Severity, keys: tuple[str, ...] = ()) -> Rule:
+        expectation = ExpectMarkedShareToBeAtMost(column=mark, max_share=share)
+        return Rule(name, rows.split, meaning, f"at most {percent(share)}", expectation, severity, keys)
+
+    def unless_unlabelled(severity: Severity) -> Severity:
+        return severity if rows.split in LABELLED else Severity.WARN
+
+    yield rule("blank", "blank", "Every text has a visible character.", 0.0, unless_unlabelled(Severity.FAIL))
+    meaning, severity = "Texts have a letter or a digit.", unless_unlabelled(params.wordless)
+    yield rule("wordless", "wordless", meaning, params.max_wordless_share, severity, ("max_wordless_share", "wordless"))
+    meaning, severity = "Texts have no traces of a broken encoding.", unless_unlabelled(params.unclean)
+    yield rule("unclean", "unclean", meaning, params.max_unclean_share, severity, ("max_unclean_share", "unclean"))
+    if rows.split == "train":
+        share, keys = params.max_duplicate_share, ("max_duplicate_share", "duplicates")
+        yield rule("duplicates", "repeated", "Rows are not repeated.", share, params.duplicates, keys)
+        if not spec.regression:  # two numbers for one input are two measurements
+            share, keys = params.max_contradictory_share, ("max_contradictory_share", "contradictions")
+            meaning = "Equal inputs have equal labels."
+            yield rule("contradictions", "contradictory", meaning, share, params.contradictions, keys)
+    for mark, twins in rows.twins.items():
+        if twins.split != rows.split:
+            share, keys = params.max_leak_share, ("max_leak_share", "leakage")
+            meaning = f"Inputs do not stand in {twins.split}."
+            yield rule(f"leakage_{twins.split}", mark, meaning, share, params.leakage, keys)
+
+
+def _label_rules(
+    split: str, spec: TaskSpec, params: ValidateParams, target_range: tuple[float, float] | None
+) -> Iterator[Rule]:
+    nulls = gxe.ExpectColumnValuesToNotBeNull(column="label")
+    yield Rule("nulls_label", split, "Every row has a label.", "0 %", nulls)
+    if split == "train":
+        distinct = gxe.ExpectColumnUniqueValueCountToBeBetween(column="label", min_value=2)
+        yield Rule("distinct_labels", split, "There is something to tell apart.", "at least 2", distinct)
+    if spec.regression:
+        yield from _number_rules(split, params, target_range)
+    else:
+        yield from _class_rules(split, list(spec.labels), params)
+
+
+def _class_rules(split: str, classes: list[str], params: ValidateParams) -> Iterator[Rule]:
+    known = gxe.ExpectColumnValuesToBeInSet(column="label", value_set=classes)
+    yield Rule("labels", split, "Every label is one of the classes.", f"{len(classes)} classes", known)
+    if split == "train":
+        enough = ExpectClassRowsToBeAtLeast(column="label", classes=classes, min_rows=params.min_class_rows)
+        bound = f"at least {params.min_class_rows}"
+        yield Rule(
+            "class_rows", split, "Every class has enough rows.", bound, enough, keys=("min_class_rows",)
+        )  # fmt: skip
+        even = ExpectClassRatioToBeAtMost(column="label", classes=classes, max_ratio=params.max_class_ratio)
+        bound, keys = f"at most {params.max_class_ratio:g}", ("max_class_ratio", "balance")
+        meaning = "The commonest class does not drown the rarest."
+        yield Rule("balance", split, meaning, bound, even, params.balance, keys)
+
+
+def _number_rules(split: str, params: ValidateParams, target_range: tuple[float, float] | None) -> Iterator[Rule]:
+    finite = gxe.ExpectColumnValuesToBeBetween(column="label", min_value=-_FLOAT32_MAX, max_value=_FLOAT32_MAX)
+    yield Rule("finite", split, "Every target is a finite 32-bit number.", "0 %", finite)
+    if target_range and split != "train":
+        low, high = target_range
+        within = gxe.ExpectColumnValuesToBeBetween(column="label", min_value=low, max_value=high)
+        meaning, bound = "Targets lie in the range of the training targets.", f"{low:g} … {high:g}"
+        yield Rule("target_range", split, meaning, bound, within, params.target_range, ("target_range",))
+
+
+def percent(share: float) -> str:
+    """Returns a share as per cent, with three significant digits."""
+    return f"{100 * share:.3g} %"

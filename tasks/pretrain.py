@@ -1,0 +1,44 @@
+"""Adapter of `pretrain`: plain text and base teacher → student over the teacher's whole vocabulary."""
+
+from pathlib import Path
+
+from eibert import artifact
+from eibert.corpus import read_texts
+from eibert.params.pretrain import PretrainParams
+from eibert.params.section import Shared
+from eibert.pretrain import pretrain
+from eibert.student import save_student
+from eibert.teacher import load_base, locate
+from tasks.adapter import STATE, checkpoint, recorded
+from tasks.verdict import passed
+from tasks.progress import reporting, say
+
+STAGE = "pretrain"
+
+
+def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
+    """Writes the artifact `pretrain` and returns its folder."""
+    inputs = artifact.verified(workspace, "ingest/pretraining.parquet", passed(workspace))
+    texts = read_texts(artifact.folder(workspace, "ingest") / "pretraining.parquet")
+    teacher = load_base(locate(shared.teacher, workspace), shared.teacher.pooling)
+    shaped_by = recorded(STAGE, params, shared, teacher=True)
+    kept = checkpoint(workspace, STAGE, "student", shaped_by, inputs)
+    with reporting(STAGE, "teacher reads") as read, reporting(STAGE, "student") as report:
+        found = pretrain(
+            teacher, texts, params, seed=shared.seed, scratch=workspace / STATE / "scratch", checkpoint=kept,
+            read=read, report=report,
+        )  # fmt: skip
+    last = found.history[-1]
+    say(STAGE, f"{found.texts} texts, {found.variants} of them variants; distance {last['sentence']:.3f} of sentences")
+    with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:
+        save_student(found.student, out)
+        artifact.write_json(out / "history.json", found.history)
+        figures = {
+            "texts": found.texts,
+            "variants": found.variants,
+            "token": last["token"],
+            "sentence": last["sentence"],
+        }
+        artifact.write_json(out / artifact.METRICS, figures)
+    kept.clear()
+    return artifact.folder(workspace, STAGE)

@@ -1,0 +1,71 @@
+"""Adapter of `prune`: student over the whole vocabulary → student over the entries worth keeping."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from eibert import artifact, optimize
+from eibert.batches import encode
+from eibert.corpus import read_spec, read_split, read_texts, write_parquet
+from eibert.params.prune import PruneParams
+from eibert.params.section import Shared
+from eibert.prune import choose, coverage, coverage_curve, essential, slice_student, token_importance
+from eibert.student import load_student, save_student
+from eibert.teacher import load_teacher
+from tasks.adapter import recorded
+from tasks.progress import reporting, say
+
+STAGE = "prune"
+SIZES = (2500, 3000, 4000, 5000, 6000, 8000, 10000, 12000, 16000, 20000, 25000, 30522)
+
+
+def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
+    """Writes the artifact `prune` and returns its folder."""
+    inputs = artifact.verified(
+        workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/unlabelled.parquet", "finetune", "pretrain"
+    )
+    ingest = artifact.folder(workspace, "ingest")
+    spec = read_spec(ingest)
+    optimize.prepare(params.threads)
+    train = read_split(ingest, "train", spec)
+    labelled = [*train.texts, *(train.texts_b or [])]
+    texts = _drawn(labelled, read_texts(ingest / "unlabelled.parquet"), params.texts_limit, shared.seed)
+    teacher = load_teacher(artifact.folder(workspace, "finetune"), attentions=True)
+    with reporting(STAGE, "attention") as report:
+        rows = encode(teacher.tokenizer, texts, None, max_tokens=params.max_tokens)
+        found = token_importance(teacher, rows, params, report)
+    scores = found.ranked_by(params.importance)
+    student = load_student(artifact.folder(workspace, "pretrain"))
+    kept_ids = choose(student.tokens, scores, params.keep)
+    pruned = slice_student(student, kept_ids)
+    kept = np.isin(np.arange(len(scores)), kept_ids)
+    before = coverage(student.tokenizer, texts, None, 1.0)
+    after = coverage(pruned.tokenizer, texts, None, float(found.counts[kept].sum() / found.counts.sum()))
+    say(
+        STAGE,
+        f"{len(kept_ids)} of {len(scores)} entries kept; {after.covered:.2%} of tokens covered, "
+        f"{before.tokens_per_text:.1f} → {after.tokens_per_text:.1f} tokens a text, [UNK] {after.unknown:.3%}",
+    )
+    with artifact.writing(workspace, STAGE, params=recorded(STAGE, params, shared), inputs=inputs) as out:
+        save_student(pruned, out)
+        columns = {"token": list(student.tokens), "score": scores.tolist(), "count": found.counts.tolist()}
+        schema = pa.schema(
+            [("token", pa.string()), ("score", pa.float64()), ("count", pa.int64()), ("kept", pa.bool_())]
+        )
+        write_parquet(out / "scores.parquet", columns | {"kept": kept.tolist()}, schema)
+        curve = coverage_curve(scores, found.counts, essential(student.tokens), SIZES)
+        facts = {"before": dataclasses.asdict(before), "after": dataclasses.asdict(after)}
+        artifact.write_json(out / "coverage.json", facts | {"curve": curve})
+        figures = {"entries": len(kept_ids), "covered": after.covered, "unknown": after.unknown}
+        tokens = {"tokens_per_text": after.tokens_per_text, "tokens_per_text_before": before.tokens_per_text}
+        artifact.write_json(out / artifact.METRICS, figures | tokens)
+    return artifact.folder(workspace, STAGE)
+
+
+def _drawn(labelled: list[str], unlabelled: list[str], limit: int, seed: int) -> list[str]:
+    generator = np.random.default_rng([seed, 3])
+    texts = [labelled[index] for index in generator.permutation(len(labelled))[:limit]]
+    rest = generator.permutation(len(unlabelled))[: limit - len(texts)]
+    return texts + [unlabelled[index] for index in rest]

@@ -1,0 +1,47 @@
+"""Adapter of `quantize`: distilled student → integers with scales."""
+
+import shutil
+from pathlib import Path
+
+from eibert import artifact
+from eibert.batches import predict
+from eibert.corpus import read_spec, read_split
+from eibert.params.quantize import QuantizeParams
+from eibert.params.section import Shared
+from eibert.quantize import agreement, quantize, save_quantized, simulate
+from eibert.scores import score
+from eibert.student import SHAPE, VOCABULARY, load_student
+from tasks.adapter import recorded
+from tasks.progress import reporting, say
+
+STAGE = "quantize"
+
+
+def run(workspace: Path, params: QuantizeParams, shared: Shared) -> Path:
+    """Writes the artifact `quantize` and returns its folder."""
+    inputs = artifact.verified(
+        workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/dev.parquet", "distill"
+    )
+    ingest = artifact.folder(workspace, "ingest")
+    spec = read_spec(ingest)
+    train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)
+    student = load_student(artifact.folder(workspace, "distill"))
+    with reporting(STAGE, "modules") as report:
+        quantized, errors = quantize(student, spec, train, dev, params, report)
+    before = predict(student, dev, batch_size=params.batch_size)
+    after = predict(simulate(student, quantized), dev, batch_size=params.batch_size)
+    figures = {
+        "dev_score": score(spec.metric, after, dev.targets),
+        "dev_score_float": score(spec.metric, before, dev.targets),
+        "agreement": agreement(before, after, spec),
+        "weight_bytes": sum(entry["bytes"] for entry in errors),
+    }
+    say(STAGE, f"dev {spec.metric} {figures['dev_score_float']:.4f} → {figures['dev_score']:.4f}, "
+               f"agreement {figures['agreement']:.4f}")  # fmt: skip
+    with artifact.writing(workspace, STAGE, params=recorded(STAGE, params, shared), inputs=inputs) as out:
+        save_quantized(quantized, out)
+        for name in (SHAPE, VOCABULARY):
+            shutil.copyfile(artifact.folder(workspace, "distill") / name, out / name)
+        artifact.write_json(out / "modules.json", errors)
+        artifact.write_json(out / artifact.METRICS, figures)
+    return artifact.folder(workspace, STAGE)

@@ -1,0 +1,191 @@
+"""Delivers notes of runs to MLflow: a run for each, a child run for each stage. The only importer of mlflow here.
+
+What cannot be delivered now stays a note and is delivered after the next run; no failure here costs trained work.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DIGEST_TAG = "eibert.manifest"
+STATE_TAG = "eibert.state"
+EARLIER_TAG = "eibert.earlier_run"
+NOTE_TAG = "eibert.note"
+
+_BATCH = 100
+_DIGEST_CHARS = 36
+_TEXT_CHARS = 500
+_STATUS = {"Failed": "FAILED", "NotRun": "KILLED"}
+
+
+def store(root: Path) -> str:
+    """Returns the address of the record: MLFLOW_TRACKING_URI, else a file in the repository's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+
+
+def deliver(root: Path, private: Path) -> str:
+    """Delivers all pending notes, the oldest first.
+
+    Args:
+        root: Folder of the repository: mlflow.db and mlartifacts/ go there by default.
+        private: The workspace's private folder, whose `pending` holds the notes.
+
+    Returns:
+        A warning in one line when notes had to stay, else an empty text.
+    """
+    pending = sorted((private / "pending").glob("*.json"))
+    try:
+        with _connected(root) as client:
+            for path in pending:
+                _deliver(client, root, json.loads(path.read_text(encoding="utf-8")), path.stem)
+                path.unlink()
+    except Exception as error:  # noqa: BLE001 — whatever the recorder raises, the trained work stands
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        return f"MLflow at {store(root)} did not take the record, the next run delivers it: {reason[:200]}"
+    return ""
+
+
+@contextmanager
+def _connected(root: Path) -> Iterator["MlflowClient"]:
+    for name, value in {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+    }.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    uri = store(root)
+    if not uri.startswith("sqlite:///"):
+        yield MlflowClient(tracking_uri=uri)
+        return
+    # Two processes that make one database at once break each other's.
+    with FileLock(f"{uri.removeprefix('sqlite:///')}.lock", timeout=60):
+        yield MlflowClient(tracking_uri=uri)
+
+
+def _deliver(client: "MlflowClient", root: Path, note: Mapping[str, Any], key: str) -> None:
+    experiment = _experiment(client, root, note["workspace"])
+    _drop_partial(client, experiment, key)
+    failed = any(stage["error"] for stage in note["stages"].values())
+    parent = client.create_run(
+        experiment, start_time=_milliseconds(note["started"]), tags={**note["tags"], NOTE_TAG: key}, run_name="run"
+    ).info.run_id
+    for name, stage in note["stages"].items():
+        _deliver_stage(client, experiment, parent, name, stage, note)
+    _log_datasets(client, parent, note["workspace"], note["stages"].get("ingest", {}).get("datasets", {}))
+    metrics = {
+        f"{name}.{metric}": value
+        for name, stage in note["stages"].items()
+        for metric, value in stage.get("metrics", {}).items()
+    }
+    _log_metrics(client, parent, [metrics])
+    client.set_terminated(parent, "FAILED" if failed else "FINISHED", end_time=_milliseconds(note["ended"]))
+
+
+def _deliver_stage(
+    client: "MlflowClient", experiment: str, parent: str, name: str, stage: Mapping[str, Any], note: Mapping[str, Any]
+) -> None:
+    tags = {
+        **note["tags"],
+        "mlflow.parentRunId": parent,
+        "eibert.stage": name,
+        STATE_TAG: stage["state"],
+        "eibert.reasons": "; ".join(stage["reasons"])[:_TEXT_CHARS],
+        "eibert.error": stage["error"][:_TEXT_CHARS],
+    }
+    if digest := stage.get("digest"):
+        tags[DIGEST_TAG] = digest
+        if stage["state"] != "Completed" and (earlier := _earlier(client, experiment, digest)):
+            tags[EARLIER_TAG] = earlier
+    started = stage["started"] or note["ended"]
+    run = client.create_run(
+        experiment,
+        start_time=_milliseconds(started),
+        tags={key: value for key, value in tags.items() if value},
+        run_name=name,
+    ).info.run_id
+    _log_params(client, run, stage.get("params", {}))
+    sizes = {"artifact_bytes": float(stage["bytes"])} if "bytes" in stage else {}
+    _log_metrics(client, run, [stage.get("metrics", {}) | sizes | {"seconds": stage["seconds"]}])
+    _log_metrics(client, run, stage.get("history", []))
+    _log_datasets(client, run, note["workspace"], stage.get("datasets", {}))
+    status = _STATUS.get(stage["state"], "FINISHED")
+    client.set_terminated(run, status, end_time=_milliseconds(started + stage["seconds"]))
+
+
+def _experiment(client: "MlflowClient", root: Path, name: str) -> str:
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    local = store(root).startswith("sqlite:///") and "MLFLOW_TRACKING_URI" not in os.environ
+    location = (root / "mlartifacts" / name).as_uri() if local else None
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _drop_partial(client: "MlflowClient", experiment: str, key: str) -> None:
+    """Deletes what an interrupted delivery of the same note left, so that it does not stand there twice."""
+    for run in client.search_runs([experiment], filter_string=f"tags.`{NOTE_TAG}` = '{key}'"):
+        for child in client.search_runs([experiment], filter_string=f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"):
+            client.delete_run(child.info.run_id)
+        client.delete_run(run.info.run_id)
+
+
+def _earlier(client: "MlflowClient", experiment: str, digest: str) -> str | None:
+    """The latest run that made an artifact of that manifest: in this workspace, else in another."""
+    others = [str(found.experiment_id) for found in client.search_experiments()]
+    query = f"tags.`{DIGEST_TAG}` = '{digest}' and tags.`{STATE_TAG}` = 'Completed'"
+    for places in ([experiment], others):
+        found = client.search_runs(places, filter_string=query, max_results=1, order_by=["start_time DESC"])
+        if found:
+            return str(found[0].info.run_id)
+    return None
+
+
+def _log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:
+    from mlflow.entities import Param
+
+    listed = [Param(key, str(value)[:_TEXT_CHARS]) for key, value in params.items()]
+    for start in range(0, len(listed), _BATCH):
+        client.log_batch(run, params=listed[start : start + _BATCH])
+
+
+def _log_metrics(client: "MlflowClient", run: str, rows: list[dict[str, float]]) -> None:
+    from mlflow.entities import Metric
+
+    listed = [
+        Metric(key, value, 0, int(row.get("step", position)))
+        for position, row in enumerate(rows)
+        for key, value in row.items()
+        if key != "step"
+    ]
+    for start in range(0, len(listed), _BATCH):
+        client.log_batch(run, metrics=listed[start : start + _BATCH])
+
+
+def _log_datasets(client: "MlflowClient", run: str, workspace: str, splits: Mapping[str, str]) -> None:
+    if not splits:
+        return
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Dataset(f"{workspace}/{split}", digest[:_DIGEST_CHARS], "local", json.dumps({"uri": f"data/ingest/{split}.parquet"})),
+            [InputTag("mlflow.data.context", split), InputTag("sha256", digest)],
+        )
+        for split, digest in splits.items()
+    ]  # fmt: skip
+    client.log_inputs(run, inputs)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
