@@ -56,9 +56,7 @@ class CodeReader:
             RunError: the stage has no adapter, or a module cannot be parsed.
         """
         if self._module(f"tasks.{stage}") is None:
-            raise RunError(
-                f"{self.root / 'tasks' / stage}.py: missing; a stage of dvc.yaml needs its adapter there"
-            )
+            raise RunError(f"{self.root / 'tasks' / stage}.py: missing; a stage of dvc.yaml needs its adapter there")
         reached = sorted(self._reach(f"tasks.{stage}"), key=lambda module: module.path)
         imported = {name for module in reached for name in module.libraries}
         return {
@@ -125,6 +123,8 @@ class _Module:
                     parts[statement.name].append(ast.dump(statement))
                 case ast.Import() | ast.ImportFrom():
                     pass  # told apart below, where their order does not count
+                case ast.Assign(targets=[ast.Name(id="__version__")]):
+                    pass  # a release is no change of what is computed
                 case _:
                     parts[REST].append(ast.dump(statement))
         parts[REST] += sorted(_imports(self.tree))

@@ -76,7 +76,7 @@ def finetune(
     while done < plan.passes and not _out_of_patience(history, params.patience):
         torch.manual_seed(seed + done)
         teacher.train()
-        loss = 0.0
+        losses: list[float] = []
         for position, batch_rows in enumerate(plan.epoch(done)):
             step = done * plan.steps_per_epoch + position
             with optimize.autocast(params.precision, device):
@@ -84,13 +84,14 @@ def finetune(
             loss = task_loss(logits.float(), targets[batch_rows], regression=spec.regression)
             loss.backward()  # type: ignore[attr-defined]
             optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share))
-            report(step + 1, plan.total, loss=float(loss.detach()))
+            losses.append(float(loss.detach()))
+            report(step + 1, plan.total, loss=losses[-1])
         dev_score = score(spec.metric, predict(teacher, dev, batch_size=params.batch_size), dev.targets)
         if dev_score > max((entry["dev_score"] for entry in history), default=-np.inf):
             best.load_state_dict(teacher.state_dict())
         done += 1
         history.append(
-            {"step": min(done * plan.steps_per_epoch, plan.total), "loss": float(loss), "dev_score": dev_score}
+            {"step": min(done * plan.steps_per_epoch, plan.total), "loss": float(np.mean(losses)), "dev_score": dev_score}
         )
         checkpoint.save(done, modules, optimizer, {"history": history})
     return Finetuned(best.cpu().eval(), max(entry["dev_score"] for entry in history), history)

@@ -27,12 +27,12 @@ class Graph:
     def constant(self, name: str, value: Array) -> str:
         """Adds a constant once."""
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+            self.constants[name] = numpy_helper.from_array(np.array(value, order="C"), name)
         return name
 
     def number(self, value: float) -> str:
         """Adds a float constant."""
-        return self.constant(f"f{value:g}", np.float32(value).reshape(()))
+        return self.constant(f"f{value:.9g}", np.float32(value).reshape(()))
 
     def integers(self, *values: int) -> str:
         """Adds a vector of integers, for shapes and axes."""
@@ -55,17 +55,16 @@ class Graph:
         return self.add("Mul", values, self.add("Gather", scale, ids) if table.scale.ndim else scale)
 
     def linear(self, name: str, weight: Quantized, bias: Array | None, hidden: str) -> str:
-        """Adds hidden @ weight.T + bias, with calibrated INT8 inputs where the matrix has an activation scale."""
+        """Adds hidden @ weight.T + bias, the input rounded to INT8 where the matrix has an activation scale."""
         values = self.constant(name, weight.values.numpy().T)  # (out, in) → (in, out)
         scale = self.constant(f"{name}.scale", weight.scale.numpy())
         if name in self._activations:
+            # The integers are multiplied as floats: on processors without VNNI onnxruntime's INT8 product saturates.
             at = self.constant(f"{name}.activation", np.float32(self._activations[name]).reshape(()))
             zero = self.constant("zero", np.int8(0).reshape(()))
             hidden = self.add("DequantizeLinear", self.add("QuantizeLinear", hidden, at, zero), at, zero)
-            floats = self.add("DequantizeLinear", values, scale, axis=1)
-        else:
-            # A cast and a product of constants are folded once when the model is loaded; DequantizeLinear is not.
-            floats = self.add("Mul", self.add("Cast", values, to=TensorProto.FLOAT), scale)
+        # A cast and a product of constants are folded once when the model is loaded; DequantizeLinear is not.
+        floats = self.add("Mul", self.add("Cast", values, to=TensorProto.FLOAT), scale)
         product = self.add("MatMul", hidden, floats)
         return product if bias is None else self.add("Add", product, self.constant(f"{name}.bias", bias))
 

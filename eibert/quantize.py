@@ -216,10 +216,10 @@ def _grain(params: ModuleParams) -> tuple[int, Granularity]:
 
 
 def _errors(student: Student, quantized: QuantizedStudent, part: Module, bits: int) -> dict[str, Any]:
-    pairs = [(student.get_submodule(name).weight, quantized.weights[name]) for name in part.matrices]
-    noise = sum(float((weight - tensor.dequantize()).square().sum()) for weight, tensor in pairs)  # type: ignore[operator, union-attr]
-    signal = sum(float(weight.square().sum()) for weight, _ in pairs)  # type: ignore[operator, union-attr]
-    largest = max(float((weight - tensor.dequantize()).abs().max()) for weight, tensor in pairs)  # type: ignore[operator, union-attr]
+    pairs = [(student.state_dict()[f"{name}.weight"], quantized.weights[name]) for name in part.matrices]
+    noise = sum(float((weight - tensor.dequantize()).square().sum()) for weight, tensor in pairs)
+    signal = sum(float(weight.square().sum()) for weight, _ in pairs)
+    largest = max(float((weight - tensor.dequantize()).abs().max()) for weight, tensor in pairs)
     return {
         "module": part.name,
         "kind": part.kind,

@@ -154,16 +154,18 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
     Raises:
         TeacherError: it cannot be loaded, or its tokens are not WordPiece with BERT's special tokens.
     """
+    attention = "eager" if attentions else "sdpa"
     try:
         with _quiet():
-            encoder = AutoModel.from_pretrained(
-                folder,
-                local_files_only=True,
-                attn_implementation="eager" if attentions else "sdpa",
-                dtype=torch.float32,
+            encoder, found = AutoModel.from_pretrained(
+                folder, local_files_only=True, attn_implementation=attention, dtype=torch.float32, output_loading_info=True
             )
     except (OSError, ValueError, KeyError) as error:
         raise TeacherError(f"{folder}: not a transformers model: {_first_line(error)}") from error
+    if absent := [key for key in found["missing_keys"] if not key.startswith("pooler.")]:
+        raise TeacherError(f"{folder}: {WEIGHTS} lacks {len(absent)} weights, e.g. {min(absent)}; get the whole model")
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # not used, and random where the file has none
     return Teacher(encoder, _load_tokenizer(folder), pooling).eval()
 
 

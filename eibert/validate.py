@@ -21,12 +21,19 @@ NO_ROW = -1
 
 # Control characters other than tab and line ends, the replacement character, byte order marks and noncharacters:
 # traces of a broken encoding or of binary data.
-_UNCLEAN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufeff\ufffd-\uffff]")
+_NONCHARACTERS = "".join(chr(plane << 16 | low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
+_UNCLEAN = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufeff\ufffd{_NONCHARACTERS}]")
 
 
 def unclean(texts: Iterable[str | None]) -> Mask:
     """Returns which texts hold control, replacement or other characters that no writer types, bool (N,)."""
-    return _mask(text is not None and _UNCLEAN.search(text) is not None for text in texts)
+    return _mask(text is not None and unclean_at(text) is not None for text in texts)
+
+
+def unclean_at(text: str) -> int | None:
+    """Returns the position of the first character by which a text is unclean, or None."""
+    found = _UNCLEAN.search(text)
+    return found.start() if found else None
 
 
 def blank(texts: Iterable[str | None]) -> Mask:

@@ -102,5 +102,5 @@ def _logged(path: Path) -> Iterator[TextIO]:
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", buffering=1) as log:
         tee = _Tee(sys.stderr, log)
-        with contextlib.redirect_stderr(tee), contextlib.redirect_stdout(tee):  # type: ignore[type-var]
+        with contextlib.redirect_stderr(tee), contextlib.redirect_stdout(tee):
             yield log

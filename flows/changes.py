@@ -18,11 +18,7 @@ def code_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
         before: Digests as `eibert.code.CodeReader.digests` returns them.
         after: The same, later.
     """
-    modules = [
-        line
-        for path, old, new in _pairs(before, after, "modules")
-        for line in _module_changes(path, old, new)
-    ]
+    modules = [line for path, old, new in _pairs(before, after, "modules") for line in _module_changes(path, old, new)]
     files = [f"code {path}" for path, _, _ in _pairs(before, after, "data")]
     libraries = [
         f"library {name} {old or 'unused'} → {new or 'unused'}" for name, old, new in _pairs(before, after, "libraries")

@@ -25,13 +25,12 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 
-Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace; the current folder if not given.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, all else on standard error.")]
+Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace; else the current folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")]
 Assignments = Annotated[
     Optional[list[str]],  # noqa: UP045 — typer reads it
     typer.Option("--set", metavar="KEY=VALUE", help="Write section.key=value into params.yaml first; repeatable."),
 ]
-Stage = Annotated[Optional[str], typer.Option(metavar="STAGE")]  # noqa: UP045
 HERE = Path()
 
 
@@ -43,7 +42,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _eibert(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Name the version.")
+    ] = False,
 ) -> None: ...
 
 
@@ -136,7 +137,10 @@ def new(
 
 @app.command(epilog='Examples: eibert predict "play some jazz" · eibert predict --json < texts.txt')
 def predict(
-    texts: Annotated[Optional[list[str]], typer.Argument(metavar="TEXT...", help="Texts; none: lines of standard input.")] = None,  # noqa: UP045, E501
+    texts: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[TEXT]...", help="Texts; none: lines of standard input."),
+    ] = None,
     workspace: Folder = HERE,
     bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
     top_k: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show for each text.")] = 1,

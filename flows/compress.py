@@ -71,7 +71,10 @@ def bring_up_to_date(folder: str, stage: str, force: bool, share_terminal: bool)
     return Completed(name=state, data=Outcome(state, started, seconds, reasons))
 
 
-@flow(name="compress", validate_parameters=False, persist_result=False, task_runner=ThreadPoolTaskRunner())
+_RUNNER: Any = ThreadPoolTaskRunner()  # typed as the runner of another kind of future
+
+
+@flow(name="compress", validate_parameters=False, persist_result=False, task_runner=_RUNNER)
 def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
     """Brings stages up to date, each after those it depends on.
 
@@ -88,7 +91,8 @@ def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
     for stage in stages:
         upstream = [futures[name] for name in graph.upstream[stage] if name in futures]
         share_terminal = not graph.runs_alone(stage, stages)
-        futures[stage] = bring_up_to_date.submit(folder, stage, force, share_terminal, wait_for=upstream)
+        arguments = {"folder": folder, "stage": stage, "force": force, "share_terminal": share_terminal}
+        futures[stage] = bring_up_to_date.submit(**arguments, return_state=False, wait_for=upstream)
     outcomes = {stage: _outcome(future) for stage, future in futures.items()}
     sound = all(outcome.state not in {FAILED, NOT_RUN} for outcome in outcomes.values())
     return Completed(data=outcomes) if sound else Failed(data=outcomes, message="a stage failed")
@@ -98,7 +102,7 @@ def run_flow(folder: Path, stages: Sequence[str], *, force: bool) -> dict[str, O
     """Returns the outcome of each stage after running the flow in this process."""
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
         state: Any = compress(str(folder), list(stages), force, return_state=True)
-    outcomes = state.data
+    outcomes = state.result(raise_on_failure=False)
     if not isinstance(outcomes, dict):
         state.result()  # the flow itself broke: raises what it raised
     return dict(outcomes)

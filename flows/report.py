@@ -1,7 +1,8 @@
 """What the commands print of a run, of the stages' state, and of the environment."""
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eibert import artifact
 from eibert.errors import MissingArtifactError
@@ -35,7 +36,8 @@ def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> No
         print_lines([f"all {len(result.cached)} stages up to date"])
     if not as_json and not result.error:
         size = f"{found['bytes']:,} bytes" if found["bytes"] else None
-        print_facts({"bundle": found["bundle"], "size": size, "report": found["report"], "MLflow": store(workspace.root)})
+        places = {"bundle": found["bundle"], "size": size, "report": found["report"]}
+        print_facts(places | {"MLflow": store(workspace.root)})
     _print_trouble(result)
 
 
@@ -72,10 +74,6 @@ def report_path(workspace: Workspace) -> "Path":
 
 
 def _print_trouble(result: "Result") -> None:
-    import sys
-
-    for text in filter(None, [result.warning and f"warning: {result.warning}", result.error and f"error: {result.error}"]):
-        sys.stderr.write(f"{text}\n")
-
-
-__all__: list[Any] = ["print_findings", "print_result", "print_status", "report_path"]
+    for kind, text in (("warning", result.warning), ("error", result.error)):
+        if text:
+            sys.stderr.write(f"{kind}: {text}\n")

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +159,7 @@ def _alone(workspace: Workspace) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunError(f"{workspace.folder}: another `eibert run` is at work here; wait for it or stop it") from error
+            raise RunError(f"{workspace.folder}: another `eibert run` is at work here; wait or stop it") from error
         yield
 
 

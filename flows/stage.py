@@ -5,6 +5,7 @@ compared with the artifact's manifest besides.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import sys
@@ -71,6 +72,7 @@ class Graph:
 @contextmanager
 def opened(workspace: Workspace) -> Iterator[Any]:
     """Yields DVC's repository, waiting for its lock where needed; one for each thread."""
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # what it does is told as stages and reasons
     with Repo(str(workspace.root), _wait_for_lock=True) as repo:
         yield repo
 
@@ -99,7 +101,7 @@ def collect(repo: Any, workspace: Workspace, stage: str) -> Any:
 
 def code_is_current(workspace: Workspace) -> bool:
     """Returns whether data/code describes the code and the libraries as they are now."""
-    return recorded_code(workspace) == code.current(workspace)
+    return recorded_code(workspace) == code.current(workspace.folder)
 
 
 def recorded_code(workspace: Workspace) -> dict[str, Any]:

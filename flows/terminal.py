@@ -10,6 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+_FILE_COLUMNS = 1000
+"""Width of a table that goes to a file or a pipe: no line is cut there."""
+
 
 @contextlib.contextmanager
 def stdout_reserved() -> Iterator[None]:
@@ -40,7 +43,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = _FILE_COLUMNS
+    console.print(table)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

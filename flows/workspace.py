@@ -134,11 +134,12 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
     before = dump_yaml(document)
     stages = document.get("stages") or {}
     for stage, outside in (("ingest", sources), ("finetune", teacher), ("pretrain", teacher)):
-        if stage in stages:
-            deps = stages[stage]["deps"]
-            inside = [dep for dep in deps if _is_artifact(dep, stages)]
-            if list(deps) != [*inside, *outside]:
-                deps[:] = [*inside, *outside]
+        if stage not in stages:
+            continue
+        deps = stages[stage].get("deps", [])
+        inside = [dep for dep in deps if _is_artifact(dep, stages)]
+        if list(deps) != [*inside, *outside]:
+            stages[stage].setdefault("deps", deps)[:] = [*inside, *outside]
     if (text := dump_yaml(document)) == before:
         return False
     replace_text(path, text)

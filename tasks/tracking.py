@@ -177,13 +177,11 @@ def _log_datasets(client: "MlflowClient", run: str, workspace: str, splits: Mapp
         return
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    inputs = [
-        DatasetInput(
-            Dataset(f"{workspace}/{split}", digest[:_DIGEST_CHARS], "local", json.dumps({"uri": f"data/ingest/{split}.parquet"})),
-            [InputTag("mlflow.data.context", split), InputTag("sha256", digest)],
-        )
-        for split, digest in splits.items()
-    ]  # fmt: skip
+    inputs = []
+    for split, digest in splits.items():
+        source = json.dumps({"uri": f"data/ingest/{split}.parquet"})
+        dataset = Dataset(f"{workspace}/{split}", digest[:_DIGEST_CHARS], "local", source)
+        inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split), InputTag("sha256", digest)]))
     client.log_inputs(run, inputs)
 
 

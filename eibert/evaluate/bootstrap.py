@@ -1,13 +1,13 @@
 """Whether a difference between two models on one test split is more than chance."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
-from eibert.scores import score
+from eibert.scores import predicted, score
 
 Array = np.ndarray[Any, Any]
 
@@ -56,23 +56,47 @@ def compare(
         seed: Seed of the draws.
     """
     generator = np.random.default_rng(seed)
+    own = _scorer(metric, bundle, targets)
+    scorers = {name: _scorer(metric, logits, targets) for name, logits in rivals.items()}
     differences: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(samples):
         rows = generator.integers(len(targets), size=len(targets))
-        own = _score(metric, bundle[rows], targets[rows])
-        for name, logits in rivals.items():
-            differences[name].append(own - _score(metric, logits[rows], targets[rows]))
+        reached = own(rows)
+        for name, scorer in scorers.items():
+            differences[name].append(reached - scorer(rows))
     tails = (0.5 - confidence / 2, 0.5 + confidence / 2)
-    observed = {
-        name: score(metric, bundle, targets) - score(metric, logits, targets) for name, logits in rivals.items()
+    observed = score(metric, bundle, targets)
+    return {
+        name: _comparison(observed - score(metric, logits, targets), np.quantile(differences[name], tails))
+        for name, logits in rivals.items()
     }
-    return {name: _comparison(observed[name], np.quantile(differences[name], tails)) for name in rivals}
 
 
-def _score(metric: str, logits: Array, targets: Array) -> float:
-    if metric == "spearman" and np.ptp(targets) == 0:
-        return 0.0  # a resample of one repeated target has no order to find
-    return score(metric, logits, targets)
+def _scorer(metric: str, logits: Array, targets: Array) -> Callable[[Array], float]:
+    """Returns the score of any choice of rows, equal to `scores.score` of these rows but many times faster."""
+    if metric == "spearman":
+        return lambda rows: score(metric, logits[rows], targets[rows]) if np.ptp(targets[rows]) > 0 else 0.0
+    answers, classes = predicted(logits, regression=False), logits.shape[1]
+    if metric == "accuracy":
+        right = answers == targets
+        return lambda rows: float(right[rows].mean())
+    cells = targets * classes + answers
+    of_counts = {"macro_f1": _macro_f1, "matthews": _matthews}[metric]
+    return lambda rows: of_counts(np.bincount(cells[rows], minlength=classes**2).reshape(classes, classes))
+
+
+def _macro_f1(counts: Array) -> float:
+    """Returns the mean F1 of classes among targets or answers; counts int64 (C, C), targets by answers."""
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    return float((2 * np.diag(counts)[both > 0] / both[both > 0]).mean())
+
+
+def _matthews(counts: Array) -> float:
+    """Returns the correlation of targets and answers, 0 where either is constant; counts int64 (C, C)."""
+    rows, columns, total = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    covariance = np.trace(counts) * total - rows @ columns
+    variances = float(total**2 - rows @ rows) * float(total**2 - columns @ columns)
+    return float(covariance / np.sqrt(variances)) if variances > 0 else 0.0
 
 
 def _comparison(difference: float, interval: Array) -> Comparison:

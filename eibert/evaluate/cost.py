@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,9 @@ def measure(bundle: Path, texts: list[Any], *, warmup_rows: int) -> Cost:
             env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise RunError(f"{bundle}: {len(texts)} answers took over {_TIMEOUT_SECONDS} s; lower evaluate.latency_rows") from error
+        raise RunError(
+            f"{bundle}: {len(texts)} answers took over {_TIMEOUT_SECONDS} s; lower evaluate.latency_rows"
+        ) from error
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise RunError(f"{bundle}: the process that measures it failed ({reason}); try `eibert predict` on it")
@@ -68,3 +72,14 @@ def measure(bundle: Path, texts: list[Any], *, warmup_rows: int) -> Cost:
         float(p50), float(p95), found["load_seconds"] * 1000, found["memory_mb"], found["memory_above_import_mb"],
         len(texts),
     )  # fmt: skip
+
+
+def median_ms(answer: Callable[[int], object], rows: Sequence[int]) -> float:
+    """Returns the median time of answer(row) over rows, in ms, after one answer that is not timed."""
+    answer(rows[0])
+    seconds = []
+    for row in rows:
+        start = time.perf_counter()
+        answer(row)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds)) * 1000

@@ -29,16 +29,19 @@ def quality(spec: TaskSpec, logits: Array, targets: Array) -> dict[str, float]:
 
 
 def agreement(spec: TaskSpec, one: Array, other: Array) -> float:
-    """Returns how far two models give the same answers: the share of equal labels; for regression Pearson's r.
+    """Returns the share of rows on which two models agree.
+
+    Choice: numbers agree when they differ by at most a hundredth of the range of the other's.
 
     Args:
         spec: The task.
         one: Logits, float (N, C).
-        other: Logits, float (N, C).
+        other: Logits of the reference, float (N, C).
     """
+    answers, reference = (predicted(each, regression=spec.regression) for each in (one, other))
     if spec.regression:
-        return pearson(one[:, 0], other[:, 0])
-    return float(np.mean(predicted(one, regression=False) == predicted(other, regression=False)))
+        return float(np.mean(np.abs(answers - reference) <= 0.01 * max(float(np.ptp(reference)), 1e-6)))
+    return float(np.mean(answers == reference))
 
 
 def pearson(one: Array, other: Array) -> float:
@@ -49,13 +52,14 @@ def pearson(one: Array, other: Array) -> float:
 
 
 def per_class(spec: TaskSpec, logits: Array, targets: Array) -> list[dict[str, Any]]:
-    """Returns `label`, `precision`, `recall`, `f1`, `rows` of each class, the worst F1 first."""
+    """Returns `label`, `precision`, `recall`, `f1`, `rows` of each class that has rows, the worst F1 first."""
     labels = range(len(spec.labels))
     answers = predicted(logits, regression=False)
     columns = precision_recall_fscore_support(targets, answers, labels=labels, zero_division=0)
     found = [
         {"label": spec.labels[index], "precision": float(p), "recall": float(r), "f1": float(f), "rows": int(n)}
         for index, (p, r, f, n) in enumerate(zip(*columns, strict=True))
+        if n
     ]
     return sorted(found, key=lambda row: (row["f1"], row["label"]))
 

@@ -9,7 +9,7 @@ from eibert.errors import DataError
 from eibert.ingest.reading import PLAIN_TEXT, Table, read, suffix_of
 from eibert.ingest.rows import Raw, Refused, Row, UnusableError, class_of, number_of, text_of
 from eibert.ingest.sources import SPLITS, File, Source, split_of
-from eibert.params.ingest import IngestParams, Inputs, Target
+from eibert.params.ingest import ColumnParams, IngestParams, Inputs, Target
 
 
 @dataclass(frozen=True)
@@ -41,23 +41,30 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
     """
     files = _files(source)
     tables = {file.name: read(file.path, file.name) for group in files.values() for file in group}
-    first = tables[files["train"][0].name]
-    pair = params.inputs is Inputs.PAIR or (params.inputs is Inputs.AUTO and params.columns.text_b in first.columns)
+    columns = tables[files["train"][0].name].columns
+    pair = params.inputs is Inputs.PAIR or (params.inputs is Inputs.AUTO and params.columns.text_b in columns)
     regression = _regression(source, params)
-    checks = _Checks(params, pair, regression)
-    splits: dict[SplitName, list[Row]] = {}
-    refused: dict[SplitName, list[Refused]] = {}
+    intake = _Intake(params.columns, pair, number_of if regression else class_of)
     for split, group in files.items():
         for file in group:
-            checks.columns(tables[file.name], file.name)
-            refused.setdefault(split, []).extend(tables[file.name].refused)
-            for raw in tables[file.name].rows:
-                checks.row(raw, file.name, split, splits, refused)
-    counted = {s: len(splits.get(s, [])) + len(refused.get(s, [])) for s in SPLITS if s in splits or s in refused}
-    _is_a_task(splits, refused, regression, source.origin)
+            intake.take(tables[file.name], file.name, split)
+    intake.check_task(source.origin)
     if not regression:
-        _refuse_unseen(splits, refused)
-    return Labelled(pair, regression, splits, counted, refused, [file for group in files.values() for file in group])
+        intake.refuse_unseen_labels()
+    read_rows = {split: len(intake.sound[split]) + len(intake.refused[split]) for split in SPLITS}
+    for split in SPLITS:
+        if read_rows[split] and not intake.sound[split]:
+            remedy = "mend them, or take the file away to have the split carved out of train"
+            raise DataError(f"{intake.refused[split][0]}\nall {read_rows[split]} rows of {split} are refused; {remedy}")
+    present = [split for split in SPLITS if read_rows[split]]
+    return Labelled(
+        pair,
+        regression,
+        {split: intake.sound[split] for split in present},
+        {split: read_rows[split] for split in present},
+        {split: sorted(intake.refused[split], key=lambda row: (row.file, row.line)) for split in present},
+        [file for group in files.values() for file in group],
+    )
 
 
 def _files(source: Source) -> dict[SplitName, list[File]]:
@@ -82,17 +89,51 @@ def _regression(source: Source, params: IngestParams) -> bool:
     return params.target is Target.NUMBER or (params.target is Target.AUTO and by_description)
 
 
-class _Checks:
-    """What every row of one source must satisfy."""
+class _Intake:
+    """Sorts the rows of one source into sound and refused ones."""
 
-    def __init__(self, params: IngestParams, pair: bool, regression: bool) -> None:
-        self._names = params.columns
+    def __init__(self, names: ColumnParams, pair: bool, label_of: Callable[[dict[str, Any], str], str | float]) -> None:
+        self.sound: dict[SplitName, list[Row]] = {split: [] for split in SPLITS}
+        self.refused: dict[SplitName, list[Refused]] = {split: [] for split in SPLITS}
+        self._names = names
         self._pair = pair
-        self._label_of: Callable[[dict[str, Any], str], str | float] = number_of if regression else class_of
+        self._label_of = label_of
         self._ids: dict[tuple[SplitName, str], str] = {}
 
-    def columns(self, table: Table, name: str) -> None:
-        """Checks that a file has every column that is needed."""
+    def take(self, table: Table, file: str, split: SplitName) -> None:
+        """Takes all rows of a file."""
+        self._check_columns(table, file)
+        self.refused[split] += table.refused
+        for raw in table.rows:
+            named = split
+            try:
+                if self._names.split is not None:
+                    named = self._split(raw.values, self._names.split)
+                self.sound[named].append(self._row(raw, file, named))
+            except UnusableError as error:
+                self.refused[named].append(Refused(file, raw.line, str(error), raw.values))
+
+    def check_task(self, origin: str) -> None:
+        """Checks that train has rows, and more than one label."""
+        train = self.sound["train"]
+        if not train:
+            first = f", the first: {self.refused['train'][0]}" if self.refused["train"] else ""
+            raise DataError(f"{origin}: no usable training row{first}; mend the rows or the names under ingest.columns")
+        if len({row.label for row in train}) == 1:
+            row = train[0]
+            raise DataError(
+                f"{row.file}:{row.line}: all {len(train)} training rows have the label {row.label!r}, expected two or "
+                "more labels; add rows of another, or correct ingest.columns.label"
+            )
+
+    def refuse_unseen_labels(self) -> None:
+        """Moves the rows of dev and test whose label train has not to the refused ones."""
+        seen = {row.label for row in self.sound["train"]}
+        for split, rows in self.sound.items():
+            self.refused[split] += [_unseen(row) for row in rows if row.label not in seen]
+            self.sound[split] = [row for row in rows if row.label in seen]
+
+    def _check_columns(self, table: Table, file: str) -> None:
         names = self._names
         wanted = {"text": names.text, "label": names.label, "id": names.id, "split": names.split}
         if self._pair:
@@ -101,30 +142,17 @@ class _Checks:
             # Where no line could be read, the refused lines say more than a missing column.
             if column is not None and column not in table.columns and table.rows:
                 found = ", ".join(repr(column) for column in table.columns)
-                remedy = f"set ingest.columns.{key} to one of them"
-                raise DataError(f"{name}:1: no column {column!r}, found {found}; {remedy}")
+                raise DataError(
+                    f"{file}:1: no column {column!r}, found {found}; set ingest.columns.{key} to one of them"
+                )
 
-    def row(
-        self,
-        raw: Raw,
-        file: str,
-        split: SplitName,
-        splits: dict[SplitName, list[Row]],
-        refused: dict[SplitName, list[Refused]],
-    ) -> None:
-        """Puts a row among the sound or the refused rows of its split."""
+    def _row(self, raw: Raw, file: str, split: SplitName) -> Row:
         names = self._names
-        try:
-            if names.split is not None:
-                split = self._split(raw.values, names.split)
-            if names.id is not None:
-                self._unique(raw, file, split, names.id)
-            text = text_of(raw.values, names.text)
-            text_b = text_of(raw.values, names.text_b) if self._pair else None
-            row = Row(text, text_b, self._label_of(raw.values, names.label), file, raw.line)
-            splits.setdefault(split, []).append(row)
-        except UnusableError as error:
-            refused.setdefault(split, []).append(Refused(file, raw.line, str(error), raw.values))
+        if names.id is not None:
+            self._check_id(raw, file, split, names.id)
+        text = text_of(raw.values, names.text)
+        text_b = text_of(raw.values, names.text_b) if self._pair else None
+        return Row(text, text_b, self._label_of(raw.values, names.label), file, raw.line)
 
     def _split(self, values: dict[str, Any], column: str) -> SplitName:
         name = text_of(values, column)
@@ -133,7 +161,7 @@ class _Checks:
             raise UnusableError(f"`{column}` is {name!r}, expected train, dev or test; correct it")
         return split
 
-    def _unique(self, raw: Raw, file: str, split: SplitName, column: str) -> None:
+    def _check_id(self, raw: Raw, file: str, split: SplitName, column: str) -> None:
         key = raw.values.get(column)
         if key is None or key == "":
             raise UnusableError(f"`{column}` is missing; fill it in, or set ingest.columns.id to null")
@@ -141,34 +169,6 @@ class _Checks:
         earlier = self._ids.setdefault((split, str(key)), here)
         if earlier != here:
             raise UnusableError(f"`{column}` {str(key)!r} already stands at {earlier}; give each row its own id")
-
-
-def _is_a_task(
-    splits: dict[SplitName, list[Row]], refused: dict[SplitName, list[Refused]], regression: bool, origin: str
-) -> None:
-    train = splits.get("train", [])
-    if not train:
-        first = f", the first: {refused['train'][0]}" if refused.get("train") else ""
-        raise DataError(f"{origin}: no usable training row{first}; mend the rows or the names under ingest.columns")
-    labels = {row.label for row in train}
-    if len(labels) > 1:
-        return
-    row = train[0]
-    what = "one number" if regression else "one class"
-    raise DataError(
-        f"{row.file}:{row.line}: all {len(train)} training rows have {what}, {row.label!r}, expected two or more; "
-        "add rows of another, or correct ingest.columns.label"
-    )
-
-
-def _refuse_unseen(splits: dict[SplitName, list[Row]], refused: dict[SplitName, list[Refused]]) -> None:
-    """Moves the rows of dev and test whose label train has not to the refused ones."""
-    seen = {row.label for row in splits["train"]}
-    for split in SPLITS:
-        unseen = [row for row in splits.get(split, []) if row.label not in seen]
-        if unseen:
-            splits[split] = [row for row in splits[split] if row.label in seen]
-            refused.setdefault(split, []).extend(_unseen(row) for row in unseen)
 
 
 def _unseen(row: Row) -> Refused:

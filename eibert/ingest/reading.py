@@ -89,7 +89,9 @@ def _parser(path: Path, name: str) -> Callable[[bytes, str], Table]:
         case ".txt":
             return _plain
     known = ", ".join(FORMATS)
-    raise DataError(f"{name}: unknown suffix {''.join(path.suffixes)!r}, expected {known}, each plain or with .gz; convert it")
+    raise DataError(
+        f"{name}: unknown suffix {''.join(path.suffixes)!r}, expected {known}, each plain or with .gz; convert it"
+    )
 
 
 def _bytes(path: Path, name: str) -> bytes:
@@ -162,7 +164,8 @@ def _undecodable(cells: list[str]) -> str | None:
     for cell in cells:
         if not cell.isascii() and (found := _ESCAPED_BYTES.search(cell)):
             byte = ord(found[0]) - 0xDC00
-            return f"not UTF-8: byte 0x{byte:02X} after {cell[max(0, found.start() - 20) : found.start()]!r}; save the file as UTF-8"
+            before = cell[max(0, found.start() - 20) : found.start()]
+            return f"not UTF-8: byte 0x{byte:02X} after {before!r}; save the file as UTF-8"
         if "\0" in cell:
             return f"NUL byte after {cell[: cell.index(chr(0))][-20:]!r}; remove it"
     return None
@@ -185,9 +188,9 @@ def _json_lines(data: bytes, name: str) -> Table:
         if not content.strip():
             continue  # a blank line is no row
         try:
-            values = json.loads(content.decode(), object_pairs_hook=_unique_keys)
+            values = _JSON.decode(content.decode())
             if not isinstance(values, dict):
-                raise ValueError(f"{type(values).__name__}, expected an object like {{\"text\": …}}")
+                raise ValueError(f'{type(values).__name__}, expected an object like {{"text": …}}')
         except UnicodeDecodeError as error:
             reason = f"not UTF-8: byte 0x{content[error.start]:02X} at byte {error.start + 1}; save the file as UTF-8"
             refused.append(Refused(name, line, reason, content.decode("utf-8", "backslashreplace")))
@@ -205,6 +208,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [key for key, _ in pairs]
         raise ValueError(f"key {next(key for key in names if names.count(key) > 1)!r} stands twice")
     return values
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique_keys)
 
 
 def _parquet(data: bytes, name: str) -> Table:

@@ -145,5 +145,7 @@ def _clean(text: str, column: str) -> str:
             text.encode()
         except UnicodeEncodeError as error:
             at = error.start + 1
-            raise UnusableError(f"`{column}` has half a surrogate pair at character {at}; write the file as UTF-8") from error
+            raise UnusableError(
+                f"`{column}` has half a surrogate pair at character {at}; write the file as UTF-8"
+            ) from error
     return text

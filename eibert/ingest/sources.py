@@ -76,21 +76,23 @@ def find(origin: str, workspace: Path, key: str) -> Source:
         root, title = _download(origin, key)
     else:
         root = workspace / origin
-        title = stem_of(root) if root.is_file() else root.resolve().name
+        title = _title(root.resolve())
     if root.is_file():
         split = split_of(stem_of(root))
         files = {} if split is None else {split: [File(root, origin)]}
         return Source(origin, title, files, [] if split else [File(root, origin)])
     if not root.is_dir():
-        raise DataError(f"{key}: {origin}: no such file or folder; paths start at the folder of params.yaml; correct it")
+        raise DataError(
+            f"{key}: {origin}: no such file or folder; paths start at the folder of params.yaml; correct it"
+        )
     found = _data_files(root, origin)
     named = {split: [file for file in found if split_of(stem_of(file.path)) == split] for split in SPLITS}
-    for split, files in named.items():
-        _same_series(split, files)
+    for split, series in named.items():
+        _same_series(split, series)
     return Source(
         origin,
         title,
-        {split: files for split, files in named.items() if files},
+        {split: series for split, series in named.items() if series},
         [file for file in found if split_of(stem_of(file.path)) is None],
         _description(root / _DESCRIPTION, f"{origin}/{_DESCRIPTION}"),
     )
@@ -118,6 +120,12 @@ def _download(origin: str, key: str) -> tuple[Path, str]:
     return Path(folder), match["repo"].partition("/")[2]
 
 
+def _title(root: Path) -> str:
+    if root.is_dir():
+        return root.name
+    return stem_of(root) if split_of(stem_of(root)) is None else root.parent.name
+
+
 def _data_files(root: Path, origin: str) -> list[File]:
     for folder, place in ((root, origin), (root / "data", f"{origin}/data")):
         known = (*FORMATS, PLAIN_TEXT)
@@ -125,7 +133,9 @@ def _data_files(root: Path, origin: str) -> list[File]:
         if paths:
             return [File(path, f"{place.rstrip('/')}/{path.name}") for path in paths]
     expected = ", ".join((*FORMATS, PLAIN_TEXT))
-    raise DataError(f"{origin}: no data files in it or in its `data` folder, expected {expected} (plain or .gz); add them")
+    raise DataError(
+        f"{origin}: no data files in it or in its `data` folder, expected {expected} (plain or .gz); add them"
+    )
 
 
 def _same_series(split: SplitName, files: Iterable[File]) -> None:
@@ -136,7 +146,9 @@ def _same_series(split: SplitName, files: Iterable[File]) -> None:
     unsharded = [file for file in files if not _SHARD.search(stem_of(file.path))]
     if len(series) > 1 or len(unsharded) > 1:
         names = " and ".join(file.name for file in files)
-        raise DataError(f"{names}: more than one file for {split}; keep one, or name the shards {split}-00000-of-00002 …")
+        raise DataError(
+            f"{names}: more than one file for {split}; keep one, or name the shards {split}-00000-of-00002 …"
+        )
 
 
 def _description(path: Path, name: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class ColumnParams(Section):
     text_b: str = Field(min_length=1, description="Column of the second text of a pair.")
     label: str = Field(min_length=1, description="Column of the label or of the number.")
     id: str | None = Field(description="Column of unique row ids; null: rows have none.")
+    split: str | None = Field(description="Column that says train, dev or test; null: the file's name does.")
 
 
 class IngestParams(Section):
@@ -45,4 +46,6 @@ class IngestParams(Section):
     test_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out where there is no test split.")
     refused_rows_limit: int = Field(ge=0, description="Stop when more rows than this are refused.")
     unlabelled_limit: int | None = Field(ge=1, description="Most unlabelled texts kept, drawn by seed; null: all.")
-    sentence_chars: int = Field(ge=40, le=10000, description="Unlabelled text longer than this is split into sentences.")
+    sentence_chars: int = Field(
+        ge=40, le=10000, description="Unlabelled text longer than this is split into sentences."
+    )

@@ -121,13 +121,15 @@ class Model:
         return [self._row(index, text) for index, text in enumerate(texts)]
 
     def _row(self, index: int, text: object) -> tuple[str, str | None]:
-        parts = text if isinstance(text, tuple | list) else (text,)
-        kinds = [type(part).__name__ for part in parts]
-        if len(parts) != 1 + self.bundle.pair or not all(isinstance(part, str) for part in parts):
-            expected = "a pair of strings (text, text_b)" if self.bundle.pair else "one string"
-            found = kinds[0] if text is parts[0] else f"({', '.join(kinds[:4])})"
-            raise ShapeError(f"texts[{index}]: found {found}, expected {expected}: {self.bundle.name} is such a task")
-        return _encodable(parts[0]), _encodable(parts[1]) if self.bundle.pair else None
+        match text:
+            case str() if not self.bundle.pair:
+                return _encodable(text), None
+            case [str(first), str(second)] if self.bundle.pair:
+                return _encodable(first), _encodable(second)
+        expected = "a pair of strings (text, text_b)" if self.bundle.pair else "one string"
+        kinds = ", ".join(type(part).__name__ for part in text[:4]) if isinstance(text, tuple | list) else None
+        found = type(text).__name__ if kinds is None else f"({kinds})"
+        raise ShapeError(f"texts[{index}]: found {found}, expected {expected}: {self.bundle.name} is such a task")
 
     def _prediction(self, probabilities: Logits, rank: Any) -> Prediction:
         scores = tuple((self.bundle.labels[index], float(probabilities[index])) for index in rank)
@@ -150,9 +152,7 @@ def _check_graph(session: ort.InferenceSession, bundle: Bundle, path: Path) -> N
     inputs = {node.name for node in session.get_inputs()}
     outputs = {node.name: node.shape for node in session.get_outputs()}
     if inputs != {"input_ids", "attention_mask", "token_type_ids"} or "logits" not in outputs:
-        raise BundleError(
-            f"{path}: inputs {sorted(inputs)}, outputs {sorted(outputs)} are not a bundle's; export again"
-        )
+        raise BundleError(f"{path}: inputs {sorted(inputs)}, outputs {sorted(outputs)} are no bundle's; export again")
     width, expected = outputs["logits"][-1], len(bundle.labels) or 1
     if isinstance(width, int) and width != expected:
         raise BundleError(f"{path}: {width} logits for {expected} outputs of eibert.json; export the bundle again")

@@ -7,6 +7,7 @@ commands, accounts and clock times trade places, and dev and test use wordings a
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from eibert.sample.intents import INTENTS
@@ -17,7 +18,7 @@ VERSION = 1
 
 TRAIN_ROWS, DEV_ROWS, TEST_ROWS, UNLABELLED_ROWS = 6000, 1000, 1000, 20000
 
-_UNSEEN_SHARE = 0.3  # of wordings, and of slot values, outside train
+_UNSEEN_SHARE = 0.2  # of wordings, and of slot values, outside train
 _STATEMENT_SHARE, _QUESTION_SHARE = 0.4, 0.1  # of unlabelled texts; the rest are requests
 _ATTEMPTS = 1000
 _SIGNS = re.compile(r"[^\w']+")
@@ -56,7 +57,7 @@ def _labelled(rows: int, random: Random, taken: set[str], unseen_share: float) -
     names = list(INTENTS)
     intents = [names[row % len(names)] for row in range(rows)]
     random.shuffle(intents)
-    return [(_new(lambda r, name=intent: request(name, r, unseen_share), random, taken), intent) for intent in intents]
+    return [(_new(partial(request, intent, unseen_share=unseen_share), random, taken), intent) for intent in intents]
 
 
 def _unlabelled(random: Random) -> str:

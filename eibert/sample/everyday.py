@@ -82,14 +82,16 @@ TOPICS = (
         """sawed the oak planks; mixed a barrow of cement; hammered nails into the beam; sanded the banister; drew the
         floor plan; tiled the shower; fixed the gutter; varnished the table; measured the window frame; climbed the
         scaffold; drilled a hole for the bolt""",
-        """the ladder; the chisel; a pile of bricks; the roof; the staircase; the foundation; the toolbox; the wallpaper;
+        """the ladder; the chisel; a pile of bricks; the roof; the staircase; the foundation; the toolbox; the
+        wallpaper;
         the fireplace; the drawer; a pot of glue; the ceiling""",
         "crooked; solid; unfinished; splintered; level; draughty; spacious; handmade; rotten; polished",
         "on the building site; in the workshop; on the roof; under the stairs; in the old cottage",
     ),
     Topic(
         "the painter; a sculptor; the violinist; the actress; the curator; a poet",
-        """sketched a portrait in charcoal; carved a horse out of marble; practised scales all morning; forgot her lines;
+        """sketched a portrait in charcoal; carved a horse out of marble; practised scales all morning; forgot her
+        lines;
         hung the landscape by the window; wrote a sonnet about autumn; tuned the cello; rehearsed the final scene;
         bowed to the audience; glazed the vase; recited a ballad""",
         """the gallery; the orchestra; the canvas; a bronze statue; the stage curtain; the melody; the sketchbook; the
@@ -99,7 +101,8 @@ TOPICS = (
     ),
     Topic(
         "the driver; a cyclist; the conductor; two passengers; the mechanic; the commuter",
-        """changed a flat tyre; missed the connection; waited on the platform; filled the tank; overtook a lorry; checked
+        """changed a flat tyre; missed the connection; waited on the platform; filled the tank; overtook a lorry;
+        checked
         the tickets; followed the detour; repaired the brakes; parked beside the fountain; honked at a pigeon; folded
         the road map""",
         """the tram; the motorway; the timetable; a bicycle; the traffic jam; the tunnel; the roundabout; the suitcase;
@@ -109,7 +112,8 @@ TOPICS = (
     ),
     Topic(
         "the teacher; a pupil; the headmistress; the librarian; a student; the caretaker",
-        """corrected the essays; spelled the word wrongly; returned the overdue books; learned the verbs by heart; solved
+        """corrected the essays; spelled the word wrongly; returned the overdue books; learned the verbs by heart;
+        solved
         the equation; sharpened a pencil; passed the examination; drew a triangle on the board; whispered an answer;
         tidied the shelves; explained long division""",
         """the dictionary; the classroom; the homework; the blackboard; a spelling mistake; the timetable; the essay;
@@ -132,7 +136,8 @@ TOPICS = (
         """signed the contract; filed the invoices; printed forty copies; negotiated a discount; postponed the decision;
         drafted the annual report; interviewed three applicants; answered the complaint; audited the accounts; ordered
         new chairs; resigned without notice""",
-        """the spreadsheet; the deadline; the quarterly figures; a stapler; the conference; the salary; the supplier; the
+        """the spreadsheet; the deadline; the quarterly figures; a stapler; the conference; the salary; the supplier;
+        the
         photocopier; the warehouse; the tax return; the agreement; the invoice""",
         "profitable; overdue; confidential; tedious; efficient; unpaid; reliable; bureaucratic; costly; annual",
         "at headquarters; in the boardroom; by the coffee machine; at her desk; in the archive; during the audit",
@@ -179,7 +184,8 @@ TOPICS = (
     ),
     Topic(
         "the tailor; a seamstress; the customer; the shoemaker; the model; the jeweller",
-        """hemmed the skirt; tried on a velvet jacket; embroidered the collar; resoled the boots; ironed the linen shirt;
+        """hemmed the skirt; tried on a velvet jacket; embroidered the collar; resoled the boots; ironed the linen
+        shirt;
         threaded the needle; knitted a woollen scarf; dyed the silk purple; lost a button; engraved the ring; returned
         the trousers""",
         """the zip; the sewing machine; a leather belt; the wardrobe; the raincoat; the sleeve; the necklace; the lace;
@@ -261,13 +267,13 @@ FRAMES = """
     it was {like} {where}, so {who} went home
 """
 
-WHEN = (
-    "in the morning; last winter; every evening; one day; at noon; in early spring; long ago; on a rainy day; after the "
-    "war; before sunrise; towards midnight; in august; last tuesday; a week later; during the night; at the weekend; "
-    "in those years; shortly before dinner; once a month; in late autumn"
-)
+WHEN = """
+    in the morning; last winter; every evening; one day; at noon; in early spring; long ago; on a rainy day; after the
+    war; before sunrise; towards midnight; in august; last tuesday; a week later; during the night; at the weekend; in
+    those years; shortly before dinner; once a month; in late autumn
+"""
 
-PLACES = (
-    "france; kenya; peru; norway; thailand; canada; egypt; mongolia; chile; iceland; vietnam; portugal; nepal; jamaica; "
-    "ghana; finland; bolivia; hungary; morocco; new zealand"
-)
+PLACES = """
+    france; kenya; peru; norway; thailand; canada; egypt; mongolia; chile; iceland; vietnam; portugal; nepal; jamaica;
+    ghana; finland; bolivia; hungary; morocco; new zealand
+"""

@@ -58,7 +58,8 @@ SLOTS = {
     "dish": """
         pizza; sushi; curry; noodles; tapas; a steak; seafood; dumplings; ramen; falafel // couscous; fondue; tacos""",
     "place": """
-        the golden spoon; luigi's; the harbour grill; mama rosa; the green olive; the old mill; sakura house; bistro nine
+        the golden spoon; luigi's; the harbour grill; mama rosa; the green olive; the old mill; sakura house; bistro
+        nine
         // the crooked fork; casa marina; the tea pavilion""",
     "people": "two; three; four; five; six; eight; two people; four people // seven; ten people; a party of nine",
     "city": """
@@ -69,7 +70,8 @@ SLOTS = {
         // 35; 55; 70; 110; 160; 220; 450; 900""",
     "foreign": "euros; dollars; yen; swiss francs; danish kroner; zloty; pesos // rupees; canadian dollars; forints",
     "language": """
-        french; german; spanish; italian; polish; turkish; dutch; japanese; greek; portuguese // swedish; korean; czech""",
+        french; german; spanish; italian; polish; turkish; dutch; japanese; greek; portuguese // swedish; korean;
+        czech""",
     "text": """
         letter; email; menu; sentence; sign; recipe; contract; paragraph; poem; manual; invitation; article
         // leaflet; subtitle; warning label; postcard""",

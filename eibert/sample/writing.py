@@ -5,10 +5,11 @@ from random import Random
 
 from eibert.sample.everyday import FRAMES, PLACES, TOPICS, WHEN
 from eibert.sample.grammar import Pool, fill, lines, mistype, values
-from eibert.sample.intents import CORRECTIONS, GERUNDS, INTENTS, WIDER, WRAPPERS, Lines
+from eibert.sample.intents import INTENTS, Lines
 from eibert.sample.slots import SLOTS
+from eibert.sample.wordings import CORRECTIONS, GERUNDS, WIDER, WRAPPERS
 
-_CORRECTED_SHARE, _OPEN_SHARE, _FREE_SHARE = 0.34, 0.18, 0.26  # the rest: commands, politely wrapped or not
+_CORRECTED_SHARE, _OPEN_SHARE, _FREE_SHARE = 0.28, 0.2, 0.27  # the rest: commands, politely wrapped or not
 _SIBLING_SHARE = 0.6  # of corrections, between two intents that are easily confused
 _TYPO_SHARE, _CAPITAL_SHARE, _STOP_SHARE = 0.1, 0.15, 0.15
 
@@ -24,7 +25,9 @@ _SIBLINGS = (
 )  # fmt: skip
 
 # A slip in one of these could turn a request into its opposite.
-_PROTECTED = frozenset("unlock locked unlocked warmer colder cooler louder quieter higher lower earlier before".split())
+_PROTECTED = frozenset(
+    ("unlock", "locked", "unlocked", "warmer", "colder", "cooler", "louder", "quieter", "higher", "lower", "earlier")
+)
 
 
 def request(intent: str, random: Random, unseen_share: float) -> str:

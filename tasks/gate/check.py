@@ -11,6 +11,7 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from eibert.corpus import TaskSpec
 from eibert.params.validate import Severity, ValidateParams
+from eibert.validate import unclean_at
 from tasks.gate.findings import Example, Finding, clipped, quoted
 from tasks.gate.rows import MarkedRows, listed, mark, text_columns
 from tasks.gate.rules import Rule, percent, row_rules, schema_rules
@@ -29,31 +30,35 @@ def check(frames: Mapping[str, pd.DataFrame], spec: TaskSpec, params: ValidatePa
         spec: The task.
         params: Bounds and severities.
     """
-    context = _context()
+    batches = _batches()
     findings = []
     sound = {}
     for split, frame in frames.items():
-        schema = _judge(context, MarkedRows(split, frame, {}), schema_rules(split, frame, spec))
+        schema = _judge(batches, MarkedRows(split, frame, {}), schema_rules(split, frame, spec))
         findings += schema
         if all(finding.passed for finding in schema):
             sound[split] = frame
     target_range = _target_range(sound["train"]) if spec.regression and "train" in sound else None
     for split in sound:
         rows = mark(split, sound)
-        findings += _judge(context, rows, row_rules(rows, spec, params, target_range=target_range))
+        findings += _judge(batches, rows, row_rules(rows, spec, params, target_range=target_range))
     return findings
 
 
-def _context() -> Any:
+def _batches() -> Any:
+    """Returns what makes a batch of a frame; one for all splits, for each further one costs as much as its rules."""
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    return context
+    return (
+        context.data_sources.add_pandas("ingest")
+        .add_dataframe_asset("split")
+        .add_batch_definition_whole_dataframe("rows")
+    )
 
 
-def _judge(context: Any, rows: MarkedRows, rules: Iterable[Rule]) -> list[Finding]:
-    asset = context.data_sources.add_or_update_pandas("ingest").add_dataframe_asset(rows.split)
-    batch = asset.add_batch_definition_whole_dataframe("rows").get_batch({"dataframe": rows.frame})
+def _judge(batches: Any, rows: MarkedRows, rules: Iterable[Rule]) -> list[Finding]:
+    batch = batches.get_batch({"dataframe": rows.frame})
     by_name = {rule.name: rule for rule in rules}
     suite = gx.ExpectationSuite(rows.split)
     for rule in by_name.values():
@@ -112,7 +117,9 @@ def _example(rows: MarkedRows, column: str | None, unexpected: list[Any] | None)
 
 
 def _shown(value: Any) -> str:
-    return quoted(value) if isinstance(value, str) else "missing" if value is None else f"{value:g}"
+    if isinstance(value, str):
+        return quoted(value, around=unclean_at(value) or 0)
+    return "missing" if value is None else f"{value:g}"
 
 
 def _missing(value: Any) -> bool:

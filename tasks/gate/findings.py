@@ -79,12 +79,14 @@ class Finding:
         return asdict(self)
 
 
-def clipped(text: str) -> str:
-    """Returns the beginning of a text with invisible characters written as escapes."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_SHOWN_CHARS])
-    return f"{shown}…" if len(text) > _SHOWN_CHARS else shown
+def clipped(text: str, around: int = 0) -> str:
+    """Returns the part of a text around a position, with invisible characters written as escapes."""
+    start = max(0, min(around - _SHOWN_CHARS // 2, len(text) - _SHOWN_CHARS))
+    part = text[start : start + _SHOWN_CHARS]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in part)
+    return ("…" if start else "") + shown + ("…" if start + _SHOWN_CHARS < len(text) else "")
 
 
-def quoted(text: str) -> str:
-    """Returns the beginning of a text as `clipped`, in quotes."""
-    return f"“{clipped(text)}”"
+def quoted(text: str, around: int = 0) -> str:
+    """Returns a part of a text as `clipped`, in quotes."""
+    return f"“{clipped(text, around)}”"

@@ -87,8 +87,8 @@ def _histograms(
     low = float(together.min()) if start is None else start
     high = max(float(np.quantile(together, 0.99)), low + 1e-9)
     edges = [float(edge) for edge in np.linspace(low, high, _BINS)]  # and one bin above
-    titles = [f"{a:.4g} to {b:.4g} {unit}" for a, b in pairwise(edges)]
-    titles.append(f"{edges[-1]:.4g} {unit} or more")
+    titles = [f"{a:.3g} to {b:.3g} {unit}" for a, b in pairwise(edges)]
+    titles.append(f"{edges[-1]:.3g} {unit} or more")
     found = []
     for name, split_values in filled.items():
         counts = histogram(split_values, [*edges, float("inf")])

@@ -1,7 +1,7 @@
 """The rules of the gate, in code: what is expected of each split, how much it matters, which key moves the bound."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import great_expectations.expectations as gxe
@@ -49,7 +49,7 @@ def schema_rules(split: str, frame: pd.DataFrame, spec: TaskSpec) -> Iterator[Ru
     yield Rule("columns", split, "The columns are those of the task.", ", ".join(types), columns)
     for column in (column for column in types if column in frame):
         expectation = gxe.ExpectColumnValuesToBeOfType(column=column, type_=types[column])
-        yield Rule(f"type_{column}", split, f"The values of `{column}` have one type.", types[column], expectation)
+        yield Rule(f"type_{column}", split, f"Column {column} has one type.", types[column], expectation)
 
 
 def row_rules(
@@ -63,53 +63,59 @@ def row_rules(
         params: Bounds and severities.
         target_range: Smallest and largest training target of a regression; None where there is none.
     """
-    yield from _text_rules(rows, params)
-    yield from _mark_rules(rows, spec, params)
+    rules = [*_text_rules(rows, params), *_mark_rules(rows, params), *_twin_rules(rows, spec, params)]
     if rows.split in LABELLED:
+        yield from rules
         yield from _label_rules(rows.split, spec, params, target_range)
+    else:  # text that carries no label can be left out without harm to the task
+        yield from (replace(rule, severity=Severity.WARN) for rule in rules)
 
 
 def _text_rules(rows: MarkedRows, params: ValidateParams) -> Iterator[Rule]:
-    split, labelled = rows.split, rows.split in LABELLED
-    if labelled:
-        least, keys = (params.min_rows, ("min_rows",)) if split == "train" else (1, ())
-        expectation = gxe.ExpectTableRowCountToBeBetween(min_value=least)
-        yield Rule("rows", split, "There are enough rows.", f"at least {least}", expectation, keys=keys)
+    if rows.split in LABELLED:
+        least, keys = (params.min_rows, ("min_rows",)) if rows.split == "train" else (1, ())
+        enough = gxe.ExpectTableRowCountToBeBetween(min_value=least)
+        yield Rule("rows", rows.split, "There are enough rows.", f"at least {least}", enough, keys=keys)
     for column in text_columns(rows.frame):
         present = gxe.ExpectColumnValuesToNotBeNull(column=column)
-        severity = Severity.FAIL if labelled else Severity.WARN
-        yield Rule(f"nulls_{column}", split, f"Every row has a `{column}`.", "0 %", present, severity)
+        yield Rule(f"nulls_{column}", rows.split, f"Column {column} has no gap.", "0 %", present)
         short = gxe.ExpectColumnValueLengthsToBeBetween(column=column, max_value=params.max_chars)
-        bound, severity = f"at most {params.max_chars} characters", params.lengths if labelled else Severity.WARN
-        meaning = f"No `{column}` is longer than a text of this task would be."
-        yield Rule(f"lengths_{column}", split, meaning, bound, short, severity, ("max_chars", "lengths"))
+        meaning, bound = f"Column {column} has no overlong text.", f"0 % over {params.max_chars} characters"
+        yield Rule(f"lengths_{column}", rows.split, meaning, bound, short, params.lengths, ("max_chars", "lengths"))
 
 
-def _mark_rules(rows: MarkedRows, spec: TaskSpec, params: ValidateParams) -> Iterator[Rule]:
-    def rule(name: str, mark: str, meaning: str, share: float, severity: Severity, keys: tuple[str, ...] = ()) -> Rule:
-        expectation = ExpectMarkedShareToBeAtMost(column=mark, max_share=share)
-        return Rule(name, rows.split, meaning, f"at most {percent(share)}", expectation, severity, keys)
+def _mark_rules(rows: MarkedRows, params: ValidateParams) -> Iterator[Rule]:
+    blank = ExpectMarkedShareToBeAtMost(column="blank", max_share=0.0)
+    yield Rule("blank", rows.split, "Every text has a visible character.", percent(0), blank)
+    share, keys = params.max_wordless_share, ("max_wordless_share", "wordless")
+    meaning = "Texts have a letter or a digit."
+    yield _share_rule("wordless", "wordless", rows, meaning, share, params.wordless, keys)
+    share, keys = params.max_unclean_share, ("max_unclean_share", "unclean")
+    meaning = "Texts have no traces of a broken encoding."
+    yield _share_rule("unclean", "unclean", rows, meaning, share, params.unclean, keys)
 
-    def unless_unlabelled(severity: Severity) -> Severity:
-        return severity if rows.split in LABELLED else Severity.WARN
 
-    yield rule("blank", "blank", "Every text has a visible character.", 0.0, unless_unlabelled(Severity.FAIL))
-    meaning, severity = "Texts have a letter or a digit.", unless_unlabelled(params.wordless)
-    yield rule("wordless", "wordless", meaning, params.max_wordless_share, severity, ("max_wordless_share", "wordless"))
-    meaning, severity = "Texts have no traces of a broken encoding.", unless_unlabelled(params.unclean)
-    yield rule("unclean", "unclean", meaning, params.max_unclean_share, severity, ("max_unclean_share", "unclean"))
-    if rows.split == "train":
-        share, keys = params.max_duplicate_share, ("max_duplicate_share", "duplicates")
-        yield rule("duplicates", "repeated", "Rows are not repeated.", share, params.duplicates, keys)
-        if not spec.regression:  # two numbers for one input are two measurements
-            share, keys = params.max_contradictory_share, ("max_contradictory_share", "contradictions")
-            meaning = "Equal inputs have equal labels."
-            yield rule("contradictions", "contradictory", meaning, share, params.contradictions, keys)
+def _twin_rules(rows: MarkedRows, spec: TaskSpec, params: ValidateParams) -> Iterator[Rule]:
     for mark, twins in rows.twins.items():
-        if twins.split != rows.split:
+        if mark == "repeated":
+            share, keys = params.max_duplicate_share, ("max_duplicate_share", "duplicates")
+            yield _share_rule("duplicates", mark, rows, "Rows are not repeated.", share, params.duplicates, keys)
+        elif mark != "contradictory":
             share, keys = params.max_leak_share, ("max_leak_share", "leakage")
             meaning = f"Inputs do not stand in {twins.split}."
-            yield rule(f"leakage_{twins.split}", mark, meaning, share, params.leakage, keys)
+            yield _share_rule(f"leakage_{twins.split}", mark, rows, meaning, share, params.leakage, keys)
+        elif not spec.regression:  # two numbers for one input are two measurements
+            share, keys = params.max_contradictory_share, ("max_contradictory_share", "contradictions")
+            meaning = "Equal inputs have equal labels."
+            yield _share_rule("contradictions", mark, rows, meaning, share, params.contradictions, keys)
+
+
+def _share_rule(
+    name: str, mark: str, rows: MarkedRows, meaning: str, share: float, severity: Severity, keys: tuple[str, ...]
+) -> Rule:
+    expectation = ExpectMarkedShareToBeAtMost(column=mark, max_share=share)
+    bound = f"at most {percent(share)}" if share else percent(0)
+    return Rule(name, rows.split, meaning, bound, expectation, severity, keys)
 
 
 def _label_rules(
@@ -128,15 +134,13 @@ def _label_rules(
 
 def _class_rules(split: str, classes: list[str], params: ValidateParams) -> Iterator[Rule]:
     known = gxe.ExpectColumnValuesToBeInSet(column="label", value_set=classes)
-    yield Rule("labels", split, "Every label is one of the classes.", f"{len(classes)} classes", known)
+    yield Rule("labels", split, "Every label is one of the classes.", f"0 % outside the {len(classes)} classes", known)
     if split == "train":
         enough = ExpectClassRowsToBeAtLeast(column="label", classes=classes, min_rows=params.min_class_rows)
-        bound = f"at least {params.min_class_rows}"
-        yield Rule(
-            "class_rows", split, "Every class has enough rows.", bound, enough, keys=("min_class_rows",)
-        )  # fmt: skip
+        meaning, bound = "Every class has enough rows.", f"at least {params.min_class_rows}"
+        yield Rule("class_rows", split, meaning, bound, enough, keys=("min_class_rows",))
         even = ExpectClassRatioToBeAtMost(column="label", classes=classes, max_ratio=params.max_class_ratio)
-        bound, keys = f"at most {params.max_class_ratio:g}", ("max_class_ratio", "balance")
+        bound, keys = f"at most {params.max_class_ratio:g} to 1", ("max_class_ratio", "balance")
         meaning = "The commonest class does not drown the rarest."
         yield Rule("balance", split, meaning, bound, even, params.balance, keys)
 
@@ -147,7 +151,7 @@ def _number_rules(split: str, params: ValidateParams, target_range: tuple[float,
     if target_range and split != "train":
         low, high = target_range
         within = gxe.ExpectColumnValuesToBeBetween(column="label", min_value=low, max_value=high)
-        meaning, bound = "Targets lie in the range of the training targets.", f"{low:g} … {high:g}"
+        meaning, bound = "Targets lie in the range of the training targets.", f"0 % outside {low:g} … {high:g}"
         yield Rule("target_range", split, meaning, bound, within, params.target_range, ("target_range",))
 
 

@@ -1,0 +1,52 @@
+# `make run`: everything from nothing to a bundle on the built-in sample. `make test`: all checks and tests.
+# `make run CUDA=1` installs the CUDA build of torch.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: setup run test check repro clean
+
+setup: .venv/.pipeline
+
+run: .venv/.pipeline
+	$(BIN)/eibert run
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/.test
+	$(BIN)/ruff check --no-cache
+	$(BIN)/ruff format --no-cache --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+repro: .venv/.pipeline
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; name it with make PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The CPU build first from the configured indexes, then from torch's own; it has no CUDA wheels behind it.
+.venv/.torch: constraints.txt | .venv/bin/python
+ifdef CUDA
+	$(PIP) torch==$(TORCH)
+else
+	$(BIN)/python -c 'import torch; assert torch.__version__ == "$(TORCH)+cpu"' 2>/dev/null \
+		|| $(PIP) torch==$(TORCH)+cpu 2>/dev/null || $(PIP) --index-url $(TORCH_CPU_INDEX) torch==$(TORCH)
+endif
+	touch $@
+
+.venv/.pipeline: .venv/.torch pyproject.toml constraints.txt
+	$(PIP) --editable '.[pipeline]'
+	touch $@
+
+.venv/.test: .venv/.pipeline
+	$(PIP) --editable '.[pipeline,test]'
+	touch $@
+
+clean:
+	rm -rf .venv .prefect .eibert logs

@@ -1,0 +1,92 @@
+"""What the figures come to, in plain words: is the bundle worth shipping, or does something cheaper do?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from eibert.evaluate.bootstrap import Comparison, Verdict
+
+METRICS = {
+    "accuracy": "accuracy", "macro_f1": "macro-F1", "matthews": "Matthews correlation",
+    "spearman": "Spearman correlation", "pearson": "Pearson correlation",
+}  # fmt: skip
+MODELS = {
+    "teacher": "Teacher",
+    "student": "Student, fp32",
+    "bundle": "Bundle, INT8",
+    "tfidf": "TF-IDF + linear, INT8",
+    "control": "Plain distillation, fp32",
+    "majority": "Constant answer",
+}
+BUNDLE, TEACHER = "bundle", "teacher"
+
+_NAMED = {
+    "tfidf": "TF-IDF with a linear model of no more bytes",
+    "control": "plain distillation of the same student",
+    "majority": "one constant answer",
+}
+_CHEAPER = ("majority", "tfidf")  # the cheapest first
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """Which model to ship, and why.
+
+    Attributes:
+        recommended: `bundle`, or the rival that should be used in its place.
+        headline: One sentence.
+        details: Further sentences, one for each rival.
+    """
+
+    recommended: str
+    headline: str
+    details: tuple[str, ...]
+
+
+def conclude(
+    metric: str, scores: Mapping[str, float], comparisons: Mapping[str, Comparison], sizes: Mapping[str, int]
+) -> Conclusion:
+    """Returns the conclusion from the test split.
+
+    Choice: a cheaper model is recommended as soon as the bundle is not better than it beyond chance. Plain
+    distillation costs the same once trained, so it is recommended only where it is better.
+
+    Args:
+        metric: The figure by which models are compared.
+        scores: Model → test score; holds `bundle` and `teacher`.
+        comparisons: Rival → the bundle's standing against it.
+        sizes: Model → bytes; holds `bundle` and `teacher`.
+    """
+    recommended = next((name for name in _CHEAPER if not _beaten(comparisons, name)), BUNDLE)
+    if recommended == BUNDLE and "control" in comparisons and comparisons["control"].verdict is Verdict.WORSE:
+        recommended = "control"
+    details = tuple(_against(name, comparison) for name, comparison in comparisons.items())
+    return Conclusion(recommended, _headline(metric, scores, sizes, recommended), details)
+
+
+def _beaten(comparisons: Mapping[str, Comparison], name: str) -> bool:
+    return name not in comparisons or comparisons[name].verdict is Verdict.BETTER
+
+
+def _headline(metric: str, scores: Mapping[str, float], sizes: Mapping[str, int], recommended: str) -> str:
+    if recommended == "majority":
+        return (
+            "Do not ship this bundle: it is not better than the same answer for every input. Look at data and teacher."
+        )
+    if recommended != BUNDLE:
+        return f"Ship something simpler: {_NAMED[recommended]} does at least as well as the bundle within chance."
+    kept = scores[BUNDLE] / scores[TEACHER] if scores[TEACHER] > 0 else 0.0
+    times = sizes[TEACHER] / sizes[BUNDLE]
+    return (
+        f"The bundle is worth shipping: {sizes[BUNDLE] / 1e6:.2f} MB, {times:.0f} times smaller than the teacher, "
+        f"with {kept:.1%} of its test {METRICS[metric]}."
+    )
+
+
+def _against(name: str, comparison: Comparison) -> str:
+    outcome = {
+        Verdict.BETTER: "The bundle is better than",
+        Verdict.TIE: "The bundle cannot be told from",
+        Verdict.WORSE: "The bundle is worse than",
+    }[comparison.verdict]
+    interval = f"{comparison.low:+.4f} to {comparison.high:+.4f}"
+    return f"{outcome} {_NAMED[name]}: difference {comparison.difference:+.4f}, interval {interval}."

@@ -1,0 +1,74 @@
+"""All figures of all models on one task: the content of the stage's metrics."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from eibert.corpus import TaskSpec
+from eibert.evaluate.bootstrap import compare
+from eibert.evaluate.conclusion import BUNDLE, TEACHER, conclude
+from eibert.evaluate.cost import Cost
+from eibert.evaluate.metrics import agreement, quality
+from eibert.params.evaluate import EvaluateParams
+
+Array = np.ndarray[Any, Any]
+Answers = dict[str, dict[str, Array]]
+"""Split → model → logits, float32 (N, C)."""
+
+RIVALS = ("majority", "tfidf", "control")
+
+
+def judge(
+    spec: TaskSpec,
+    answers: Answers,
+    targets: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    cost: Cost,
+    params: EvaluateParams,
+    seed: int,
+) -> dict[str, Any]:
+    """Returns every figure by name, numbers as deep as one level wherever a model has one.
+
+    Args:
+        spec: The task.
+        answers: Of splits `test` and `dev`; models `teacher`, `student`, `bundle` and any of RIVALS.
+        targets: Split → targets (N,).
+        sizes: Model → bytes.
+        cost: Of the bundle.
+        params: Section `evaluate`.
+        seed: Seed of the bootstrap.
+    """
+    test = answers["test"]
+    every = {
+        split: {name: quality(spec, logits, targets[split]) for name, logits in found.items()}
+        for split, found in answers.items()
+    }
+    scores = {split: {name: found[spec.metric] for name, found in every[split].items()} for split in every}
+    comparisons = compare(
+        spec.metric, test[BUNDLE], {name: test[name] for name in RIVALS if name in test}, targets["test"],
+        samples=params.bootstrap_samples, confidence=params.tie_confidence, seed=seed,
+    )  # fmt: skip
+    conclusion = conclude(spec.metric, scores["test"], comparisons, sizes)
+    return {
+        "metric": spec.metric,
+        "test": scores["test"],
+        "dev": scores["dev"],
+        "quality": every["test"],
+        "agreement": {name: agreement(spec, test[BUNDLE], test[name]) for name in ("student", "teacher")},
+        "retention": scores["test"][BUNDLE] / scores["test"][TEACHER] if scores["test"][TEACHER] else 0.0,
+        "bytes": dict(sizes),
+        "latency_ms": {"p50": cost.p50_ms, "p95": cost.p95_ms},
+        "latency_p50_ms": {BUNDLE: cost.p50_ms},
+        "load_ms": cost.load_ms,
+        "memory_mb": cost.memory_mb,
+        "memory_above_import_mb": cost.memory_above_import_mb,
+        "verdicts": {name: comparison.verdict.value for name, comparison in comparisons.items()},
+        "differences": {
+            name: {"difference": found.difference, "low": found.low, "high": found.high}
+            for name, found in comparisons.items()
+        },
+        "recommended": conclusion.recommended,
+        "headline": conclusion.headline,
+        "details": list(conclusion.details),
+    }

@@ -1,0 +1,152 @@
+"""Any source into one typed layout: labelled splits, and unlabelled text that shares nothing with dev and test.
+
+No row is dropped or changed in silence: each is in a split, among the refused rows, or in a count.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eibert import sample
+from eibert.artifact import sha256
+from eibert.corpus import SplitName
+from eibert.ingest.carving import carve
+from eibert.ingest.describing import describe
+from eibert.ingest.labelled import Labelled, read_labelled, texts_of
+from eibert.ingest.matching import text_key
+from eibert.ingest.rows import Refused, RefusedRowsError, Row
+from eibert.ingest.sources import SAMPLE, SPLITS, File, Source, find, local_sources
+from eibert.ingest.unlabelled import Collection, Counts, collect, files_of
+from eibert.params.ingest import IngestParams
+
+__all__ = ["Ingested", "Refused", "RefusedRowsError", "ingest", "local_sources"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What the sources gave.
+
+    Attributes:
+        dataset: What the data set is, as in dataset.json of the artifact.
+        splits: Rows of train, dev and test.
+        unlabelled: Texts without labels, each once.
+        pretraining: The unlabelled texts, or without any the training texts; none stands in dev or test.
+        refused: Rows that could not be used, no more than allowed.
+        metrics: Counts of rows and texts: read, refused, kept and why not.
+        inputs: SHA-256 of each file read, by its name.
+    """
+
+    dataset: dict[str, Any]
+    splits: dict[SplitName, list[Row]]
+    unlabelled: list[str]
+    pretraining: list[str]
+    refused: list[Refused]
+    metrics: dict[str, Any]
+    inputs: dict[str, str]
+
+
+def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
+    """Returns the labelled rows and the unlabelled texts of all sources.
+
+    Args:
+        params: Where data comes from and how it is read.
+        seed: Decides the sample, what is carved out of train, and which unlabelled texts are drawn.
+        workspace: Local paths start here.
+
+    Raises:
+        DataError: a source is missing or unreadable, or its rows do not make a task.
+        RefusedRowsError: more rows were refused than ingest.refused_rows_limit.
+    """
+    generated = sample.generate(seed) if SAMPLE in (params.source, *params.unlabelled) else None
+    source = _source(params.source, workspace, "ingest.source")
+    labelled = _of_sample(generated) if generated and params.source == SAMPLE else read_labelled(source, params)
+    wanted: dict[SplitName, float] = {"dev": params.dev_share, "test": params.test_share}
+    missing = {split: share for split, share in wanted.items() if split not in labelled.splits}
+    splits = {**labelled.splits, **(carve(labelled.splits["train"], missing, seed) if missing else {})}
+
+    collection = Collection(texts_of([*splits["dev"], *splits["test"]]), params.sentence_chars)
+    sources = [(source, labelled.files)]
+    for origin in params.unlabelled:
+        further = _source(origin, workspace, "ingest.unlabelled")
+        files = [] if origin == SAMPLE else files_of(further)
+        sources.append((further, files))
+        for text in generated.unlabelled if generated and origin == SAMPLE else ():
+            collection.add(text)
+        for file in files:
+            collect(file, params, collection)
+    unlabelled = collection.drawn(params.unlabelled_limit, seed)
+
+    refused = [row for split in SPLITS for row in labelled.refused.get(split, [])] + collection.refused
+    _within_limit(refused, params.refused_rows_limit)
+    pretraining = unlabelled or _training_texts(splits)
+    carved = {split: len(splits[split]) for split in missing}
+    digests = [{file.name: sha256(file.path) for file in files} for _, files in sources]
+    return Ingested(
+        dataset=describe(source.about, source.title, labelled, splits, carved, _record(sources, digests)),
+        splits=splits,
+        unlabelled=unlabelled,
+        pretraining=pretraining,
+        refused=refused,
+        metrics=_metrics(labelled, splits, collection.counts, len(pretraining)),
+        inputs={name: digest for each in digests for name, digest in each.items()},
+    )
+
+
+def _source(origin: str, workspace: Path, key: str) -> Source:
+    return Source(SAMPLE, SAMPLE, {}, about={"language": "en"}) if origin == SAMPLE else find(origin, workspace, key)
+
+
+def _of_sample(generated: sample.Sample) -> Labelled:
+    parts: dict[SplitName, list[tuple[str, str]]] = {
+        "train": generated.train, "dev": generated.dev, "test": generated.test,
+    }  # fmt: skip
+    rows = {
+        split: [Row(text, None, label, f"{SAMPLE}/{split}", line) for line, (text, label) in enumerate(part, start=1)]
+        for split, part in parts.items()
+    }
+    return Labelled(pair=False, regression=False, splits=rows, read={split: len(part) for split, part in rows.items()})
+
+
+def _training_texts(splits: dict[SplitName, list[Row]]) -> list[str]:
+    """Returns the texts of train, each once, that do not stand in dev or test."""
+    held_out = {text_key(text) for text in texts_of([*splits["dev"], *splits["test"]])}
+    unique = {text_key(text): text for text in reversed(texts_of(splits["train"]))}  # the first of equal texts stays
+    return [text for key, text in reversed(unique.items()) if key not in held_out]
+
+
+def _within_limit(refused: Sequence[Refused], limit: int) -> None:
+    if len(refused) <= limit:
+        return
+    shown = "\n".join(f"  {row}" for row in refused[:_SHOWN])
+    more = f"\n  and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+    raise RefusedRowsError(
+        f"{len(refused)} row(s) refused, allowed: {limit} (ingest.refused_rows_limit)\n{shown}{more}\n"
+        f"mend them, or leave them out with `--set ingest.refused_rows_limit={len(refused)}`",
+        refused,
+    )
+
+
+def _record(sources: list[tuple[Source, list[File]]], digests: list[dict[str, str]]) -> list[dict[str, Any]]:
+    uses = ["labelled", *["unlabelled"] * (len(sources) - 1)]
+    return [
+        {"source": source.origin, "use": use, "files": files}
+        | ({"version": sample.VERSION} if source.origin == SAMPLE else {})
+        for (source, _), use, files in zip(sources, uses, digests, strict=True)
+    ]
+
+
+def _metrics(
+    labelled: Labelled, splits: dict[SplitName, list[Row]], counts: Counts, pretraining: int
+) -> dict[str, Any]:
+    rows = {
+        split: {
+            "read": labelled.read.get(split, 0),
+            "refused": len(labelled.refused.get(split, [])),
+            "kept": len(splits[split]),
+        }
+        for split in SPLITS
+    }
+    return {"rows": rows, "unlabelled": asdict(counts), "pretraining": pretraining}

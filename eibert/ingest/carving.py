@@ -1,0 +1,78 @@
+"""Takes dev and test out of train where a source has none: by seed, stratified, equal texts on one side."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from random import Random
+
+from eibert.corpus import SplitName
+from eibert.errors import DataError
+from eibert.ingest.matching import pair_key
+from eibert.ingest.rows import Label, Row
+
+_NUMBER_BINS = 10
+
+
+def carve(rows: list[Row], shares: Mapping[SplitName, float], seed: int) -> dict[SplitName, list[Row]]:
+    """Returns train without the rows carved out, and the splits carved; rows keep their order.
+
+    Each class gives its share of rows (numbers: each tenth of their range of ranks), as nearly as whole groups of
+    equal texts allow, and keeps at least one group in train.
+
+    Args:
+        rows: The training rows.
+        shares: Share of the rows for each split to carve.
+        seed: Decides which rows.
+
+    Raises:
+        DataError: a split would be empty.
+    """
+    side: list[SplitName] = ["train"] * len(rows)
+    strata = _strata(rows)
+    for split, share in shares.items():
+        left = {stratum: [group for group in groups if side[group[0]] == "train"] for stratum, groups in strata.items()}
+        for stratum, quota in _quotas(strata, left, share).items():
+            candidates = left[stratum]
+            Random(f"{seed}:{split}:{stratum}").shuffle(candidates)  # noqa: S311 — data, not secrets
+            for group in candidates[:-1]:
+                if len(group) <= quota:
+                    quota -= len(group)
+                    for position in group:
+                        side[position] = split
+        if split not in side:
+            raise DataError(
+                f"{rows[0].file}: {len(rows)} training rows are too few to carve {share:.0%} out for {split}; "
+                f"add rows, or a {split} file"
+            )
+    return {name: [row for row, at in zip(rows, side, strict=True) if at == name] for name in ("train", *shares)}
+
+
+_Group = list[int]
+
+
+def _strata(rows: list[Row]) -> dict[Label, list[_Group]]:
+    """Returns by class, or by tenth of the numbers, the groups of positions whose rows have equal texts."""
+    groups: dict[tuple[str, str], _Group] = defaultdict(list)
+    for position, row in enumerate(rows):
+        groups[pair_key(row.text, row.text_b)].append(position)
+    if isinstance(rows[0].label, str):
+        stratum = [row.label for row in rows]
+    else:
+        ranked = sorted(range(len(rows)), key=lambda position: (rows[position].label, position))
+        ranks = {position: rank for rank, position in enumerate(ranked)}
+        stratum = [float(ranks[position] * _NUMBER_BINS // len(rows)) for position in range(len(rows))]
+    strata: dict[Label, list[_Group]] = defaultdict(list)
+    for group in groups.values():
+        strata[stratum[group[0]]].append(group)
+    return dict(sorted(strata.items()))
+
+
+def _quotas(strata: dict[Label, list[_Group]], left: dict[Label, list[_Group]], share: float) -> dict[Label, int]:
+    """Returns how many rows each stratum gives: its share rounded down, and one more for the largest remainders."""
+    sizes = {stratum: sum(map(len, groups)) for stratum, groups in strata.items()}
+    exact = {stratum: size * share for stratum, size in sizes.items()}
+    quotas = {stratum: int(value) for stratum, value in exact.items()}
+    spare = round(sum(sizes.values()) * share) - sum(quotas.values())
+    able = [stratum for stratum in strata if len(left[stratum]) > 1]
+    for stratum in sorted(able, key=lambda stratum: (quotas[stratum] - exact[stratum], stratum))[:spare]:
+        quotas[stratum] += 1
+    return quotas

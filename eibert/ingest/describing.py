@@ -1,0 +1,64 @@
+"""What a data set is: the description that every later stage reads."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from eibert.corpus import SplitName
+from eibert.ingest.labelled import Labelled
+from eibert.ingest.rows import Row
+
+_METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro_f1",
+    "f1": "macro_f1",
+    "matthews": "matthews",
+}
+
+
+def metric_of(stated: str | None, regression: bool) -> str:
+    """Returns our metric for a metric in words: the one named first; regression has but one.
+
+    Args:
+        stated: Such as `accuracy and F1` or `Matthews correlation`; None: nobody said.
+        regression: Labels are numbers.
+    """
+    if regression:
+        return "spearman"
+    words = (stated or "").lower()
+    found = [(words.index(word), metric) for word, metric in _METRICS.items() if word in words]
+    return min(found)[1] if found else "accuracy"
+
+
+def describe(
+    about: Mapping[str, Any],
+    title: str,
+    labelled: Labelled,
+    splits: Mapping[SplitName, list[Row]],
+    carved: Mapping[SplitName, int],
+    sources: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Returns the content of the artifact's dataset.json.
+
+    Args:
+        about: What the source's own dataset.json says.
+        title: Name of the data set where `about` has none.
+        labelled: The kind of rows.
+        splits: The rows, after carving.
+        carved: Rows taken from train, by split.
+        sources: What was read, with digests.
+    """
+    labels = [] if labelled.regression else sorted({str(row.label) for row in splits["train"]})
+    counts: dict[str, Any] = {split: len(rows) for split, rows in splits.items()}
+    if not labelled.regression:
+        counts = {split: dict(sorted(Counter(row.label for row in rows).items())) for split, rows in splits.items()}
+    return {
+        "name": about.get("name") or title,
+        "pair": labelled.pair,
+        "labels": labels,
+        "metric": metric_of(about.get("metric"), labelled.regression),
+        "language": about.get("language"),
+        "counts": counts,
+        "sources": sources,
+        "carved": dict(carved),
+    }

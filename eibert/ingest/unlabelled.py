@@ -1,0 +1,166 @@
+"""Unlabelled text: from any number of sources, in sentences, each once, and none that stands in dev or test."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from random import Random
+
+from eibert.errors import DataError
+from eibert.ingest import sentences
+from eibert.ingest.matching import text_key
+from eibert.ingest.reading import Table, read
+from eibert.ingest.rows import Refused, UnusableError, text_of
+from eibert.ingest.sources import File, Source
+from eibert.params.ingest import IngestParams
+
+
+@dataclass
+class Counts:
+    """What became of the texts: read = refused + empty + split + whole; whole + split_into = what the others add up to.
+
+    Attributes:
+        read: Texts read.
+        refused: Texts that could not be read.
+        empty: Texts without a character that is not white space.
+        split: Texts longer than sentence_chars, split into sentences.
+        split_into: Sentences that these gave.
+        in_dev_or_test: Texts and sentences equal to one of dev or test; removed.
+        duplicates: Texts and sentences that repeat an earlier one; removed.
+        over_limit: Left out by the draw of unlabelled_limit.
+        kept: What is left.
+    """
+
+    read: int = 0
+    refused: int = 0
+    empty: int = 0
+    split: int = 0
+    split_into: int = 0
+    in_dev_or_test: int = 0
+    duplicates: int = 0
+    over_limit: int = 0
+    kept: int = 0
+
+
+@dataclass
+class Collection:
+    """Unlabelled texts as they come in; feed it with `add`, end with `drawn`.
+
+    Attributes:
+        held_out: Texts of dev and test.
+        sentence_chars: Longer texts are split.
+        counts: What became of the texts so far.
+        refused: Rows that could not be used.
+    """
+
+    held_out: Iterable[str]
+    sentence_chars: int
+    counts: Counts = field(default_factory=Counts)
+    refused: list[Refused] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    @cached_property
+    def _barred(self) -> set[str]:
+        # Sentences of a long dev or test text are held out too: the text may come in another cut.
+        return {text_key(part) for text in self.held_out for part in (text, *self._pieces(text))}
+
+    def add(self, text: str) -> None:
+        """Takes one text, or the sentences of a long one."""
+        self.counts.read += 1
+        whole = text.strip()
+        if not whole:
+            self.counts.empty += 1
+        elif pieces := self._pieces(whole):
+            if text_key(whole) in self._barred:
+                self.counts.in_dev_or_test += 1
+                return
+            self.counts.split += 1
+            self.counts.split_into += len(pieces)
+            for piece in pieces:
+                self._keep(piece)
+        else:
+            self._keep(whole)
+
+    def refuse(self, refused: Refused) -> None:
+        """Takes a row that could not be used."""
+        self.counts.read += 1
+        self.counts.refused += 1
+        self.refused.append(refused)
+
+    def drawn(self, limit: int | None, seed: int) -> list[str]:
+        """Returns the texts in the order they came; at most `limit`, drawn by seed."""
+        texts = list(self._texts.values())
+        if limit is not None and limit < len(texts):
+            chosen = sorted(Random(f"{seed}:unlabelled").sample(range(len(texts)), limit))  # noqa: S311 — data
+            self.counts.over_limit = len(texts) - limit
+            texts = [texts[position] for position in chosen]
+        self.counts.kept = len(texts)
+        return texts
+
+    def _pieces(self, text: str) -> list[str]:
+        """Returns the sentences of a text that is too long; [] for one that is not."""
+        return sentences.split(text, self.sentence_chars) if len(text) > self.sentence_chars else []
+
+    def _keep(self, text: str) -> None:
+        key = text_key(text)
+        if key in self._barred:
+            self.counts.in_dev_or_test += 1
+        elif key in self._texts:
+            self.counts.duplicates += 1
+        else:
+            self._texts[key] = text
+
+
+def files_of(source: Source) -> list[File]:
+    """Returns the files of a source that may be read as unlabelled text: train, or all where no name tells a split.
+
+    Raises:
+        DataError: there is nothing but dev and test.
+    """
+    files = source.files.get("train") or ([] if source.files else source.other)
+    if not files:
+        found = ", ".join(file.name for group in source.files.values() for file in group)
+        raise DataError(
+            f"ingest.unlabelled: {found}: dev and test are never read as unlabelled text; name another file"
+        )
+    return files
+
+
+def collect(file: File, params: IngestParams, into: Collection) -> None:
+    """Reads the texts of one file, first and second ones, into a collection.
+
+    Raises:
+        DataError: the file cannot be read or no column is the text's.
+    """
+    table = read(file.path, file.name)
+    for refused in table.refused:
+        into.refuse(refused)
+    columns = _text_columns(table, params, file.name)
+    for raw in table.rows:
+        for column in columns:
+            value = raw.values.get(column)
+            if value is None or (isinstance(value, str) and not value.strip()):
+                into.add("")
+                continue
+            try:
+                into.add(text_of(raw.values, column))
+            except UnusableError as error:
+                into.refuse(Refused(file.name, raw.line, str(error), raw.values))
+
+
+def _text_columns(table: Table, params: IngestParams, name: str) -> list[str]:
+    columns = table.columns
+    first = next((column for column in (params.columns.text, "text") if column in columns), None)
+    if first is None and len(columns) == 1:
+        first = columns[0]
+    if first is None:
+        if not table.rows:
+            return []  # no line could be read: the refused lines say why
+        found = ", ".join(repr(column) for column in columns)
+        raise DataError(
+            f"{name}:1: no column {params.columns.text!r} or 'text', found {found}; "
+            "rename one, or set ingest.columns.text"
+        )
+    second = params.columns.text_b
+    return [first, second] if second in columns and second != first else [first]

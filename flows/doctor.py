@@ -1,0 +1,169 @@
+"""What of this environment would stop or slow down a run."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from eibert.code import project_root
+from eibert.errors import EibertError
+from flows import environment, workspace
+from tasks.tracking import store
+
+_GIB = 2**30
+_MEMORY_GIB = 4
+_DISK_GIB = 5
+_SECONDS = 3.0
+# What the project imports itself, in the order of the pipeline; the rest of the constraints only follows from these.
+_LIBRARIES = (
+    "prefect", "dvc", "mlflow", "great_expectations", "torch", "transformers", "tokenizers", "safetensors", "onnx",
+    "onnxruntime", "numpy", "pyarrow", "pandas", "scikit-learn", "pydantic", "fastapi", "SQLAlchemy", "typer", "rich",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fact about the environment.
+
+    Attributes:
+        what: What was looked at.
+        found: What was found.
+        stops: Whether it would stop a run.
+        remedy: What to do about it; empty when nothing is wrong.
+    """
+
+    what: str
+    found: str
+    stops: bool = False
+    remedy: str = ""
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Returns what was found; changes nothing.
+
+    Args:
+        folder: The workspace.
+    """
+    checks: tuple[Callable[[Path], Iterator[Finding]], ...] = (
+        _python, _libraries, _machine, _torch, _repository, _workspace, _record,
+    )  # fmt: skip
+    return [finding for check in checks for finding in check(folder)]
+
+
+def _python(folder: Path) -> Iterator[Finding]:  # noqa: ARG001 — all checks are called alike
+    wrong = sys.version_info[:2] != (3, 11)
+    yield Finding("python", platform.python_version(), wrong, "use Python 3.11" if wrong else "")
+
+
+def _libraries(folder: Path) -> Iterator[Finding]:  # noqa: ARG001
+    wanted = _constraints(project_root() / "constraints.txt")
+    for name in _LIBRARIES:
+        expected = wanted.get(_key(name))
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, "missing", stops=True, remedy="install with `make install`")
+            continue
+        differs = expected is not None and found.partition("+")[0] != expected
+        yield Finding(name, found, remedy=f"tested with {expected}; `make install` gets it" if differs else "")
+
+
+def _machine(folder: Path) -> Iterator[Finding]:
+    yield Finding("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
+    memory = psutil.virtual_memory().available / _GIB
+    low = memory < _MEMORY_GIB
+    yield Finding("memory free", f"{memory:.1f} GiB", remedy=f"{_MEMORY_GIB} GiB are enough" if low else "")
+    disk = shutil.disk_usage(folder).free / _GIB
+    full = disk < _DISK_GIB
+    yield Finding("disk free", f"{disk:.1f} GiB", remedy=f"free {_DISK_GIB} GiB" if full else "", stops=disk < 1)
+
+
+def _torch(folder: Path) -> Iterator[Finding]:  # noqa: ARG001
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Finding("torch", f"cannot be imported: {error}", stops=True, remedy="install with `make install`")
+        return
+    features = torch.cpu.get_capabilities()
+    bf16 = [name for name in ("avx512_bf16", "amx_bf16") if features.get(name)]
+    yield Finding("bf16 on this processor", ", ".join(bf16) or "no; training takes fp32")
+    yield Finding(
+        "CUDA", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no; training takes the processor"
+    )
+
+
+def _repository(folder: Path) -> Iterator[Finding]:
+    try:
+        root = workspace.repository(folder)
+    except EibertError as error:
+        yield Finding("DVC repository", str(error), stops=True, remedy="git init && dvc init")
+        return
+    yield Finding("DVC repository", str(root))
+    git = shutil.which("git")
+    if git is None:
+        yield Finding("git", "missing", stops=True, remedy="install git")
+        return
+    inside = subprocess.run(  # noqa: S603 — fixed arguments
+        [git, "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False
+    )
+    found = f"at {inside.stdout.strip()}" if inside.returncode == 0 else "no commit yet"
+    yield Finding("git", found, remedy="" if inside.returncode == 0 else "commit, so that records name their code")
+
+
+def _workspace(folder: Path) -> Iterator[Finding]:
+    try:
+        place = workspace.find(folder)
+        params = place.params()
+        from eibert.teacher import locate
+
+        yield Finding("workspace", str(place.folder))
+        with tempfile.TemporaryFile(dir=place.folder):
+            pass
+        where = locate(params.teacher, place.folder)
+    except EibertError as error:
+        yield Finding("workspace", str(error), stops=True, remedy="as the message says")
+    except OSError as error:
+        yield Finding("write access", str(error), stops=True, remedy="make the folder writable")
+    else:
+        checked = "digest as expected" if params.teacher.sha256 else "digest not checked"
+        yield Finding("teacher", f"{params.teacher.model} in {where}, {checked}")
+
+
+def _record(folder: Path) -> Iterator[Finding]:
+    try:
+        root = workspace.repository(folder)
+    except EibertError:
+        return
+    environment.prepare(root)
+    uri = store(root)
+    if not uri.startswith(("http://", "https://")):
+        yield Finding("MLflow", uri)
+        return
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_SECONDS):  # noqa: S310 — http only, see above
+            yield Finding("MLflow", uri)
+    except urllib.error.HTTPError as error:
+        yield Finding("MLflow", f"{uri} answers {error.code}", remedy="runs work; their records wait until it is well")
+    except OSError as error:
+        yield Finding("MLflow", f"{uri}: {error}", remedy="runs work; their records wait until it answers")
+
+
+def _constraints(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    pairs = (line.split("#")[0].strip().split("==") for line in path.read_text(encoding="utf-8").splitlines())
+    return {_key(pair[0]): pair[1] for pair in pairs if len(pair) == 2}
+
+
+def _key(name: str) -> str:
+    return name.lower().replace("_", "-")

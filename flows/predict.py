@@ -1,0 +1,58 @@
+"""Answers of a bundle for the command line. Imports the run-time half only, so that it starts at once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from eibert.errors import BundleError, DataError
+from eibert.runtime.model import Model, Prediction
+
+_SEPARATOR = "\t"
+
+
+def predictions(bundle: Path, texts: Iterable[str], top_k: int) -> list[dict[str, Any]]:
+    """Returns one mapping per text: `text`, `label`, `score` and `scores`, or `value` for regression.
+
+    Args:
+        bundle: Folder of a bundle.
+        texts: Texts, or for a task of pairs the two with a tab between; ends of lines do not count.
+        top_k: Classes in `scores`, the best first.
+
+    Raises:
+        BundleError: the bundle cannot be loaded.
+        DataError: a text is no pair where the task asks for one; its position is named.
+    """
+    if not bundle.is_dir():
+        raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
+    model = Model.load(bundle)
+    lines = [text.rstrip("\r\n") for text in texts]
+    rows = [_pair(line, number) for number, line in enumerate(lines, 1)] if model.bundle.pair else lines
+    return [_described(line, found) for line, found in zip(lines, model.predict(rows, top_k=top_k), strict=True)]
+
+
+def lines(found: Iterable[dict[str, Any]]) -> list[str]:
+    """Returns each answer as a line: label and probability of the best classes or the number, then the text."""
+    return [
+        f"{_answer(answer)}{_SEPARATOR}{answer['text']}"
+        for answer in found
+    ]  # fmt: skip
+
+
+def _answer(answer: dict[str, Any]) -> str:
+    if "value" in answer:
+        return f"{answer['value']:.4f}"
+    return _SEPARATOR.join(f"{best['label']}{_SEPARATOR}{best['score']:.4f}" for best in answer["scores"])
+
+
+def _pair(line: str, number: int) -> tuple[str, str]:
+    text, tab, text_b = line.partition(_SEPARATOR)
+    if not tab:
+        raise DataError(f"text {number}: found one text, expected two with a tab between; this model compares pairs")
+    return text, text_b
+
+
+def _described(text: str, found: Prediction) -> dict[str, Any]:
+    if found.value is not None:
+        return {"text": text, "value": found.value}
+    scores = [{"label": label, "score": score} for label, score in found.scores]
+    return {"text": text, "label": found.label, "score": found.score, "scores": scores}

@@ -1,0 +1,104 @@
+"""`ingest`: sources → data/ingest."""
+
+import json
+from pathlib import Path
+from posixpath import normpath
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from eibert.artifact import METRICS, folder, write_json, writing
+from eibert.corpus import write_parquet
+from eibert.errors import DataError
+from eibert.ingest import Ingested, Refused, RefusedRowsError, ingest, local_sources
+from eibert.params.ingest import IngestParams
+from eibert.params.section import Shared
+from tasks.progress import say
+
+_STAGE = "ingest"
+_TEXT = pa.schema([pa.field("text", pa.string(), nullable=False)])
+
+
+def run(workspace: Path, params: IngestParams, shared: Shared) -> Path:
+    """Reads the sources and returns the folder of the artifact.
+
+    Raises:
+        DataError: a source is missing from dvc.yaml, cannot be read or does not make a task, or too many rows were
+            refused; then logs/refused.jsonl has them.
+    """
+    _in_step(workspace, params)
+    log = workspace / "logs" / "refused.jsonl"
+    try:
+        ingested = ingest(params, shared.seed, workspace)
+    except RefusedRowsError as error:
+        log.parent.mkdir(exist_ok=True)
+        _write_refused(log, error.refused)
+        raise DataError(f"{error}\nall of them with their reasons: {log.relative_to(workspace)}") from error
+    log.unlink(missing_ok=True)
+    section = {"seed": shared.seed, _STAGE: params.model_dump(mode="json")}
+    with writing(workspace, _STAGE, params=section, inputs=ingested.inputs) as part:
+        _write(part, ingested)
+    _tell(ingested)
+    return folder(workspace, _STAGE)
+
+
+def _in_step(workspace: Path, params: IngestParams) -> None:
+    """Checks that DVC watches every local source; else a changed file would go unnoticed."""
+    path = workspace / "dvc.yaml"
+    if not path.exists():
+        return
+    try:
+        graph = yaml.safe_load(path.read_text(encoding="utf-8"))
+        deps = graph["stages"][_STAGE].get("deps", [])
+        watched = {normpath(dep if isinstance(dep, str) else next(iter(dep))) for dep in deps}
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: no readable stages.{_STAGE}; restore the file from git") from error
+    for source in local_sources(params):
+        if normpath(source) not in watched:
+            raise DataError(
+                f"{path}: stages.{_STAGE}.deps lacks {source}, which params.yaml names as a source; "
+                "run `eibert run`, which keeps it in step"
+            )
+
+
+def _write(part: Path, ingested: Ingested) -> None:
+    for split, rows in ingested.splits.items():
+        columns: dict[str, list[Any]] = {"text": [row.text for row in rows]}
+        if ingested.dataset["pair"]:
+            columns["text_b"] = [row.text_b for row in rows]
+        columns["label"] = [row.label for row in rows]
+        write_parquet(part / f"{split}.parquet", columns, _schema(ingested.dataset))
+    write_parquet(part / "unlabelled.parquet", {"text": ingested.unlabelled}, _TEXT)
+    write_parquet(part / "pretraining.parquet", {"text": ingested.pretraining}, _TEXT)
+    _write_refused(part / "refused.jsonl", ingested.refused)
+    write_json(part / "dataset.json", ingested.dataset)
+    write_json(part / METRICS, ingested.metrics)
+
+
+def _schema(dataset: dict[str, Any]) -> pa.Schema:
+    label = pa.string() if dataset["labels"] else pa.float64()
+    types = {"text": pa.string(), **({"text_b": pa.string()} if dataset["pair"] else {}), "label": label}
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+
+
+def _write_refused(path: Path, refused: list[Refused]) -> None:
+    # ASCII, because a refused row may hold what UTF-8 cannot.
+    lines = [json.dumps(vars(row), sort_keys=True, default=repr) for row in refused]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+
+
+def _tell(ingested: Ingested) -> None:
+    rows = ingested.metrics["rows"]
+    for split, count in ingested.dataset["carved"].items():
+        say(_STAGE, f"no {split} split in the source: took {count} of {rows['train']['read']} training rows for it")
+    kept = ", ".join(f"{split} {counts['kept']}" for split, counts in rows.items())
+    say(_STAGE, f"{ingested.dataset['name']}: {kept}; refused {len(ingested.refused)}")
+    texts = ingested.metrics["unlabelled"]
+    if texts["read"]:
+        say(
+            _STAGE,
+            f"unlabelled: read {texts['read']} texts; split {texts['split']} long ones into {texts['split_into']} "
+            f"sentences; removed {texts['duplicates']} duplicates and {texts['in_dev_or_test']} that stand in dev or "
+            f"test; kept {texts['kept']}",
+        )

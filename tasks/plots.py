@@ -1,0 +1,174 @@
+"""Numbers as inline SVG, coloured by the page's style sheet, so that it reads in light and dark."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+_CHAR_PX, _LINE_PX = 6.6, 14.0  # of a 12 px sans-serif
+_MARKED = 40  # points of a line up to which each is marked
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The plotting area, and the ranges of values that it shows.
+
+    Attributes:
+        width: Of the drawing, px.
+        height: Of the drawing, px.
+        x: Least and greatest value.
+        y: Least and greatest value.
+    """
+
+    width: float
+    height: float
+    x: Point
+    y: Point
+    left: float = 52
+    bottom: float = 38
+    top: float = 12
+    right: float = 14
+
+    def place(self, x: float, y: float) -> Point:
+        """Returns the place of a value in px."""
+        across = (x - self.x[0]) / (self.x[1] - self.x[0])
+        up = (y - self.y[0]) / (self.y[1] - self.y[0])
+        inner = (self.width - self.left - self.right, self.height - self.top - self.bottom)
+        return self.left + across * inner[0], self.height - self.bottom - up * inner[1]
+
+
+def _human_bytes(size: float) -> str:
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.3g} {name}"
+    return f"{size:.0f} B"
+
+
+def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) -> Markup:
+    """Returns size against quality, bytes on a logarithmic axis.
+
+    Args:
+        points: Model → (bytes, score).
+        labels: Model → its label.
+        quality: Name of the score.
+    """
+    logs = [math.log10(size) for size, _ in points.values()]
+    frame = Frame(480, 320, (min(logs) - 0.35, max(logs) + 0.35), _around([score for _, score in points.values()]))
+    places = {name: frame.place(math.log10(size), score) for name, (size, score) in points.items()}
+    powers = range(math.ceil(frame.x[0]), math.floor(frame.x[1]) + 1)
+    marks = [_axes(frame, [(power, _human_bytes(10**power)) for power in powers], "size (logarithmic)", quality)]
+    marks += [_circle(f"dot {name}", at, 6) for name, at in places.items()]
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places.values()]
+    for name, (x, y) in places.items():
+        box = _free_box(frame, (x, y), len(labels[name]) * _CHAR_PX, taken)
+        taken.append(box)
+        marks.append(Markup('<text x="{:.1f}" y="{:.1f}">{}</text>').format(box[0], box[3] - 3.5, labels[name]))
+    told = "; ".join(f"{labels[name]}: {_human_bytes(size)}, {score:.4f}" for name, (size, score) in points.items())
+    return _svg(frame, f"Size against {quality}. {told}", marks)
+
+
+def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Markup:
+    """Returns one small panel with a line for each series; the first is drawn full, others dashed."""
+    every = [point for points in series.values() for point in points]
+    xs, ys = [x for x, _ in every], [y for _, y in every]
+    frame = Frame(300, 190, (min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1), _around(ys))
+    ticks = [(x, f"{x:g}") for x in dict.fromkeys((frame.x[0], frame.x[1]))]
+    marks = [_axes(frame, ticks, across, "")]
+    for index, points in enumerate(series.values()):
+        places = [frame.place(*point) for point in points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        marks.append(Markup('<polyline class="line{}" points="{}"/>').format(min(index, 1), path))
+        if len(places) <= _MARKED:
+            marks += [_circle(f"mark{min(index, 1)}", at, 3) for at in places]
+    told = "; ".join(f"{name}: from {points[0][1]:.4g} to {points[-1][1]:.4g}" for name, points in series.items())
+    return _svg(frame, f"{title}. {told}", marks)
+
+
+def scatter(targets: Sequence[float], answers: Sequence[float]) -> Markup:
+    """Returns predicted numbers against targets, with the line where both are equal."""
+    span = _around([*targets, *answers])
+    frame = Frame(480, 420, span, span)
+    ticks = [(value, f"{value:g}") for value in _ticks(*span)]
+    diagonal = _line("line1", frame.place(span[0], span[0]), frame.place(span[1], span[1]))
+    marks = [_axes(frame, ticks, "target", "prediction"), diagonal]
+    marks += [_circle("cloud", frame.place(*point), 3) for point in zip(targets, answers, strict=True)]
+    return _svg(frame, f"Predictions against targets of {len(targets)} rows", marks)
+
+
+def _free_box(frame: Frame, at: Point, width: float, taken: Sequence[Box]) -> Box:
+    """Returns the box beside a point that overlaps least with what is taken."""
+    x, y = at
+    boxes = [
+        (x + across, y + up, x + across + width, y + up + _LINE_PX)
+        for reach in (0, 14, 28, 42)
+        for across, up in (
+            (10, -7), (-10 - width, -7), (-width / 2, -24 - reach), (-width / 2, 10 + reach),
+            (10, -20 - reach), (-10 - width, -20 - reach), (10, 6 + reach), (-10 - width, 6 + reach),
+        )
+    ]  # fmt: skip
+
+    def cost(box: Box) -> float:
+        inside = (frame.left + 2, frame.top, frame.width - 2, frame.height - frame.bottom - 2)
+        outside = max(0, inside[0] - box[0]) + max(0, box[2] - inside[2])
+        outside += max(0, inside[1] - box[1]) + max(0, box[3] - inside[3])
+        return 100 * outside + sum(_overlap(box, other) for other in taken)
+
+    return min(boxes, key=cost)
+
+
+def _overlap(one: Box, other: Box) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    return across * down if across > 0 and down > 0 else 0.0
+
+
+def _axes(frame: Frame, x_ticks: Sequence[tuple[float, str]], x_title: str, y_title: str) -> Markup:
+    left, right, floor = frame.left, frame.width - frame.right, frame.height - frame.bottom
+    marks = [_line("axis", (left, floor), (right, floor))]
+    for value in _ticks(*frame.y):
+        y = frame.place(frame.x[0], value)[1]
+        marks += [_line("grid", (left, y), (right, y)), _text("end", (left - 6, y + 4), f"{value:g}")]
+    marks += [_text("middle", (frame.place(x, frame.y[0])[0], floor + 15), text) for x, text in x_ticks]
+    marks.append(_text("middle", ((left + right) / 2, floor + 31), x_title))
+    marks.append(_text("middle", (12, floor / 2), y_title, f"rotate(-90 12 {floor / 2:.1f})"))
+    return Markup("").join(marks)
+
+
+def _line(kind: str, start: Point, end: Point) -> Markup:
+    form = Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>')
+    return form.format(kind, *start, *end)
+
+
+def _circle(kind: str, at: Point, radius: float) -> Markup:
+    return Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:g}"/>').format(kind, *at, radius)
+
+
+def _text(anchor: str, at: Point, text: str, transform: str = "") -> Markup:
+    form = Markup('<text class="tick" text-anchor="{}" x="{:.1f}" y="{:.1f}" transform="{}">{}</text>')
+    return form.format(anchor, *at, transform, text)
+
+
+def _svg(frame: Frame, told: str, marks: Sequence[Markup]) -> Markup:
+    opening = Markup('<svg viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">').format(frame.width, frame.height, told)
+    return opening + Markup("").join(marks) + Markup("</svg>")
+
+
+def _around(values: Sequence[float]) -> Point:
+    """Returns a range somewhat wider than the values."""
+    low, high = min(values), max(values)
+    margin = 0.12 * (high - low) or max(abs(high), 1.0) * 0.05
+    return low - margin, high + margin
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Returns three to seven round values within a range."""
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return [round(index * step, 12) for index in range(first, last + 1)]

@@ -1,0 +1,74 @@
+"""A tiny seeded teacher over a small vocabulary, saved as transformers saves models; no network."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from eibert.corpus import Split, TaskSpec
+from eibert.params.load import Params, load
+from eibert.params.section import Pooling
+from eibert.runtime.tokenizer import SPECIALS
+from eibert.student import Student, StudentShape
+from eibert.teacher import Teacher, load_base
+
+ROOT = Path(__file__).resolve().parents[1]
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WORDS = ("play", "stop", "the", "song", "light", "turn", "on", "off", "call", "mum", "now", "##ing", "please")
+TOKENS = (*SPECIALS, "[unused0]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS)
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """The parameters of the repository's own workspace."""
+    return load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a BERT of two layers of width 16 and its vocab.txt."""
+    folder = tmp_path_factory.mktemp("teacher")
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(TOKENS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32, initializer_range=0.2,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in TOKENS), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def teacher(teacher_folder: Path) -> Teacher:
+    """The tiny base teacher, loaded anew."""
+    return load_base(teacher_folder, Pooling.MEAN)
+
+
+@pytest.fixture
+def student() -> Student:
+    """A tiny untrained student with a task head, its weights far from zero."""
+    torch.manual_seed(1)
+    shape = StudentShape(2, 12, 3, 24, 6, 32, 0.1, 16, 3, lowercase=True, strip_accents=None)
+    student = Student(shape, TOKENS)
+    for parameter in student.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.4)
+    return student.eval()
+
+
+@pytest.fixture(scope="session")
+def spec() -> TaskSpec:
+    """Three classes."""
+    return TaskSpec("toy", pair=False, labels=("call", "play", "stop"), metric="accuracy")
+
+
+@pytest.fixture(scope="session")
+def rows() -> Split:
+    """Ninety rows whose first word tells the class."""
+    generator = np.random.default_rng(0)
+    targets = generator.integers(3, size=90)
+    rest = ["the song now", "mum please", "the light", "singing songs on"]
+    texts = [f"{('call', 'play', 'stop')[t]} {rest[generator.integers(4)]} {LETTERS[generator.integers(26)]}" for t in targets]
+    return Split(texts, None, targets)

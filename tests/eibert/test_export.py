@@ -1,0 +1,105 @@
+"""The bundle: integers stay integers, answers are those of torch, the budget holds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from eibert.artifact import sha256
+from eibert.batches import predict
+from eibert.corpus import Split, TaskSpec
+from eibert.errors import BudgetError
+from eibert.export import bundle_logits, write_bundle
+from eibert.params.load import Params
+from eibert.params.quantize import Activations
+from eibert.quantize import QuantizedStudent, quantize, simulate
+from eibert.student import Student
+
+
+@pytest.fixture
+def quantized(student: Student, spec: TaskSpec, rows: Split, params: Params) -> QuantizedStudent:
+    student.fold()
+    return quantize(student, spec, rows, rows, params.quantize)[0]
+
+
+def test_bundle_answers_as_torch_does(
+    student: Student, quantized: QuantizedStudent, spec: TaskSpec, rows: Split, params: Params, tmp_path: Path
+) -> None:
+    write_bundle(student, quantized, spec, params.export, tmp_path)
+    expected = predict(simulate(student, quantized), rows, batch_size=16)
+    assert np.allclose(bundle_logits(tmp_path, rows), expected, atol=2e-5)
+
+
+def test_bundle_of_pairs_answers_as_torch_does(
+    student: Student, quantized: QuantizedStudent, rows: Split, params: Params, tmp_path: Path
+) -> None:
+    pairs = Split(rows.texts, rows.texts[::-1], rows.targets)
+    spec = TaskSpec("pairs", pair=True, labels=("a", "b", "c"), metric="accuracy")
+    write_bundle(student, quantized, spec, params.export, tmp_path)
+    expected = predict(simulate(student, quantized), pairs, batch_size=16)
+    assert np.allclose(bundle_logits(tmp_path, pairs), expected, atol=2e-5)
+
+
+def test_integer_activations_answer_as_simulated(
+    student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_path: Path
+) -> None:
+    student.fold()
+    eight = {
+        kind: getattr(params.quantize, kind).model_copy(update={"activations": Activations.INT8})
+        for kind in ("attention", "feed_forward", "head")
+    }
+    quantized, _ = quantize(student, spec, rows, rows, params.quantize.model_copy(update=eight))
+    write_bundle(student, quantized, spec, params.export, tmp_path)
+    expected = predict(simulate(student, quantized), rows, batch_size=16)
+    found = bundle_logits(tmp_path, rows)
+    # Sums in another order now and then round an activation to the neighbouring integer.
+    assert np.median(np.abs(found - expected)) < 0.01 * np.abs(expected).max()
+    assert np.mean(found.argmax(1) == expected.argmax(1)) >= 0.95
+
+
+def test_weights_are_integers_in_the_file_and_stand_there_once(
+    student: Student, quantized: QuantizedStudent, spec: TaskSpec, params: Params, tmp_path: Path
+) -> None:
+    write_bundle(student, quantized, spec, params.export, tmp_path)
+    initializers = {x.name: numpy_helper.to_array(x) for x in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    for name, tensor in quantized.weights.items():
+        assert initializers[name].dtype == np.int8
+        is_table = name in ("table", "positions", "segments")
+        assert np.array_equal(initializers[name], tensor.values.numpy() if is_table else tensor.values.numpy().T)
+    floats = sum(x.size for x in initializers.values() if x.dtype == np.float32)
+    assert floats < sum(x.numel() for x in quantized.floats.values()) + sum(
+        x.scale.numel() for x in quantized.weights.values()
+    ) + 10
+
+
+def test_description_holds_the_digests_of_the_other_files(
+    student: Student, quantized: QuantizedStudent, spec: TaskSpec, params: Params, tmp_path: Path
+) -> None:
+    size = write_bundle(student, quantized, spec, params.export, tmp_path)
+    description = json.loads((tmp_path / "eibert.json").read_text())
+    assert {name: entry["sha256"] for name, entry in description["files"].items()} == {
+        name: sha256(tmp_path / name) for name in ("model.onnx", "vocab.txt")
+    }
+    assert size == sum(path.stat().st_size for path in tmp_path.iterdir())
+    model = onnx.load(tmp_path / "model.onnx")
+    assert (model.ir_version, model.opset_import[0].version) == (params.export.ir_version, params.export.opset)
+
+
+def test_equal_students_give_equal_bytes(
+    student: Student, quantized: QuantizedStudent, spec: TaskSpec, params: Params, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_bundle(student, quantized, spec, params.export, tmp_path / name)
+    for name in ("model.onnx", "vocab.txt", "eibert.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_bundle_over_budget_names_its_largest_parts(
+    student: Student, quantized: QuantizedStudent, spec: TaskSpec, params: Params, tmp_path: Path
+) -> None:
+    with pytest.raises(BudgetError, match=r"over the budget of 5,000; largest: .*layers\.0"):
+        write_bundle(student, quantized, spec, params.export.model_copy(update={"budget_bytes": 5000}), tmp_path)

@@ -1,0 +1,203 @@
+"""The learning loops on toy data: they learn, resume where they stopped, repeat themselves, and honour their switches."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eibert.batches import predict
+from eibert.checkpoint import Checkpoint
+from eibert.corpus import Split, TaskSpec
+from eibert.distill import Distilled, distill
+from eibert.finetune import finetune
+from eibert.params.load import Params
+from eibert.pretrain import pretrain
+from eibert.student import Student
+from eibert.teacher import Teacher, load_base
+
+NOWHERE = Checkpoint(None)
+
+
+class StopError(Exception):
+    """Stands for a kill."""
+
+
+@pytest.fixture
+def quick(params: Params) -> Params:
+    fine = params.finetune.model_copy(
+        update={"epochs": 8, "patience": 8, "batch_size": 16, "learning_rate": 5e-3, "max_tokens": 24, "threads": 1}
+    )
+    shape = params.pretrain.student.model_copy(
+        update={"layers": 2, "hidden": 12, "heads": 3, "feed_forward": 24, "embedding": 8, "positions": 32}
+    )
+    pre = params.pretrain.model_copy(
+        update={"student": shape, "epochs": 3, "batch_size": 16, "learning_rate": 5e-3, "texts_min": 200, "threads": 1,
+                "max_tokens": 24}
+    )  # fmt: skip
+    learn = params.distill.model_copy(
+        update={"epochs": 10, "batch_size": 16, "learning_rate": 1e-2, "teacher_rows": 64, "teacher_layers": 1,
+                "max_tokens": 24, "threads": 1, "augment": 1}
+    )  # fmt: skip
+    return params.model_copy(update={"finetune": fine, "pretrain": pre, "distill": learn})
+
+
+@pytest.fixture
+def fine(teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> Teacher:
+    return finetune(teacher, spec, rows, rows, quick.finetune, seed=3, checkpoint=NOWHERE).teacher
+
+
+@pytest.fixture
+def young(teacher_folder: Path, teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> Student:
+    base = load_base(teacher_folder, teacher.pooling)
+    return pretrain(base, rows.texts, quick.pretrain, seed=3, scratch=tmp_path, checkpoint=NOWHERE).student
+
+
+def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Distilled:
+    params = quick.distill.model_copy(update=changes)
+    return distill(young, fine, spec, rows, rows, ["stop mum now"], params, seed=3, checkpoints=lambda _: NOWHERE)
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_teacher_learns_the_toy_task(fine: Teacher, rows: Split) -> None:
+    assert np.mean(predict(fine, rows, batch_size=16).argmax(1) == rows.targets) > 0.9
+
+
+def test_token_table_of_the_teacher_is_left_alone(fine: Teacher, teacher_folder: Path) -> None:
+    assert torch.equal(fine.table, load_base(teacher_folder, fine.pooling).table)
+
+
+def test_finetuning_goes_on_from_its_last_epoch_to_the_same_weights(
+    teacher_folder: Path, teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params, tmp_path: Path
+) -> None:
+    straight = finetune(teacher, spec, rows, rows, quick.finetune, seed=3, checkpoint=NOWHERE)
+    steps = []
+
+    def stop_in_the_third_epoch(step: int, total: int, **values: float) -> None:
+        steps.append(step)
+        if step == 15:
+            raise StopError
+
+    kept = Checkpoint(tmp_path / "state.safetensors", "key")
+    with pytest.raises(StopError):
+        finetune(
+            load_base(teacher_folder, teacher.pooling), spec, rows, rows, quick.finetune,
+            seed=3, checkpoint=kept, report=stop_in_the_third_epoch,
+        )  # fmt: skip
+    steps.clear()
+    resumed = finetune(
+        load_base(teacher_folder, teacher.pooling), spec, rows, rows, quick.finetune,
+        seed=3, checkpoint=kept, report=lambda step, total, **_: steps.append(step),
+    )  # fmt: skip
+    assert steps[0] == 13  # two epochs of six steps were done
+    assert resumed.history == straight.history
+    assert same(weights(resumed.teacher), weights(straight.teacher))
+
+
+def test_state_of_another_run_is_ignored(
+    teacher_folder: Path, teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params, tmp_path: Path
+) -> None:
+    path = tmp_path / "state.safetensors"
+    finetune(teacher, spec, rows, rows, quick.finetune, seed=3, checkpoint=Checkpoint(path, "one"))
+    steps: list[int] = []
+    finetune(
+        load_base(teacher_folder, teacher.pooling), spec, rows, rows, quick.finetune,
+        seed=3, checkpoint=Checkpoint(path, "two"), report=lambda step, total, **_: steps.append(step),
+    )  # fmt: skip
+    assert steps[0] == 1
+
+
+def test_a_torn_checkpoint_is_ignored(tmp_path: Path, student: Student) -> None:
+    path = tmp_path / "state.safetensors"
+    optimizer = torch.optim.AdamW(student.parameters())
+    Checkpoint(path, "k").save(2, {"student": student}, optimizer, {})
+    path.write_bytes(path.read_bytes()[:100])
+    assert Checkpoint(path, "k").restore({"student": student}, optimizer) == (0, {})
+
+
+def test_early_stopping_keeps_the_best_epoch(teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> None:
+    ruinous = quick.finetune.model_copy(update={"learning_rate": 0.1, "patience": 1, "epochs": 9})
+    found = finetune(teacher, spec, rows, rows, ruinous, seed=3, checkpoint=NOWHERE)
+    scores = [entry["dev_score"] for entry in found.history]
+    assert found.dev_score == max(scores)
+    assert len(scores) == scores.index(max(scores)) + 2 or len(scores) == 9
+    assert np.mean(predict(found.teacher, rows, batch_size=16).argmax(1) == rows.targets) == pytest.approx(max(scores))
+
+
+def test_regression_teacher_learns_a_number(teacher: Teacher, rows: Split, quick: Params) -> None:
+    spec = TaskSpec("n", pair=False, labels=(), metric="spearman")
+    numbers = Split(rows.texts, None, rows.targets.astype(np.float32) * 2)
+    found = finetune(teacher, spec, numbers, numbers, quick.finetune, seed=3, checkpoint=NOWHERE)
+    assert found.dev_score > 0.8
+
+
+def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> None:
+    found = pretrain(teacher, rows.texts, quick.pretrain, seed=3, scratch=tmp_path, checkpoint=NOWHERE)
+    assert found.history[-1]["sentence"] < 0.8 * found.history[0]["sentence"]
+    assert (found.texts, found.variants) == (200, 200 - len(rows.texts))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cross_distillation_repeats_itself_to_the_bit(
+    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
+) -> None:
+    before = weights(fine)
+    first = learnt(young, fine, spec, rows, quick)
+    fine.load_state_dict(before)
+    second = learnt(young, fine, spec, rows, quick)
+    assert same(weights(first.student.student), weights(second.student.student))
+    assert same(weights(first.control.student), weights(second.control.student))
+
+
+def test_student_learns_the_task_and_is_folded(
+    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
+) -> None:
+    found = learnt(young, fine, spec, rows, quick)
+    student = found.student.student
+    assert student.projection is None
+    assert student.head.weight.shape == (3, 12)
+    assert np.mean(predict(student, rows, batch_size=16).argmax(1) == rows.targets) > 0.8
+    assert found.rows["labelled"] == len(rows)
+
+
+def test_frozen_teacher_stays_as_it_was(
+    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
+) -> None:
+    before = weights(fine)
+    learnt(young, fine, spec, rows, quick, teacher_rows=0, control=False)
+    assert same(before, weights(fine))
+
+
+def test_following_teacher_changes_in_its_upper_layers_only(
+    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
+) -> None:
+    before = weights(fine)
+    learnt(young, fine, spec, rows, quick, teacher_learning_rate=1e-3, control=False, teacher_drift=1.0)
+    changed = {name for name, value in weights(fine).items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(".layer.1." in name or name.startswith("head.") for name in changed)
+
+
+def test_a_teacher_that_drifts_is_put_back(
+    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
+) -> None:
+    before = weights(fine)
+    ruinous = {"teacher_learning_rate": 0.1, "teacher_task_weight": 0.0, "teacher_logits_weight": 100.0}
+    found = learnt(young, fine, spec, rows, quick, **ruinous, teacher_drift=0.0, control=False)
+    assert found.teacher_scores[1] >= found.teacher_scores[0]
+    if found.teacher_scores[1] == found.teacher_scores[0]:
+        assert same(before, weights(fine))
+
+
+def test_unsure_answers_are_left_out(
+    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
+) -> None:
+    found = learnt(young, fine, spec, rows, quick, unlabelled_confidence=1.0, control=False, epochs=1)
+    assert found.rows == {"labelled": len(rows), "answered": 0, "left_out": len(rows) + 1}

@@ -1,0 +1,110 @@
+"""Hard token pruning: importance by hand, no new [UNK], equal answers for kept entries."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eibert.batches import encode
+from eibert.errors import ParamsError
+from eibert.params.load import Params
+from eibert.params.prune import Importance
+from eibert.prune import choose, coverage, coverage_curve, essential, slice_student, token_importance
+from eibert.runtime.tokenizer import SPECIALS, UNKNOWN, wordpiece
+from eibert.student import Student
+from eibert.teacher import Teacher, load_base
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WORDS = ("play", "stop", "the", "song", "light", "turn", "on", "off", "call", "mum", "now", "##ing", "please")
+TOKENS = (*SPECIALS, "[unused0]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS)
+
+
+@pytest.fixture
+def attentive(teacher_folder, teacher: Teacher) -> Teacher:
+    return load_base(teacher_folder, teacher.pooling, attentions=True)
+
+
+def test_attention_received_matches_a_plain_loop(attentive: Teacher, params: Params) -> None:
+    texts = ["play the song", "stop the light now", "call mum"]
+    rows = encode(attentive.tokenizer, texts, None, max_tokens=32)
+    found = token_importance(attentive, rows, params.prune)
+    expected, counts = np.zeros(len(TOKENS)), np.zeros(len(TOKENS), int)
+    specials = {TOKENS.index(token) for token in SPECIALS}
+    for row in range(3):
+        ids = rows.ids[row]
+        with torch.no_grad():
+            layers = attentive.encoder(input_ids=torch.tensor(ids[None].astype(int)), output_attentions=True).attentions
+        asks = [i for i, token in enumerate(ids) if token not in specials]
+        for j, token in enumerate(ids):
+            counts[token] += 1
+            expected[token] += np.mean([[float(layer[0, h, i, j]) for i in asks for h in range(2)] for layer in layers])
+    assert np.allclose(found.attention, expected / 3, atol=1e-5)
+    assert np.array_equal(found.counts, counts)
+    assert np.allclose(found.ranked_by(Importance.MEAN_ATTENTION)[counts > 0], (expected / 3)[counts > 0] / counts[counts > 0], atol=1e-5)
+    assert np.array_equal(found.ranked_by(Importance.FREQUENCY), counts)
+
+
+def test_special_tokens_and_characters_always_stay() -> None:
+    kept = choose(TOKENS, np.zeros(len(TOKENS)), 60)
+    assert {TOKENS[index] for index in kept} >= {*SPECIALS, *"abcxyz", "##a", "##z"}
+
+
+def test_unused_entries_are_never_chosen() -> None:
+    scores = np.zeros(len(TOKENS))
+    scores[TOKENS.index("[unused0]")] = 100.0
+    assert TOKENS.index("[unused0]") not in choose(TOKENS, scores, len(TOKENS))
+
+
+def test_an_entry_that_characters_cannot_spell_stays() -> None:
+    tokens = [*SPECIALS, "a", "##a", "aé", "aa"]
+    assert essential(tokens).tolist() == [True] * 5 + [True, True, True, False]
+
+
+def test_the_best_scores_are_kept_and_equal_ones_go_by_id() -> None:
+    scores = np.zeros(len(TOKENS))
+    scores[TOKENS.index("mum")] = 3.0
+    musts = [index for index in np.flatnonzero(essential(TOKENS)) if TOKENS[index] != "[unused0]"]
+    kept = choose(TOKENS, scores, len(musts) + 2)
+    assert [TOKENS[index] for index in kept if index not in musts] == ["play", "mum"]
+
+
+def test_a_size_below_the_characters_is_refused() -> None:
+    with pytest.raises(ParamsError, match=r"prune\.keep: 20 is too small"):
+        choose(TOKENS, np.zeros(len(TOKENS)), 20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=30), st.integers(0, 2**16))
+def test_pruning_never_adds_an_unknown(text: str, seed: int) -> None:
+    scores = np.random.default_rng(seed).random(len(TOKENS))
+    kept = choose(TOKENS, scores, 62)
+    whole = wordpiece(TOKENS, lowercase=True, strip_accents=None, max_tokens=512)
+    part = wordpiece([TOKENS[index] for index in kept], lowercase=True, strip_accents=None, max_tokens=512)
+    assert part.encode(text).tokens.count(UNKNOWN) <= whole.encode(text).tokens.count(UNKNOWN)
+    assert part.decode(part.encode(text).ids) == whole.decode(whole.encode(text).ids) or UNKNOWN in whole.encode(text).tokens
+
+
+def test_a_text_of_kept_entries_is_answered_as_before(student: Student) -> None:
+    kept = np.array([index for index, token in enumerate(TOKENS) if token not in ("mum", "[unused0]", "##ing")])
+    pruned = slice_student(student, kept)
+    texts = ["play the song", "turn off the light please"]
+    before = student.logits(encode(student.tokenizer, texts, None, max_tokens=32).batch([0, 1]))
+    after = pruned.logits(encode(pruned.tokenizer, texts, None, max_tokens=32).batch([0, 1]))
+    assert torch.allclose(before, after, atol=1e-6)
+    assert pruned.tokenizer.encode("mum").tokens == ["[CLS]", "m", "##u", "##m", "[SEP]"]
+
+
+def test_coverage_counts_unknowns_and_tokens(student: Student) -> None:
+    found = coverage(student.tokenizer, ["play the song", "日本 stop"], None, 0.5)
+    assert found.tokens_per_text == pytest.approx((5 + 5) / 2)
+    assert found.unknown == pytest.approx(2 / 10)
+
+
+def test_coverage_curve_ends_at_one_and_never_falls() -> None:
+    generator = np.random.default_rng(0)
+    scores, counts = generator.random(50), generator.integers(0, 9, 50)
+    curve = [entry["covered"] for entry in coverage_curve(scores, counts, np.zeros(50, bool), (1, 10, 30, 50, 90))]
+    assert curve == sorted(curve)
+    assert curve[-1] == curve[-2] == 1.0
+    assert curve[0] == pytest.approx(counts[scores.argmax()] / counts.sum())

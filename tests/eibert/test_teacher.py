@@ -1,0 +1,100 @@
+"""Where teachers come from, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from eibert.artifact import sha256
+from eibert.batches import encode
+from eibert.errors import TeacherError
+from eibert.params.load import Params
+from eibert.params.section import Pooling, TeacherParams
+from eibert.teacher import Teacher, load_base, load_teacher, locate, save_teacher
+
+
+def section(model: str, digest: str | None = None) -> TeacherParams:
+    return TeacherParams(model=model, pooling=Pooling.MEAN, sha256=digest)
+
+
+def test_bundled_teacher_has_the_expected_digest(params: Params, tmp_path: Path) -> None:
+    found = locate(params.teacher, tmp_path)
+    assert sha256(found / "model.safetensors") == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def test_another_digest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TeacherError, match=r"teacher\.sha256: .* expected 0000"):
+        locate(section("bundled", "0" * 64), tmp_path)
+
+
+def test_a_folder_is_found_relative_to_the_workspace(teacher_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(teacher_folder, tmp_path / "own")
+    assert load_base(locate(section("own"), tmp_path), Pooling.MEAN).hidden == 16
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TeacherError, match=r"no model\.safetensors"):
+        locate(section("nothing"), tmp_path)
+
+
+def test_a_hub_id_is_found_in_the_local_cache(
+    teacher_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    commit = "a" * 40
+    shutil.copytree(teacher_folder, tmp_path / "models--some--model" / "snapshots" / commit)
+    monkeypatch.setattr("huggingface_hub.file_download.HF_HUB_CACHE", str(tmp_path), raising=False)
+    monkeypatch.setattr("huggingface_hub._snapshot_download.HF_HUB_CACHE", str(tmp_path), raising=False)
+    assert load_base(locate(section(f"hf:some/model@{commit}"), tmp_path), Pooling.MEAN).hidden == 16
+
+
+def test_a_hub_id_that_is_not_in_the_cache_says_so_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(TeacherError, match=r"hf:some/none@main is not to be had from the local cache"):
+        locate(section("hf:some/none@main"), tmp_path)
+
+
+def test_a_hub_id_without_a_revision_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TeacherError, match="names no revision"):
+        locate(section("hf:some/model"), tmp_path)
+
+
+def test_missing_weights_are_not_filled_in_at_random(teacher_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(teacher_folder, tmp_path / "t")
+    state = load_file(tmp_path / "t" / "model.safetensors")
+    gone = next(name for name in state if "layer.1" in name)
+    del state[gone]
+    save_file(state, tmp_path / "t" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(TeacherError, match="lacks 1 weights"):
+        load_base(tmp_path / "t", Pooling.MEAN)
+
+
+def test_a_tokenizer_that_is_not_wordpiece_is_refused(teacher_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(teacher_folder, tmp_path / "t")
+    (tmp_path / "t" / "vocab.txt").write_text("a\nb\n")
+    with pytest.raises((TeacherError, ValueError, Exception), match=r"WordPiece|UNK"):  # noqa: B017, PT011
+        load_base(tmp_path / "t", Pooling.MEAN)
+
+
+def test_a_saved_teacher_answers_alike(teacher: Teacher, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    teacher.head = torch.nn.Linear(16, 3)
+    save_teacher(teacher, tmp_path)
+    batch = encode(teacher.tokenizer, ["play the song", "stop"], None, max_tokens=20).batch([0, 1])
+    with torch.no_grad():
+        assert torch.equal(load_teacher(tmp_path).logits(batch), teacher.logits(batch))
+    assert json.loads((tmp_path / "teacher.json").read_text())["pooling"] == "mean"
+
+
+def test_pooling_takes_the_mean_of_real_tokens_or_the_first(teacher_folder: Path) -> None:
+    mean, first = (load_base(teacher_folder, pooling) for pooling in (Pooling.MEAN, Pooling.CLS))
+    rows = encode(mean.tokenizer, ["stop", "play the song now"], None, max_tokens=20)
+    with torch.no_grad():
+        tokens, pooled = mean(rows.batch([0, 1]))
+        assert torch.allclose(pooled[0], tokens[0, :3].mean(dim=0), atol=1e-6)
+        assert torch.equal(first(rows.batch([0, 1]))[1], first(rows.batch([0, 1]))[0][:, 0])

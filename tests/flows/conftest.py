@@ -1,0 +1,182 @@
+"""A repository with a small pipeline of stub stages, whose names and parameters are the real ones."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows import environment
+from flows.run import Selection, run
+from flows.workspace import Workspace, find
+from tasks import tracking
+
+PROJECT = Path(__file__).parents[2]
+
+STUB = """
+import json, os, pathlib, sys, time
+import yaml
+from eibert import artifact
+
+stage, *inputs = sys.argv[1:]
+pathlib.Path(os.environ.get("EIBERT_RAN_MARK", os.devnull)).touch()
+print("chatter on standard output")
+with open("ran.txt", "a") as ran:
+    ran.write(stage + "\\n")
+if pathlib.Path(f"break-{stage}").exists():
+    pathlib.Path("logs").mkdir(exist_ok=True)
+    message = pathlib.Path(f"break-{stage}").read_text()
+    if message == "kill":
+        os.kill(os.getpid(), 9)
+    pathlib.Path(f"logs/{stage}.log").write_text("some line\\nerror: " + message + "\\n")
+    sys.exit(1)
+time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
+params = {"seed": 17, stage: yaml.safe_load(open("params.yaml"))[stage]}
+digests = artifact.verified(pathlib.Path(), *inputs)
+with artifact.writing(pathlib.Path(), stage, params=params, inputs=digests) as part:
+    artifact.write_json(part / "value.json", params)
+    artifact.write_json(part / "metrics.json", {"accuracy": 0.5, "detail": {"loss": 2}})
+    if stage == "ingest":
+        (part / "train.parquet").write_text("rows")
+    if stage == "finetune":
+        artifact.write_json(part / "history.json", [{"step": 5, "loss": 1.5}, {"step": 10, "loss": 0.5}])
+    if stage == "export":
+        (part / "bundle").mkdir()
+        (part / "bundle" / "model.onnx").write_bytes(b"12345")
+    if stage == "evaluate":
+        (part / "report.html").write_text("<p>report</p>")
+"""
+
+GRAPH = """
+# A comment that stays.
+stages:
+  ingest:
+    cmd: python ../stub.py ingest
+    params: [seed, ingest]
+    outs: [data/ingest]
+  finetune:
+    cmd: python ../stub.py finetune ingest/train.parquet
+    deps: [data/ingest/train.parquet]
+    params: [seed, finetune]
+    outs: [data/finetune]
+  pretrain:
+    cmd: python ../stub.py pretrain ingest/train.parquet
+    deps: [data/ingest/train.parquet]
+    params: [seed, pretrain]
+    outs: [data/pretrain]
+  quantize:
+    cmd: python ../stub.py quantize finetune pretrain
+    deps: [data/finetune, data/pretrain]
+    params: [seed, quantize]
+    outs: [data/quantize]
+  export:
+    cmd: python ../stub.py export quantize
+    deps: [data/quantize]
+    params: [export]
+    outs: [data/export]
+  evaluate:
+    cmd: python ../stub.py evaluate export
+    deps: [data/export]
+    params: [seed, evaluate]
+    outs: [data/evaluate]
+"""
+
+STAGES = ["ingest", "finetune", "pretrain", "quantize", "export", "evaluate"]
+
+
+def command(*arguments: object, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `eibert` as a user does; without PREFECT_API_URL it would start a server of its own."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, timeout=300, env=inherited | environment,
+    )  # fmt: skip
+
+
+def ran(workspace: Workspace) -> list[str]:
+    """Names the stages whose commands ran since the last call, in the graph's order."""
+    path = workspace.folder / "ran.txt"
+    found = path.read_text().split() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return sorted(found, key=STAGES.index)
+
+
+def break_stage(workspace: Workspace, stage: str, message: str) -> None:
+    """Lets a stub stage fail with that message, or be killed where it is `kill`."""
+    (workspace.folder / f"break-{stage}").write_text(message)
+
+
+def make_repository(root: Path) -> Workspace:
+    (root / "models" / "w").mkdir(parents=True)
+    (root / "models" / "stub.py").write_text(STUB)
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    (root / ".dvc").mkdir()
+    shutil.copy(PROJECT / ".dvc" / "config", root / ".dvc" / "config")
+    (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (root / ".gitignore").write_text(".prefect/\n.eibert/\nran.txt\nmlflow.db*\nmlartifacts/\nlogs/\n")
+    folder = root / "models" / "w"
+    shutil.copy(PROJECT / "params.yaml", folder / "params.yaml")
+    (folder / "dvc.yaml").write_text(GRAPH)
+    return find(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what the tools write outside a repository in a folder of this test session."""
+    folder = tmp_path_factory.mktemp("surroundings")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "dvc"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Prefect server for all tests that run flows in this process."""
+    folder = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(folder))
+        patch.setenv("PREFECT_RESULTS_LOCAL_STORAGE_PATH", str(folder / "results"))
+        environment.prepare(folder)
+        from prefect.testing.utilities import prefect_test_harness
+
+        with prefect_test_harness(server_startup_timeout=180):
+            yield
+
+
+@pytest.fixture(scope="session")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs; making one takes seconds, copying it none."""
+    root = tmp_path_factory.mktemp("record")
+    assert tracking.deliver(root, root) == ""
+    return root / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def _built(tmp_path_factory: pytest.TempPathFactory, server: None, record: Path) -> Path:
+    """A repository in which all stages have run."""
+    root = tmp_path_factory.mktemp("built") / "root"
+    root.mkdir()
+    workspace = make_repository(root)
+    shutil.copy(record, root / "mlflow.db")
+    assert run(workspace, Selection()).states == dict.fromkeys(STAGES, "Completed")
+    ran(workspace)
+    return root
+
+
+@pytest.fixture
+def workspace(_built: Path, tmp_path: Path) -> Workspace:
+    """A workspace of one's own in which all stages have run."""
+    shutil.copytree(_built, tmp_path / "root")
+    return find(tmp_path / "root" / "models" / "w")
+
+
+@pytest.fixture
+def unbuilt(tmp_path: Path) -> Workspace:
+    """A workspace in which nothing has run."""
+    (tmp_path / "root").mkdir()
+    return make_repository(tmp_path / "root")

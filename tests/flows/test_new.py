@@ -1,0 +1,137 @@
+"""New workspaces, and how their two files follow each other."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eibert.errors import DataError, ParamsError, RunError
+from flows.new import new
+from flows.workspace import Workspace, find, follow_params, repository, set_params
+from tests.flows.conftest import PROJECT, command
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    (root / ".dvc").mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(PROJECT / name, root / name)
+    shutil.copytree(PROJECT / "presets", root / "presets")
+    (tmp_path / "rows.csv").write_text("text,label\na,b\n")
+    return root
+
+
+def make(root: Path, name: str = "models/trec6", **options: object) -> Workspace:
+    given = {"preset": None, "assignments": (), "data": str(root.parent / "rows.csv"), "unlabelled": ()} | options
+    return new(root / name, **given)  # type: ignore[arg-type]
+
+
+def graph(workspace: Workspace) -> dict[str, dict[str, list[str]]]:
+    found: dict[str, dict[str, list[str]]] = yaml.safe_load((workspace.folder / "dvc.yaml").read_text())["stages"]
+    return found
+
+
+def test_sources_are_relative_to_the_workspace_and_stand_in_the_graph(root: Path) -> None:
+    made = make(root, unlabelled=["sample", str(root.parent / "rows.csv")])
+    params = made.params().ingest
+    assert params.source == "../../../rows.csv"
+    assert params.unlabelled == ("sample", "../../../rows.csv")
+    assert graph(made)["ingest"]["deps"] == ["data/code/ingest.json", "../../../rows.csv"]
+    assert graph(made)["code"]["deps"][0] == "../../eibert"
+    assert find(made.folder) == made
+    assert made.name == "models/trec6"
+
+
+def test_all_but_the_paths_is_the_roots(root: Path) -> None:
+    made = graph(make(root, data="sample"))
+    original = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    assert made.keys() == original.keys()
+    assert {name: stage for name, stage in made.items() if name != "code"} == {
+        name: stage for name, stage in original.items() if name != "code"
+    }
+
+
+def test_comments_are_kept(root: Path) -> None:
+    made = make(root)
+    first = (root / "params.yaml").read_text().splitlines()[0]
+    assert (made.folder / "params.yaml").read_text().startswith(first)
+
+
+@pytest.mark.parametrize("preset", [path.stem for path in (PROJECT / "presets").glob("*.yaml")])
+def test_each_preset_gives_valid_parameters(root: Path, preset: str) -> None:
+    made = make(root, preset=preset)
+    overlay = yaml.safe_load((root / "presets" / f"{preset}.yaml").read_text())
+    found = yaml.safe_load((made.folder / "params.yaml").read_text())
+    for section, values in overlay.items():
+        assert values.items() <= found[section].items()
+
+
+def test_assignments_come_last(root: Path) -> None:
+    assert make(root, preset="fast", assignments=["prune.keep=4321"]).params().prune.keep == 4321
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"data": "nowhere.csv"}, DataError, "--data nowhere.csv: no such file"),
+        ({"unlabelled": ["nowhere"]}, DataError, "--unlabelled nowhere: no such file"),
+        ({"preset": "slow"}, RunError, "no such preset; there are default, fast"),
+        ({"assignments": ["prune.kep=1"]}, ParamsError, "prune.kep: unknown key"),
+        ({"name": "."}, RunError, "root is a workspace already"),
+    ],
+)
+def test_refusal_leaves_nothing_behind(
+    root: Path, options: dict[str, object], error: type[Exception], message: str
+) -> None:
+    before = sorted(root.rglob("*"))
+    with pytest.raises(error, match=message):
+        make(root, **options)  # type: ignore[arg-type]
+    assert sorted(root.rglob("*")) == before
+
+
+def test_workspace_is_not_overwritten(root: Path) -> None:
+    made = make(root)
+    before = (made.folder / "params.yaml").read_bytes()
+    with pytest.raises(RunError, match="not overwritten"):
+        make(root, data="sample")
+    assert (made.folder / "params.yaml").read_bytes() == before
+
+
+def test_folder_outside_a_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no \.dvc here"):
+        repository(tmp_path)
+
+
+def test_folder_without_params_is_no_workspace(root: Path) -> None:
+    with pytest.raises(RunError, match=r"params\.yaml: missing, so this is no workspace"):
+        find(root / "presets")
+
+
+def test_graph_follows_sources_and_a_teachers_folder(root: Path) -> None:
+    made = make(root, data="sample")
+    (made.folder / "teacher").mkdir()
+    shutil.copy(root.parent / "rows.csv", made.folder / "rows.csv")
+    set_params(made.folder, ["ingest.source=rows.csv", "teacher.model=teacher"])
+    assert follow_params(made, made.params())
+    assert graph(made)["ingest"]["deps"] == ["data/code/ingest.json", "rows.csv"]
+    assert graph(made)["finetune"]["deps"][-1] == "teacher"
+    assert graph(made)["pretrain"]["deps"][-1] == "teacher"
+    assert not follow_params(made, made.params())
+    set_params(made.folder, ["ingest.source=sample", "teacher.model=bundled"])
+    assert follow_params(made, made.params())
+    assert graph(made) == graph(make(root, name="other/model", data="sample"))
+
+
+def test_source_that_went_missing_is_named(root: Path) -> None:
+    made = make(root)
+    (root.parent / "rows.csv").unlink()
+    with pytest.raises(DataError, match=r"\.\./\.\./\.\./rows\.csv: not found"):
+        follow_params(made, made.params())
+
+
+def test_command_names_the_workspace_as_json(root: Path) -> None:
+    done = command("new", "models/m", "--data", "sample", "--json", folder=root)
+    assert json.loads(done.stdout) == {"workspace": str(root / "models" / "m"), "name": "models/m"}

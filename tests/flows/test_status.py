@@ -1,0 +1,102 @@
+"""Why a stage would run."""
+
+import json
+import shutil
+
+import pytest
+
+from eibert import artifact
+from flows.stage import read_graph
+from flows.status import causes
+from flows.workspace import Workspace, follow_params, set_params
+from tasks import code
+from tests.flows.conftest import STAGES, command
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def texts(workspace: Workspace) -> dict[str, list[str]]:
+    return {stage: [cause.text for cause in found] for stage, found in causes(workspace, read_graph(workspace)).items()}
+
+
+def test_nothing_changed_has_no_causes(workspace: Workspace) -> None:
+    assert texts(workspace) == dict.fromkeys(STAGES, [])
+
+
+def test_stages_that_never_ran_say_so(unbuilt: Workspace) -> None:
+    assert texts(unbuilt) == dict.fromkeys(STAGES, ["never run"])
+
+
+def test_parameter_is_named_with_both_values_and_goes_downstream(workspace: Workspace) -> None:
+    set_params(workspace.folder, ["quantize.embedding.bits=4"])
+    assert texts(workspace) == dict.fromkeys(STAGES[:3], []) | {
+        "quantize": ["params quantize.embedding.bits 8 → 4"],
+        "export": ["upstream quantize would run"],
+        "evaluate": ["upstream export would run"],
+    }
+
+
+def test_missing_output_is_named_and_does_not_go_downstream(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.folder / "data" / "finetune")
+    assert texts(workspace) == dict.fromkeys(STAGES, []) | {"finetune": ["output missing: data/finetune"]}
+
+
+def test_altered_file_is_named(workspace: Workspace) -> None:
+    (workspace.folder / "data" / "finetune" / "value.json").write_text("{}")
+    found = texts(workspace)
+    assert len(found["finetune"]) == 1
+    assert found["finetune"][0].startswith("output data/finetune/value.json: altered")
+    assert found["quantize"] == []
+
+
+def test_changed_command_is_named(workspace: Workspace) -> None:
+    path = workspace.folder / "dvc.yaml"
+    path.write_text(path.read_text().replace("stub.py export", "stub.py  export"))
+    assert texts(workspace)["export"] == ["command changed"]
+
+
+def test_new_source_is_named(workspace: Workspace) -> None:
+    (workspace.folder / "rows.csv").write_text("text,label\n")
+    set_params(workspace.folder, ["ingest.source=rows.csv"])
+    assert follow_params(workspace, workspace.params())
+    assert texts(workspace)["ingest"] == ["data rows.csv is a new dependency", "params ingest.source sample → rows.csv"]
+
+
+def test_changed_code_is_named_by_definition_and_library(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = {"modules": {"eibert/losses.py": {"": "1", "kl": "1"}}, "data": {}, "libraries": {"torch": "2.12"}}
+    later = {"modules": {"eibert/losses.py": {"": "1", "kl": "2"}}, "data": {}, "libraries": {"torch": "2.13"}}
+    now = dict.fromkeys(STAGES, digests)
+    monkeypatch.setattr(code, "current", lambda folder: now)
+    _add_code_stage(workspace, digests)
+    now |= {"export": later}
+    found = texts(workspace)
+    expected = ["code eibert/losses.py:kl", "library torch 2.12 → 2.13"]
+    assert found["export"] == expected
+    assert found["code"] == expected
+    assert found["quantize"] == []
+
+
+def test_command_gives_the_same_as_json(workspace: Workspace) -> None:
+    set_params(workspace.folder, ["evaluate.warmup_rows=3"])
+    done = command("status", "--json", folder=workspace.folder)
+    stages = json.loads(done.stdout)["stages"]
+    assert stages["evaluate"] == {"would_run": True, "why": ["params evaluate.warmup_rows 20 → 3"]}
+    assert stages["export"] == {"would_run": False, "why": []}
+
+
+def _add_code_stage(workspace: Workspace, digests: dict[str, object]) -> None:
+    """Lets `export` depend on its code, and records the present state as the one it was made from."""
+    import subprocess
+
+    path = workspace.folder / "dvc.yaml"
+    stage = "stages:\n  code:\n    cmd: 'true'\n    deps: [params.yaml]\n    outs: [data/code]\n"
+    graph = (
+        path.read_text()
+        .replace("stages:\n", stage)
+        .replace("deps: [data/quantize]", "deps: [data/code/export.json, data/quantize]")
+    )
+    path.write_text(graph)
+    with artifact.writing(workspace.folder, "code", params={}, inputs={}) as part:
+        for name in STAGES:
+            artifact.write_json(part / f"{name}.json", digests)
+    subprocess.run(["dvc", "commit", "-q", "-f"], cwd=workspace.folder, check=True)

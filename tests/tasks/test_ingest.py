@@ -1,0 +1,186 @@
+"""The adapter of `ingest`: the artifact, its determinism, and what is left behind when it fails."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from eibert.artifact import problems, read_json, read_manifest
+from eibert.corpus import read_spec, read_split, read_texts
+from eibert.errors import DataError
+from eibert.params.ingest import IngestParams
+from eibert.params.section import Shared
+from tasks.ingest import run
+
+SHARED = Shared.model_validate(
+    {"seed": 3, "teacher": {"model": "bundled", "pooling": "mean", "sha256": None}}, strict=False
+)
+DATASETS = Path(__file__).resolve().parents[3] / "shared" / "datasets"
+
+
+def params(source: str, **changes: Any) -> IngestParams:
+    fixed = {
+        "source": source, "unlabelled": [], "inputs": "auto", "target": "auto", "dev_share": 0.1, "test_share": 0.1,
+        "columns": {"text": "text", "text_b": "text_b", "label": "label", "id": None, "split": None},
+        "refused_rows_limit": 0, "unlabelled_limit": None, "sentence_chars": 300,
+    }  # fmt: skip
+    return IngestParams.model_validate({**fixed, **changes})
+
+
+def write_pairs(workspace: Path, *more: dict[str, Any]) -> None:
+    rows = [{"text": f"é{n}", "text_b": f"b{n}", "label": n / 4} for n in range(40)]
+    (workspace / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *more]))
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_artifact_is_complete_and_what_later_stages_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pairs(tmp_path, {"text": "", "text_b": "b", "label": 1.0})
+    folder = run(tmp_path, params("pairs.jsonl", target="number", refused_rows_limit=1), SHARED)
+    assert folder == tmp_path / "data" / "ingest"
+    assert problems(tmp_path, "ingest") == []
+    spec = read_spec(folder)
+    assert (spec.name, spec.pair, spec.regression, spec.metric) == ("pairs", True, True, "spearman")
+    train, dev = read_split(folder, "train", spec), read_split(folder, "dev", spec)
+    assert (len(train), len(dev), train.targets.dtype) == (32, 4, np.float32)
+    assert train.texts_b is not None
+    assert [text.replace("é", "b") for text in train.texts] == train.texts_b
+    assert len(read_texts(folder / "pretraining.parquet")) == 64
+    assert read_texts(folder / "unlabelled.parquet") == []
+    assert pq.read_schema(folder / "test.parquet").names == ["text", "text_b", "label"]
+    refused = [json.loads(line) for line in (folder / "refused.jsonl").read_text().splitlines()]
+    assert refused == [
+        {
+            "file": "pairs.jsonl",
+            "line": 41,
+            "reason": "`text` is empty; fill it in or delete the row",
+            "row": {"text": "", "text_b": "b", "label": 1.0},
+        }
+    ]
+    manifest = read_manifest(tmp_path, "ingest")
+    assert manifest["metrics"]["rows"]["train"] == {"read": 41, "refused": 1, "kept": 32}
+    assert manifest["inputs"].keys() == {"pairs.jsonl"}
+    assert manifest["params"]["seed"] == 3
+    told = capsys.readouterr()
+    assert "no dev split in the source: took 4 of 41 training rows for it" in told.err
+    assert told.out == ""
+
+
+def test_equal_inputs_give_equal_bytes_in_any_workspace(tmp_path: Path) -> None:
+    folders = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        folders.append(run(tmp_path / name, params("sample", unlabelled=["sample"], unlabelled_limit=500), SHARED))
+    assert files_of(folders[0]) == files_of(folders[1])
+    spec = read_spec(folders[0])
+    assert len(read_split(folders[0], "test", spec)) == 1000
+    assert spec.outputs >= 20
+
+
+def test_too_many_refused_rows_leave_a_log_and_nothing_half_written(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    chosen = params("pairs.jsonl", target="number")
+    earlier = files_of(run(tmp_path, chosen, SHARED))
+    write_pairs(tmp_path, {"text": "a\ud800", "text_b": "b", "label": 1.0}, {"text": "a", "text_b": "b", "label": "x"})
+    with pytest.raises(DataError, match=r"2 row\(s\) refused(.|\n)*all of them with their reasons: logs/refused.jsonl"):
+        run(tmp_path, chosen, SHARED)
+    log = tmp_path / "logs" / "refused.jsonl"
+    assert [json.loads(line)["line"] for line in log.read_text().splitlines()] == [41, 42]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["ingest"]
+    assert files_of(tmp_path / "data" / "ingest") == earlier
+
+    write_pairs(tmp_path)
+    run(tmp_path, chosen, SHARED)
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("deps", ["[code.json, pairs.jsonl]", "[./pairs.jsonl]", "[{pairs.jsonl: {cache: false}}]"])
+def test_source_among_the_deps_of_dvc_is_accepted(tmp_path: Path, deps: str) -> None:
+    write_pairs(tmp_path)
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  ingest:\n    cmd: x\n    deps: {deps}\n")
+    assert run(tmp_path, params("pairs.jsonl", target="number"), SHARED).is_dir()
+
+
+def test_source_that_dvc_does_not_watch_is_refused(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  ingest:\n    cmd: x\n    deps: [data/code/ingest.json]\n")
+    with pytest.raises(DataError, match=r"deps lacks pairs.jsonl.*run `eibert run`, which keeps it in step"):
+        run(tmp_path, params("pairs.jsonl", target="number"), SHARED)
+    with pytest.raises(DataError, match=r"deps lacks more.txt"):
+        run(tmp_path, params("sample", unlabelled=["more.txt"]), SHARED)
+
+
+@pytest.mark.parametrize("content", ["stages: {}", "{", "stages: [1]", ""])
+def test_dvc_file_without_the_stage_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "dvc.yaml").write_text(content)
+    with pytest.raises(DataError, match=r"no readable stages.ingest; restore the file"):
+        run(tmp_path, params("sample"), SHARED)
+
+
+def _real(*names: str) -> None:
+    if missing := [name for name in names if not (DATASETS / name).is_dir()]:
+        pytest.skip(f"no {', '.join(missing)} in {DATASETS.parent.name}/{DATASETS.name} beside the project")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "metric", "outputs"),
+    [("trec6", "accuracy", 6), ("sst2", "accuracy", 2), ("mrpc", "accuracy", 2), ("stsb", "spearman", 1), ("cola", "matthews", 2)],
+)  # fmt: skip
+def test_real_data_set_is_read_whole(tmp_path: Path, name: str, metric: str, outputs: int) -> None:
+    _real(name)
+    folder = run(tmp_path, params(str(DATASETS / name)), SHARED)
+    spec = read_spec(folder)
+    assert (spec.name, spec.metric, spec.outputs) == (name, metric, outputs)
+    about = read_json(DATASETS / name / "dataset.json")
+    for split in ("train", "dev", "test"):
+        with gzip.open(DATASETS / name / f"{split}.jsonl.gz", "rt", encoding="utf-8") as file:
+            expected = [json.loads(line) for line in file]
+        found = read_split(folder, split, spec)  # type: ignore[arg-type]
+        assert len(found) == about["counts"][split]
+        assert found.texts == [row["text"] for row in expected]
+        assert found.texts_b == ([row["text_b"] for row in expected] if spec.pair else None)
+        if spec.labels:
+            assert [spec.labels[target] for target in found.targets] == [row["label"] for row in expected]
+        else:
+            assert found.targets == pytest.approx([float(row["label"]) for row in expected])
+
+
+@pytest.mark.realdata
+def test_real_labels_that_train_never_has_stop_ingest_unless_allowed(tmp_path: Path) -> None:
+    _real("atis")
+    with pytest.raises(DataError, match=r"6 row\(s\) refused(.|\n)*'atis_day_name' never stands in train"):
+        run(tmp_path, params(str(DATASETS / "atis")), SHARED)
+    folder = run(tmp_path, params(str(DATASETS / "atis"), refused_rows_limit=6), SHARED)
+    metrics = read_json(folder / "metrics.json")
+    assert [metrics["rows"][split]["refused"] for split in ("train", "dev", "test")] == [0, 1, 5]
+
+
+@pytest.mark.realdata
+def test_real_unlabelled_text_is_split_and_free_of_the_task(tmp_path: Path) -> None:
+    _real("trec6", "text-en-mix")
+    sources = [str(DATASETS / "text-en-mix"), str(DATASETS / "trec6" / "train.jsonl.gz")]
+    folder = run(tmp_path, params(str(DATASETS / "trec6"), unlabelled=sources), SHARED)
+    texts = read_texts(folder / "unlabelled.parquet")
+    spec = read_spec(folder)
+    held_out = {
+        " ".join(text.casefold().split())
+        for split in ("dev", "test")
+        for text in read_split(folder, split, spec).texts  # type: ignore[arg-type]
+    }
+    assert not held_out & {" ".join(text.casefold().split()) for text in texts}
+    assert max(map(len, texts)) <= 300
+    assert read_json(folder / "metrics.json")["unlabelled"]["in_dev_or_test"] >= 11  # shared by train and test
+
+
+@pytest.mark.realdata
+def test_real_unlabelled_set_is_no_labelled_source(tmp_path: Path) -> None:
+    _real("text-en-mix")
+    with pytest.raises(DataError, match="expected a labelled one"):
+        run(tmp_path, params(str(DATASETS / "text-en-mix")), SHARED)

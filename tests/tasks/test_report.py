@@ -1,0 +1,186 @@
+"""The page, from made-up evidence of realistic size."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from markupsafe import Markup
+
+from eibert import artifact
+from eibert.corpus import Split, TaskSpec
+from eibert.evaluate.cost import Cost
+from eibert.evaluate.judgement import judge
+from eibert.params.evaluate import EvaluateParams
+from tasks import plots
+from tasks.report import Background, read_background, render
+
+PARAMS = EvaluateParams(
+    latency_rows=1, warmup_rows=0, batch_size=1, max_tokens=8, bootstrap_samples=100, tie_confidence=0.95, rival_rows=1,
+    rival_regularizations=(1.0,), threads=1,
+)  # fmt: skip
+BYTES = {"teacher": 91_456_012, "student": 6_612_004, "bundle": 1_702_311, "tfidf": 1_702_240, "control": 6_612_004}
+NOISE = {"teacher": 0.8, "student": 0.95, "bundle": 0.96, "tfidf": 1.5, "control": 1.05}
+
+
+@cache
+def evidence(spec: TaskSpec, rows: int = 400) -> tuple[Split, dict[str, Any], dict[str, Any]]:
+    """Test rows, logits and figures of models that err more the noisier they are."""
+    generator = np.random.default_rng(0)
+    if spec.regression:
+        targets: Any = generator.uniform(0, 5, rows).astype(np.float32)
+        truth = targets[:, None]
+    else:
+        targets = generator.integers(spec.outputs, size=rows)
+        truth = 3 * np.eye(spec.outputs)[targets]
+    shared = generator.normal(size=truth.shape)
+    answers = {
+        name: (truth + noise * (shared + 0.3 * generator.normal(size=truth.shape))).astype(np.float32)
+        for name, noise in NOISE.items()
+    } | {"majority": np.zeros_like(truth, np.float32)}
+    texts = [
+        f"Where is the {row}th of all the streets that lead from the old market to the river?" for row in range(rows)
+    ]
+    split = Split(texts, texts[::-1] if spec.pair else None, targets)
+    cost = Cost(0.83, 1.21, 210.0, 78.2, 21.7, 300)
+    figures = judge(spec, {"test": answers, "dev": answers}, {"test": targets, "dev": targets}, BYTES, cost, PARAMS, 1)
+    figures["latency_p50_ms"] |= {"teacher": 11.2, "student": 2.4}
+    figures["bundle_files"] = {"eibert.json": 812, "model.onnx": 1_640_100, "vocab.txt": 61_399}
+    figures["tfidf"] = {"grams": "both", "buckets": 243_176, "regularization": 10.0}
+    return split, answers, figures
+
+
+def background() -> Background:
+    """What the other stages of a real run leave."""
+    steps = range(1, 7)
+    kinds = ("qkv", "attention_output", "feed_forward_input", "feed_forward_output")
+    names = ["table", "embedding_projection", "positions", "segments"]
+    names += [f"layers.{layer}.{kind}" for layer in range(4) for kind in kinds] + ["head"]
+    records = [
+        {"step": 160 * s, "loss": 2.1 / s, "dev_score": 1 - 0.4 / s, "task": 1.4 / s, "logits": 0.9 / s} for s in steps
+    ]
+    return Background(
+        dataset={"sources": [{"source": "sample", "files": {"train.jsonl": "3f21" * 16}}]},
+        histories={
+            "finetune": [{"step": 160 * s, "loss": 1.1 / s, "dev_score": 0.95 - 0.1 / s} for s in (1, 2)],
+            "pretrain": [{"step": 600 * s, "token": 1 / s, "sentence": 0.6 / s} for s in (1, 2, 3)],
+            "distill": records,
+            "control": [{**record, "dev_score": record["dev_score"] - 0.02} for record in records],
+        },
+        modules=[
+            {"module": name, "kind": "attention", "bits": 8, "bytes": 49_152 + 512 * at, "sqnr_db": 38.0 + at % 5,
+             "max_error": 0.0021 + at / 1e5, "agreement": 0.999 - at / 1e4}
+            for at, name in enumerate(names)
+        ],
+        coverage={
+            "before": {"covered": 1.0, "unknown": 0.0001, "tokens_per_text": 12.31},
+            "after": {"covered": 0.9912, "unknown": 0.0002, "tokens_per_text": 12.74},
+            "curve": [{"kept": k, "covered": 1 - 800 / k} for k in (2500, 4000, 8000, 16000, 30522)],
+        },
+        shaped_by={"seed": 17, "evaluate": PARAMS.model_dump(mode="json")},
+        inputs=dict.fromkeys(("ingest", "finetune", "distill", "quantize", "export"), "ab12" * 16),
+    )  # fmt: skip
+
+
+def page(spec: TaskSpec, found: Background | None = None) -> str:
+    split, answers, figures = evidence(spec)
+    return render(spec, split, answers, figures, background() if found is None else found)
+
+
+def classes(count: int) -> TaskSpec:
+    return TaskSpec("toy", pair=False, labels=tuple(f"class_{index:03d}" for index in range(count)), metric="accuracy")
+
+
+NUMBERS = TaskSpec("numbers", pair=True, labels=(), metric="spearman")
+
+
+def test_figures_stand_in_the_page() -> None:
+    _, _, figures = evidence(classes(6))
+    text = page(classes(6))
+    for model in BYTES:
+        assert f"{figures['test'][model]:.4f}" in text
+        assert f"{BYTES[model]:,}" in text
+    assert figures["headline"] in text
+    assert "0.83 ms" in text
+    assert "78 MB" in text
+
+
+def test_small_task_shows_every_cell_of_the_confusion_matrix() -> None:
+    assert page(classes(6)).count('<td class="cell') == 36
+
+
+def test_task_of_many_classes_lists_its_commonest_confusions() -> None:
+    text = page(classes(150))
+    assert '<td class="cell' not in text
+    assert "The commonest confusions" in text
+
+
+def test_numbers_are_drawn_as_a_cloud() -> None:
+    assert page(NUMBERS).count('class="cloud"') == 400
+
+
+def test_hostile_texts_and_labels_are_escaped() -> None:
+    spec = TaskSpec(
+        "<b>name</b>", pair=True, labels=('<script>alert("a")</script>', "'\"><img src=x>"), metric="accuracy"
+    )
+    split, answers, figures = evidence(spec)
+    hostile = Split(["<script>alert(1)</script>"] * len(split), ["</td><svg onload=x>"] * len(split), split.targets)
+    found = background()
+    found.modules[0]["module"] = "<i>module</i>"
+    found.dataset["sources"] = ["</code><script>"]
+    text = render(spec, hostile, answers, figures, found)
+    assert not re.search(r"<script|<img|<svg onload|<i>|<b>", text)
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_page_without_any_background_has_the_figures() -> None:
+    text = page(classes(3), Background())
+    assert "Test accuracy" in text
+    for heading in ("Training", "Quantization, module by module", "Vocabulary"):
+        assert f">{heading}</h2>" not in text
+
+
+@pytest.mark.parametrize("history", [[{"loss": 1.0}], [{"step": 3, "words": "x"}], [{"step": 1, "loss": 2}] * 50])
+def test_odd_histories_are_drawn_or_left_out(history: list[dict[str, Any]]) -> None:
+    text = page(classes(3), Background(histories={"finetune": history}))
+    assert ("<polyline" in text) == ("loss" in history[0])
+
+
+def test_equal_evidence_gives_an_equal_page() -> None:
+    assert page(classes(6)) == page(classes(6))
+
+
+def test_background_of_empty_artifacts_is_empty(tmp_path: Path) -> None:
+    assert read_background(tmp_path, {}, {}).modules == []
+    artifact.folder(tmp_path, "quantize").mkdir(parents=True)
+    artifact.write_json(artifact.folder(tmp_path, "quantize") / "modules.json", {"not": "a list"})
+    assert read_background(tmp_path, {}, {}).modules == []
+
+
+def _labels(svg: Markup) -> list[tuple[float, float, float, float]]:
+    found = re.findall(r'<text x="([\d.-]+)" y="([\d.-]+)">([^<]+)</text>', svg)
+    return [(float(x), float(y) - 11, float(x) + 6.6 * len(text), float(y)) for x, y, text in found]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_labels_of_the_size_plot_do_not_overlap(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    points = {f"m{i}": (float(10 ** generator.uniform(6, 8)), generator.uniform(0.8, 0.9)) for i in range(5)}
+    points["m5"] = points["m0"]  # two models in one place
+    boxes = _labels(plots.sizes(points, dict.fromkeys(points, "Plain distillation"), "accuracy"))
+    assert len(boxes) == 6
+    for at, one in enumerate(boxes):
+        for other in boxes[:at]:
+            apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+            assert apart
+        assert one[0] >= 52
+        assert one[2] <= 480
+
+
+def test_place_of_a_value_is_linear_between_the_edges() -> None:
+    frame = plots.Frame(200, 100, (0, 10), (0, 1), left=50, bottom=20, top=10, right=30)
+    assert frame.place(0, 0) == (50, 80)
+    assert frame.place(10, 1) == (170, 10)
+    assert frame.place(5, 0.5) == (110, 45)
