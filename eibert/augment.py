@@ -42,7 +42,7 @@ class Variants:
         draw = self._generator
         words = text.split()
         if draw.random() < SPLICED and self._texts:
-            other = self._texts[draw.integers(len(self._texts))].split()
+            other = self._texts[int(draw.integers(len(self._texts)))].split()
             head, tail = draw.integers(len(words) + 1), draw.integers(len(other) + 1)
             words = words[:head] + other[tail:] or words
         rolls = draw.random(len(words))

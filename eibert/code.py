@@ -105,7 +105,7 @@ class _Module:
     @cached_property
     def imported(self) -> set[str]:
         """Absolute names that import statements mention anywhere; some name an attribute, not a module."""
-        return {name for node in ast.walk(self.tree) for name in self._names(node)}
+        return {name for node in _statements(self.tree) for name in self._names(node)}
 
     @property
     def libraries(self) -> set[str]:
@@ -152,6 +152,14 @@ class _Module:
                 yield from (f"{source}.{alias.name}" for alias in names)
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yields all statements within a node; expressions, by far the most nodes, hold none."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield child
+            yield from _statements(child)
+
+
 def _imports(tree: ast.Module) -> set[str]:
     lines = set()
     for node in tree.body:
@@ -164,7 +172,7 @@ def _imports(tree: ast.Module) -> set[str]:
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
+    for node in (tree, *_statements(tree)):
         if isinstance(node, ast.Module | _Definition) and ast.get_docstring(node, clean=False) is not None:
             # An empty body and one `pass` mean the same.
             node.body = node.body[1:] or [ast.Pass()]

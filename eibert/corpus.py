@@ -76,7 +76,8 @@ def read_split(ingest: Path, name: SplitName, spec: TaskSpec) -> Split:
 
 def read_texts(path: Path) -> list[str]:
     """Returns the texts of a Parquet file with a column `text`."""
-    return pq.read_table(path, columns=["text"]).column("text").to_pylist()
+    texts: list[str] = pq.read_table(path, columns=["text"]).column("text").to_pylist()
+    return texts
 
 
 def write_parquet(path: Path, columns: dict[str, list[Any]], schema: pa.Schema) -> None:

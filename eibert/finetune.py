@@ -60,7 +60,7 @@ def finetune(
     if spec.regression:
         teacher.head.bias.data.fill_(float(train.targets.mean()))
     teacher.max_tokens = min(teacher.max_tokens, params.max_tokens)
-    teacher.encoder.get_input_embeddings().weight.requires_grad_(False)  # type: ignore[operator, union-attr]
+    teacher.encoder.get_input_embeddings().weight.requires_grad_(False)  # type: ignore[operator]
     teacher.to(device)
     best = copy.deepcopy(teacher)
     optimizer = optimize.adamw(
@@ -82,7 +82,7 @@ def finetune(
             with optimize.autocast(params.precision, device):
                 logits = teacher.logits(rows.batch(batch_rows, device))
             loss = task_loss(logits.float(), targets[batch_rows], regression=spec.regression)
-            loss.backward()  # type: ignore[attr-defined]
+            loss.backward()  # type: ignore[no-untyped-call]
             optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share))
             losses.append(float(loss.detach()))
             report(step + 1, plan.total, loss=losses[-1])
@@ -91,7 +91,11 @@ def finetune(
             best.load_state_dict(teacher.state_dict())
         done += 1
         history.append(
-            {"step": min(done * plan.steps_per_epoch, plan.total), "loss": float(np.mean(losses)), "dev_score": dev_score}
+            {
+                "step": min(done * plan.steps_per_epoch, plan.total),
+                "loss": float(np.mean(losses)),
+                "dev_score": dev_score,
+            }
         )
         checkpoint.save(done, modules, optimizer, {"history": history})
     return Finetuned(best.cpu().eval(), max(entry["dev_score"] for entry in history), history)

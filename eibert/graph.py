@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from eibert.quantize import Quantized
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray[Any, Any] | np.generic
 
 
 class Graph:

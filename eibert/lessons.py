@@ -61,7 +61,7 @@ def gather(
         for text in unlabelled:
             texts.append(text)
             texts_b.append(
-                make.of(text) if generator.random() < 0.5 else unlabelled[generator.integers(len(unlabelled))]
+                make.of(text) if generator.random() < 0.5 else unlabelled[int(generator.integers(len(unlabelled)))]
             )
         for _ in range(augment):
             for text, text_b in zip(train.texts, train.texts_b or [], strict=True):

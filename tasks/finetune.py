@@ -9,8 +9,8 @@ from eibert.params.finetune import FinetuneParams
 from eibert.params.section import Shared
 from eibert.teacher import load_base, locate, save_teacher
 from tasks.adapter import checkpoint, recorded
-from tasks.verdict import passed
 from tasks.progress import reporting, say
+from tasks.verdict import passed
 
 STAGE = "finetune"
 

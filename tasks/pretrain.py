@@ -10,8 +10,8 @@ from eibert.pretrain import pretrain
 from eibert.student import save_student
 from eibert.teacher import load_base, locate
 from tasks.adapter import STATE, checkpoint, recorded
-from tasks.verdict import passed
 from tasks.progress import reporting, say
+from tasks.verdict import passed
 
 STAGE = "pretrain"
 

@@ -70,5 +70,8 @@ def rows() -> Split:
     generator = np.random.default_rng(0)
     targets = generator.integers(3, size=90)
     rest = ["the song now", "mum please", "the light", "singing songs on"]
-    texts = [f"{('call', 'play', 'stop')[t]} {rest[generator.integers(4)]} {LETTERS[generator.integers(26)]}" for t in targets]
+    texts = [
+        f"{('call', 'play', 'stop')[t]} {rest[generator.integers(4)]} {LETTERS[generator.integers(26)]}"
+        for t in targets
+    ]
     return Split(texts, None, targets)

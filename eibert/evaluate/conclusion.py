@@ -73,7 +73,7 @@ def _headline(metric: str, scores: Mapping[str, float], sizes: Mapping[str, int]
             "Do not ship this bundle: it is not better than the same answer for every input. Look at data and teacher."
         )
     if recommended != BUNDLE:
-        return f"Ship something simpler: {_NAMED[recommended]} does at least as well as the bundle within chance."
+        return f"Ship something simpler: the bundle is not measurably better than {_NAMED[recommended]}."
     kept = scores[BUNDLE] / scores[TEACHER] if scores[TEACHER] > 0 else 0.0
     times = sizes[TEACHER] / sizes[BUNDLE]
     return (

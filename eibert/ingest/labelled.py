@@ -39,11 +39,11 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
     Raises:
         DataError: a file cannot be read, lacks a column or has no sound row, or train does not make a task.
     """
+    regression = _regression(source, params)
     files = _files(source)
     tables = {file.name: read(file.path, file.name) for group in files.values() for file in group}
     columns = tables[files["train"][0].name].columns
     pair = params.inputs is Inputs.PAIR or (params.inputs is Inputs.AUTO and params.columns.text_b in columns)
-    regression = _regression(source, params)
     intake = _Intake(params.columns, pair, number_of if regression else class_of)
     for split, group in files.items():
         for file in group:

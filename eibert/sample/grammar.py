@@ -9,6 +9,7 @@ _HELD_OUT_LINE = "*"
 _HELD_OUT_VALUES = "//"
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
+_ARTICLE = re.compile(r"\ba(?= [aeiou])")
 _WORD = re.compile(r"[a-z]{6,}")
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _NEIGHBORS = {key: row[max(0, i - 1) : i] + row[i + 1 : i + 2] for row in _ROWS for i, key in enumerate(row)}
@@ -58,7 +59,8 @@ def fill(line: str, slots: Mapping[str, Pool], random: Random, unseen_share: flo
         return drawn
 
     chosen = _CHOICE.sub(lambda match: random.choice(match[1].split("|")), line)
-    return " ".join(_SLOT.sub(value, chosen).split())
+    sentence = " ".join(_SLOT.sub(value, chosen).split()).replace(" ,", ",")
+    return _ARTICLE.sub("an", sentence)
 
 
 def mistype(text: str, random: Random, protected: frozenset[str]) -> str:

@@ -324,7 +324,7 @@ INTENTS = {
         """,
         """
         lock the {door} before i {job}
-        lock the {door} because {contact} has gone out
+        lock the {door} because {contact} has left
         * keep the {door} shut until {contact} comes home
         """,
         """
@@ -347,7 +347,7 @@ INTENTS = {
         """,
         """
         unlock the {door} before i {job}
-        unlock the {door} because {contact} has come home
+        unlock the {door} because {contact} is here
         * have the {door} open when {contact} comes home
         """,
         """
@@ -556,7 +556,7 @@ INTENTS = {
         move the {event} from my private calendar to my work calendar
         copy the {event} out of the family calendar into the work calendar
         shift the {event} on {day} from the private calendar to the office calendar
-        take the {event} from my family calendar and put it in my work calendar
+        take the {event} from my family calendar and into my work calendar
         * transfer the {event} from my home calendar to my office calendar
         """,
         """
@@ -575,7 +575,7 @@ INTENTS = {
         move the {event} from my work calendar to my private calendar
         copy the {event} out of the work calendar into the family calendar
         shift the {event} on {day} from the office calendar to the private calendar
-        take the {event} from my work calendar and put it in my family calendar
+        take the {event} from my work calendar and into my family calendar
         * transfer the {event} from my office calendar to my home calendar
         """,
         """
@@ -593,7 +593,7 @@ INTENTS = {
         """
         transfer {amount} pounds from my current account to my savings account
         move {amount} from the current account into the savings account
-        take {amount} out of my current account and put it in my savings account
+        take {amount} out of my current account and into my savings account
         put {amount} pounds aside in my savings account
         * shift {amount} pounds over to my savings account, out of my current account
         """,
@@ -613,7 +613,7 @@ INTENTS = {
         """
         transfer {amount} pounds from my savings account to my current account
         move {amount} from the savings account into the current account
-        take {amount} out of my savings account and put it in my current account
+        take {amount} out of my savings account and into my current account
         draw {amount} pounds from my savings account
         * shift {amount} pounds over to my current account, out of my savings account
         """,

@@ -89,8 +89,10 @@ def _finding(rule: Rule, outcome: dict[str, Any], rows: MarkedRows) -> Finding:
 
 
 def _observed(result: Mapping[str, Any], exception: Mapping[str, Any]) -> str:
-    if exception.get("raised_exception"):
-        return f"could not be checked ({exception['exception_message']})"
+    # Great Expectations reports one exception, or one per metric under the metric's identifier
+    raised = [exception] if "raised_exception" in exception else list(exception.values())
+    if messages := sorted({each["exception_message"] for each in raised if each["raised_exception"]}):
+        return f"could not be checked ({'; '.join(messages)})"
     if "element_count" in result:
         return percent(result["unexpected_count"] / max(result["element_count"], 1))
     observed = result["observed_value"]

@@ -28,7 +28,9 @@ def test_batches_hold_rows_of_similar_length() -> None:
 
 def test_predictions_stand_in_the_order_of_the_rows(student: Student, rows: Split) -> None:
     together = predict(student, rows, batch_size=16)
-    alone = np.concatenate([predict(student, Split([text], None, rows.targets[:1]), batch_size=1) for text in rows.texts])
+    alone = np.concatenate(
+        [predict(student, Split([text], None, rows.targets[:1]), batch_size=1) for text in rows.texts]
+    )
     assert np.allclose(together, alone, atol=1e-5)
 
 

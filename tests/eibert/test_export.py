@@ -70,9 +70,12 @@ def test_weights_are_integers_in_the_file_and_stand_there_once(
         is_table = name in ("table", "positions", "segments")
         assert np.array_equal(initializers[name], tensor.values.numpy() if is_table else tensor.values.numpy().T)
     floats = sum(x.size for x in initializers.values() if x.dtype == np.float32)
-    assert floats < sum(x.numel() for x in quantized.floats.values()) + sum(
-        x.scale.numel() for x in quantized.weights.values()
-    ) + 10
+    assert (
+        floats
+        < sum(x.numel() for x in quantized.floats.values())
+        + sum(x.scale.numel() for x in quantized.weights.values())
+        + 10
+    )
 
 
 def test_description_holds_the_digests_of_the_other_files(

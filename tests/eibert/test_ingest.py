@@ -178,7 +178,7 @@ def test_split_column_of_a_single_file_is_obeyed(tmp_path: Path) -> None:
     ingested = ingest(params("all.jsonl", columns={"text": "q", "label": "y", "split": "part"}), 1, tmp_path)
     assert [len(ingested.splits[split]) for split in ("train", "dev", "test")] == [28, 1, 1]
     write(tmp_path / "all.jsonl", [*rows, {"q": "x", "y": "no", "part": "holdout"}])
-    with pytest.raises(DataError, match="all.jsonl:31: `part` is 'holdout', expected train, dev or test"):
+    with pytest.raises(DataError, match=r"all\.jsonl:31: `part` is 'holdout', expected train, dev or test"):
         ingest(params("all.jsonl", columns={"text": "q", "label": "y", "split": "part"}), 1, tmp_path)
 
 
@@ -199,7 +199,7 @@ def test_hub_data_set_is_read_at_its_revision(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("origin", ["hf:owner/name", "hf:name@main", "hf:owner/name@", "hf:"])
 def test_hub_source_without_owner_or_revision_is_refused(tmp_path: Path, origin: str) -> None:
-    with pytest.raises(DataError, match="expected `hf:owner/name@revision`"):
+    with pytest.raises(DataError, match=r"expected `hf:owner/name@revision`"):
         ingest(params(origin), 1, tmp_path)
 
 

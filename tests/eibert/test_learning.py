@@ -1,4 +1,4 @@
-"""The learning loops on toy data: they learn, resume where they stopped, repeat themselves, and honour their switches."""
+"""The learning loops on toy data: they learn, resume where they stopped, repeat themselves, honour their switches."""
 
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def test_finetuning_goes_on_from_its_last_epoch_to_the_same_weights(
     steps.clear()
     resumed = finetune(
         load_base(teacher_folder, teacher.pooling), spec, rows, rows, quick.finetune,
-        seed=3, checkpoint=kept, report=lambda step, total, **_: steps.append(step),
+        seed=3, checkpoint=kept, report=lambda step, _total, **_: steps.append(step),
     )  # fmt: skip
     assert steps[0] == 13  # two epochs of six steps were done
     assert resumed.history == straight.history
@@ -109,7 +109,7 @@ def test_state_of_another_run_is_ignored(
     steps: list[int] = []
     finetune(
         load_base(teacher_folder, teacher.pooling), spec, rows, rows, quick.finetune,
-        seed=3, checkpoint=Checkpoint(path, "two"), report=lambda step, total, **_: steps.append(step),
+        seed=3, checkpoint=Checkpoint(path, "two"), report=lambda step, _total, **_: steps.append(step),
     )  # fmt: skip
     assert steps[0] == 1
 
@@ -196,8 +196,6 @@ def test_a_teacher_that_drifts_is_put_back(
         assert same(before, weights(fine))
 
 
-def test_unsure_answers_are_left_out(
-    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
-) -> None:
+def test_unsure_answers_are_left_out(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> None:
     found = learnt(young, fine, spec, rows, quick, unlabelled_confidence=1.0, control=False, epochs=1)
     assert found.rows == {"labelled": len(rows), "answered": 0, "left_out": len(rows) + 1}

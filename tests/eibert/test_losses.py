@@ -30,7 +30,9 @@ def test_equal_models_diverge_nowhere_and_get_no_gradient() -> None:
 
 
 def test_divergence_of_numbers_is_their_squared_difference() -> None:
-    loss = logits_divergence(torch.tensor([[1.0], [4.0]]), torch.tensor([[2.0], [2.0]]), temperature=7.0, regression=True)
+    loss = logits_divergence(
+        torch.tensor([[1.0], [4.0]]), torch.tensor([[2.0], [2.0]]), temperature=7.0, regression=True
+    )
     assert float(loss) == pytest.approx((1 + 4) / 2)
 
 

@@ -35,7 +35,9 @@ def test_all_problems_are_named_with_their_dotted_keys(raw: dict) -> None:
         assert line in message
 
 
-@pytest.mark.parametrize(("value", "kind"), [("8000", "text"), (8000.5, "fraction"), (True, "truth value"), (None, "null")])
+@pytest.mark.parametrize(
+    ("value", "kind"), [("8000", "text"), (8000.5, "fraction"), (True, "truth value"), (None, "null")]
+)
 def test_a_number_is_never_guessed_from_something_else(raw: dict, value: object, kind: str) -> None:
     raw["prune"]["keep"] = value
     with pytest.raises(ParamsError, match=r"prune\.keep"):
@@ -49,7 +51,9 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize(("text", "expected"), [("a: [1", "not readable as YAML"), ("- 1", "expected a mapping"), ("", "NoneType")])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a: [1", "not readable as YAML"), ("- 1", "expected a mapping"), ("", "NoneType")]
+)
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ParamsError, match=expected):

@@ -41,7 +41,11 @@ def test_attention_received_matches_a_plain_loop(attentive: Teacher, params: Par
             expected[token] += np.mean([[float(layer[0, h, i, j]) for i in asks for h in range(2)] for layer in layers])
     assert np.allclose(found.attention, expected / 3, atol=1e-5)
     assert np.array_equal(found.counts, counts)
-    assert np.allclose(found.ranked_by(Importance.MEAN_ATTENTION)[counts > 0], (expected / 3)[counts > 0] / counts[counts > 0], atol=1e-5)
+    assert np.allclose(
+        found.ranked_by(Importance.MEAN_ATTENTION)[counts > 0],
+        (expected / 3)[counts > 0] / counts[counts > 0],
+        atol=1e-5,
+    )
     assert np.array_equal(found.ranked_by(Importance.FREQUENCY), counts)
 
 
@@ -82,7 +86,10 @@ def test_pruning_never_adds_an_unknown(text: str, seed: int) -> None:
     whole = wordpiece(TOKENS, lowercase=True, strip_accents=None, max_tokens=512)
     part = wordpiece([TOKENS[index] for index in kept], lowercase=True, strip_accents=None, max_tokens=512)
     assert part.encode(text).tokens.count(UNKNOWN) <= whole.encode(text).tokens.count(UNKNOWN)
-    assert part.decode(part.encode(text).ids) == whole.decode(whole.encode(text).ids) or UNKNOWN in whole.encode(text).tokens
+    assert (
+        part.decode(part.encode(text).ids) == whole.decode(whole.encode(text).ids)
+        or UNKNOWN in whole.encode(text).tokens
+    )
 
 
 def test_a_text_of_kept_entries_is_answered_as_before(student: Student) -> None:

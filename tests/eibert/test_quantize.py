@@ -13,7 +13,14 @@ from eibert.corpus import Split, TaskSpec
 from eibert.params.load import Params
 from eibert.params.quantize import Activations, Calibration, Granularity
 from eibert.quantize import (
-    agreement, calibrate, load_quantized, modules_of, quantize, quantize_tensor, save_quantized, simulate,
+    agreement,
+    calibrate,
+    load_quantized,
+    modules_of,
+    quantize,
+    quantize_tensor,
+    save_quantized,
+    simulate,
 )  # fmt: skip
 from eibert.student import Student, save_student
 

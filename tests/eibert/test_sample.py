@@ -89,7 +89,7 @@ def test_words_and_word_pairs_do_not_tell_the_intent(generated: Sample) -> None:
     model = LogisticRegression(max_iter=200).fit(words.fit_transform(texts), intents)
     test_texts, test_intents = zip(*generated.test, strict=True)
     accuracy = model.score(words.transform(test_texts), test_intents)
-    assert 0.6 < accuracy < 0.88
+    assert 0.7 < accuracy < 0.85
 
 
 def test_every_command_has_its_gerund() -> None:
@@ -137,3 +137,9 @@ def test_a_slip_changes_one_place_and_keeps_the_ends_of_words(text: str, seed: i
 
 def test_protected_words_are_never_mistyped() -> None:
     assert mistype("unlock", Random(0), frozenset({"unlock"})) == "unlock"
+
+
+def test_article_and_comma_fit_what_was_filled_in() -> None:
+    slots = {"y": values("english")}
+    assert fill("a {y} text[|], please", slots, Random(0), 0.0) == "an english text, please"
+    assert fill("a poem [], and a {y} one", slots, Random(0), 0.0) == "a poem, and an english one"

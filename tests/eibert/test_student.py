@@ -61,7 +61,8 @@ def test_attention_matches_torch_own_transformer_layer(student: Student) -> None
     other = torch.nn.TransformerEncoderLayer(12, 3, 24, 0.0, "gelu", layer_norm_eps=1e-12, batch_first=True).eval()
     other.load_state_dict({
         "self_attn.in_proj_weight": layer.qkv.weight, "self_attn.in_proj_bias": layer.qkv.bias,
-        "self_attn.out_proj.weight": layer.attention_output.weight, "self_attn.out_proj.bias": layer.attention_output.bias,
+        "self_attn.out_proj.weight": layer.attention_output.weight,
+        "self_attn.out_proj.bias": layer.attention_output.bias,
         "linear1.weight": layer.feed_forward_input.weight, "linear1.bias": layer.feed_forward_input.bias,
         "linear2.weight": layer.feed_forward_output.weight, "linear2.bias": layer.feed_forward_output.bias,
         "norm1.weight": layer.attention_norm.weight, "norm1.bias": layer.attention_norm.bias,

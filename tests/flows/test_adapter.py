@@ -46,7 +46,7 @@ def test_output_goes_to_standard_error_and_the_log(
 ) -> None:
     def run(*_: object) -> None:
         say("prune", "kept 8000")
-        print("stray")
+        sys.stdout.write("stray\n")
         sys.stderr.write("\x1b[1A a bar's frame")
 
     prune_does(run)

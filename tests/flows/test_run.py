@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.flows.conftest import STAGES, break_stage, command, ran
 
 from eibert.errors import ParamsError, RunError
 from flows.run import Selection, run
 from flows.workspace import Workspace, set_params
+from tests.flows.conftest import STAGES, break_stage, command, ran
 
-pytestmark = pytest.mark.filterwarnings("default")  # Prefect's and MLflow's own
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
 
 def changed(workspace: Workspace, text: str = "quantize.percentile=99.5") -> None:
@@ -146,7 +146,7 @@ def test_unknown_stage_is_named_with_the_known_ones(workspace: Workspace) -> Non
 
 
 @pytest.mark.parametrize(
-    "assignment", ["quantize.percentle=3", "quantize.percentile=300", "quantize", "seed.x=1", "a=[1"]
+    "assignment", ["quantize.percentle=3", "quantize.percentile=300", "quantize", "seed.x=1", "prune.keep=[1"]
 )
 def test_bad_assignment_leaves_params_as_they_were(workspace: Workspace, assignment: str) -> None:
     path = workspace.folder / "params.yaml"

@@ -12,7 +12,7 @@ from flows.workspace import Workspace, follow_params, set_params
 from tasks import code
 from tests.flows.conftest import STAGES, command
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
 
 def texts(workspace: Workspace) -> dict[str, list[str]]:
@@ -20,16 +20,16 @@ def texts(workspace: Workspace) -> dict[str, list[str]]:
 
 
 def test_nothing_changed_has_no_causes(workspace: Workspace) -> None:
-    assert texts(workspace) == dict.fromkeys(STAGES, [])
+    assert texts(workspace) == {stage: [] for stage in STAGES}
 
 
 def test_stages_that_never_ran_say_so(unbuilt: Workspace) -> None:
-    assert texts(unbuilt) == dict.fromkeys(STAGES, ["never run"])
+    assert texts(unbuilt) == {stage: ["never run"] for stage in STAGES}
 
 
 def test_parameter_is_named_with_both_values_and_goes_downstream(workspace: Workspace) -> None:
     set_params(workspace.folder, ["quantize.embedding.bits=4"])
-    assert texts(workspace) == dict.fromkeys(STAGES[:3], []) | {
+    assert texts(workspace) == {stage: [] for stage in STAGES[:3]} | {
         "quantize": ["params quantize.embedding.bits 8 → 4"],
         "export": ["upstream quantize would run"],
         "evaluate": ["upstream export would run"],
@@ -38,7 +38,7 @@ def test_parameter_is_named_with_both_values_and_goes_downstream(workspace: Work
 
 def test_missing_output_is_named_and_does_not_go_downstream(workspace: Workspace) -> None:
     shutil.rmtree(workspace.folder / "data" / "finetune")
-    assert texts(workspace) == dict.fromkeys(STAGES, []) | {"finetune": ["output missing: data/finetune"]}
+    assert texts(workspace) == {stage: [] for stage in STAGES} | {"finetune": ["output missing: data/finetune"]}
 
 
 def test_altered_file_is_named(workspace: Workspace) -> None:
@@ -66,7 +66,7 @@ def test_changed_code_is_named_by_definition_and_library(workspace: Workspace, m
     digests = {"modules": {"eibert/losses.py": {"": "1", "kl": "1"}}, "data": {}, "libraries": {"torch": "2.12"}}
     later = {"modules": {"eibert/losses.py": {"": "1", "kl": "2"}}, "data": {}, "libraries": {"torch": "2.13"}}
     now = dict.fromkeys(STAGES, digests)
-    monkeypatch.setattr(code, "current", lambda folder: now)
+    monkeypatch.setattr(code, "current", lambda _: now)
     _add_code_stage(workspace, digests)
     now |= {"export": later}
     found = texts(workspace)
@@ -90,11 +90,8 @@ def _add_code_stage(workspace: Workspace, digests: dict[str, object]) -> None:
 
     path = workspace.folder / "dvc.yaml"
     stage = "stages:\n  code:\n    cmd: 'true'\n    deps: [params.yaml]\n    outs: [data/code]\n"
-    graph = (
-        path.read_text()
-        .replace("stages:\n", stage)
-        .replace("deps: [data/quantize]", "deps: [data/code/export.json, data/quantize]")
-    )
+    graph = path.read_text().replace("stages:\n", stage)
+    graph = graph.replace("deps: [data/quantize]", "deps: [data/code/export.json, data/quantize]")
     path.write_text(graph)
     with artifact.writing(workspace.folder, "code", params={}, inputs={}) as part:
         for name in STAGES:

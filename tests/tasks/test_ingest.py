@@ -131,8 +131,14 @@ def _real(*names: str) -> None:
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("name", "metric", "outputs"),
-    [("trec6", "accuracy", 6), ("sst2", "accuracy", 2), ("mrpc", "accuracy", 2), ("stsb", "spearman", 1), ("cola", "matthews", 2)],
-)  # fmt: skip
+    [
+        ("trec6", "accuracy", 6),
+        ("sst2", "accuracy", 2),
+        ("mrpc", "accuracy", 2),
+        ("stsb", "spearman", 1),
+        ("cola", "matthews", 2),
+    ],
+)
 def test_real_data_set_is_read_whole(tmp_path: Path, name: str, metric: str, outputs: int) -> None:
     _real(name)
     folder = run(tmp_path, params(str(DATASETS / name)), SHARED)
