@@ -4,6 +4,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
@@ -40,12 +41,14 @@ else
 endif
 	touch $@
 
+# uv installs in a quarter of pip's time; where it cannot read the machine's settings for indexes, pip does.
 .venv/.pipeline: .venv/.torch pyproject.toml constraints.txt
-	$(PIP) --editable '.[pipeline]'
+	$(PIP) uv
+	$(UV) --editable '.[pipeline]' || $(PIP) --editable '.[pipeline]'
 	touch $@
 
 .venv/.test: .venv/.pipeline
-	$(PIP) --editable '.[pipeline,test]'
+	$(UV) --editable '.[pipeline,test]' || $(PIP) --editable '.[pipeline,test]'
 	touch $@
 
 clean:

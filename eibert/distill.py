@@ -97,7 +97,7 @@ def distill(
     generator = np.random.default_rng([seed, 2])
     make = Variants([*train.texts, *(train.texts_b or [])], teacher.tokens, teacher.table, generator)
     some = unlabelled[: params.unlabelled_limit]
-    lessons = gather(spec, train, some, make, augment=params.augment, generator=generator)
+    lessons = gather(spec, train, some, make, variants=params.variants, generator=generator)
     teacher.to(device)
     rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
     rows_student = lessons.encoded(student, params.max_tokens)
@@ -105,7 +105,9 @@ def distill(
     room = Room(spec, dev, lessons, rows_student, params, seed, device)
 
     before = copy.deepcopy(teacher.state_dict())
-    learner = with_head(student, teacher, spec, reuse=params.head_reuse, seed=seed).to(device)
+    learner = with_head(student, teacher, spec, reuse=params.head_reuse, max_tokens=params.max_tokens, seed=seed).to(
+        device
+    )
     scores = learn_together(learner, teacher, rows_teacher, room, reports("together"))
     said = answers(
         teacher, rows_teacher, batch_size=params.batch_size, precision=params.precision, report=reports("teacher reads")
@@ -121,7 +123,7 @@ def distill(
             )  # fmt: skip
         else:
             said_before = said
-        plain = with_head(student, teacher, spec, reuse=False, seed=seed).to(device)
+        plain = with_head(student, teacher, spec, reuse=False, max_tokens=params.max_tokens, seed=seed).to(device)
         control = learn(
             plain, said_before, room, Weights(params.task_weight, params.logits_weight, 0.0),
             checkpoints("control"), reports("control"),
@@ -149,12 +151,16 @@ class Room:
         return score(self.spec.metric, logits, self.dev.targets)
 
 
-def with_head(student: Student, teacher: Teacher, spec: TaskSpec, *, reuse: bool, seed: int) -> Student:
-    """Returns a copy of the student with a task head: the teacher's own, or a new one."""
-    learner = copy.deepcopy(student)
-    learner.shape = replace(student.shape, outputs=spec.outputs)
+def with_head(
+    student: Student, teacher: Teacher, spec: TaskSpec, *, reuse: bool, max_tokens: int, seed: int
+) -> Student:
+    """Returns a copy of the student with a task head, the teacher's own or a new one, and max_tokens positions."""
     torch.manual_seed(seed)
-    learner.head = nn.Linear(teacher.hidden, spec.outputs)
+    learner = Student(replace(student.shape, outputs=spec.outputs, positions=max_tokens), student.tokens)
+    state = student.state_dict()
+    state["positions.weight"] = state["positions.weight"][:max_tokens]
+    learner.load_state_dict(state, strict=False)
+    assert learner.head is not None
     if reuse:
         assert teacher.head is not None
         learner.head.load_state_dict({key: value.cpu() for key, value in teacher.head.state_dict().items()})

@@ -46,28 +46,29 @@ def gather(
     unlabelled: Sequence[str],
     make: Variants,
     *,
-    augment: int,
+    variants: int,
     generator: np.random.Generator,
 ) -> Lessons:
-    """Returns train, then unlabelled text, then `augment` variants of each training row.
+    """Returns train, then unlabelled text, then `variants` variants of training rows in turn.
 
     Choice: for pairs, an unlabelled text is paired with a variant of itself or with another text, and a variant of a
     pair changes one side, repeats one side, or exchanges the second text (decision 0005).
     """
     texts, texts_b = list(train.texts), list(train.texts_b) if train.texts_b is not None else None
     if texts_b is None:
-        texts += [*unlabelled, *(make.of(text) for _ in range(augment) for text in train.texts)]
+        texts += [*unlabelled, *(make.of(train.texts[turn % len(train)]) for turn in range(variants))]
     else:
         for text in unlabelled:
             texts.append(text)
             texts_b.append(
                 make.of(text) if generator.random() < 0.5 else unlabelled[int(generator.integers(len(unlabelled)))]
             )
-        for _ in range(augment):
-            for text, text_b in zip(train.texts, train.texts_b or [], strict=True):
-                first, second = _recombined(text, text_b, train.texts_b or [], make, generator)
-                texts.append(first)
-                texts_b.append(second)
+        sides = train.texts_b or []
+        for turn in range(variants):
+            row = turn % len(train)
+            first, second = _recombined(train.texts[row], sides[row], sides, make, generator)
+            texts.append(first)
+            texts_b.append(second)
     extra = len(texts) - len(train)
     unknown = np.full(extra, np.nan if spec.regression else -1, train.targets.dtype)
     return Lessons(texts, texts_b, torch.from_numpy(np.concatenate([train.targets, unknown])), len(train))

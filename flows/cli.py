@@ -120,7 +120,7 @@ def new(
         Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="PATH", help="Plain text in the same forms; repeatable."),
     ] = None,
-    preset: Annotated[Optional[str], typer.Option(metavar="NAME", help="Parameters of presets/NAME.yaml.")] = None,  # noqa: UP045
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Parameters of presets/NAME.yaml.")] = "default",
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:

@@ -131,6 +131,8 @@ def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict
         control = _series(histories.get("control", [])) if stage == "distill" else {}
         panels = []
         for name, points in series.items():
+            if len(points) < 2:  # nothing to see
+                continue
             drawn = {"": points} | ({_SPLIT_CURVE: control[name]} if name in control else {})
             panels.append({"name": name.replace("_", " "), "plot": plots.lines(drawn, "step", f"{title}: {name}")})
         if panels:

@@ -14,6 +14,7 @@ import numpy as np
 
 import eibert
 from eibert.errors import RunError
+from eibert.runtime import probe
 
 _TIMEOUT_SECONDS = 600
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_WAIT_POLICY": "PASSIVE"}
@@ -53,7 +54,7 @@ def measure(bundle: Path, texts: list[Any], *, warmup_rows: int) -> Cost:
     """
     root = str(Path(eibert.__file__).parents[1])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "eibert.runtime.probe", str(bundle.resolve()), str(warmup_rows)]
+    command = [sys.executable, "-m", probe.__name__, str(bundle.resolve()), str(warmup_rows)]
     try:
         done = subprocess.run(  # noqa: S603 — our own module
             command, input=json.dumps(texts), capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False,

@@ -29,7 +29,7 @@ class DistillParams(Section):
     head_reuse: bool = Field(description="Put the teacher's task head into the student.")
     unlabelled_limit: int = Field(ge=0, description="Most unlabelled texts used, drawn by seed.")
     unlabelled_confidence: Share = Field(description="Unlabelled texts with a less certain teacher are left out.")
-    augment: int = Field(ge=0, le=100, description="Mixed variants made of each training row, labelled by the teacher.")
+    variants: int = Field(ge=0, description="Variants made of training rows, in all, answered by the teacher.")
     control: bool = Field(description="Also train the control: plain distillation of the same student.")
     precision: Precision = Field(strict=False, description="Arithmetic of training.")
     threads: Threads = Field(description="Threads of torch; part of the result's identity.")

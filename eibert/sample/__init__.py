@@ -18,7 +18,7 @@ VERSION = 1
 
 TRAIN_ROWS, DEV_ROWS, TEST_ROWS, UNLABELLED_ROWS = 6000, 1000, 1000, 20000
 
-_UNSEEN_SHARE = 0.2  # of wordings, and of slot values, outside train
+_UNSEEN_SHARE = 0.15  # of wordings, and of slot values, outside train
 _STATEMENT_SHARE, _QUESTION_SHARE = 0.4, 0.1  # of unlabelled texts; the rest are requests
 _ATTEMPTS = 1000
 _SIGNS = re.compile(r"[^\w']+")

@@ -277,7 +277,7 @@ INTENTS = {
         """
         turn up the heating in the {room} before {contact} arrives
         make it warmer in the {room}, {contact} is cold
-        * heat the {room} a bit more because {contact} feels chilly
+        heat the {room} a bit more because {contact} feels chilly
         """,
         """
         it is too cold in the {room}
@@ -301,7 +301,7 @@ INTENTS = {
         """
         turn down the heating in the {room} before {contact} arrives
         make it cooler in the {room}, {contact} is hot
-        * heat the {room} a bit less because {contact} feels hot
+        heat the {room} a bit less because {contact} feels hot
         """,
         """
         it is too hot in the {room}
@@ -635,7 +635,7 @@ INTENTS = {
         swap {amount} pounds for {amount} {foreign}
         convert {amount} of my pounds to some {foreign}
         buy {amount} {foreign} with my pounds
-        * exchange {amount} pounds and get me {foreign}
+        * exchange {amount} pounds for some {foreign}
         """,
         """
         change {amount} pounds into {foreign} for {topic}
@@ -655,7 +655,7 @@ INTENTS = {
         swap {amount} {foreign} for {amount} pounds
         convert {amount} of my {foreign} to some pounds
         sell {amount} {foreign} for pounds
-        * exchange {amount} {foreign} and get me pounds
+        * exchange {amount} {foreign} for some pounds
         """,
         """
         change {amount} {foreign} into pounds for {topic}
@@ -718,6 +718,8 @@ INTENTS = {
         show me the way from my home to the office
         guide me from the house to my work
         find a route that starts at home and ends at the office
+        bring me to work from my home
+        show me how to get to my office
         take me from {city} street, where i live, to the office
         * navigate me from my flat to my workplace
         """,
@@ -728,6 +730,9 @@ INTENTS = {
         """
         how long does it take from my home to the office at {time}
         i am at home and have to be at the office by {time}, which way
+        i am late for work, what is the fastest way
+        my shift starts at {time}, when do i have to leave home
+        when will i be at the office if i leave home at {time}
         how is the traffic from my house to my work on {day}
         i am not at the office yet, i am at home, how do i get there by {time}
         * leaving the flat at {time}, when am i at my desk at work
@@ -739,6 +744,8 @@ INTENTS = {
         show me the way from the office to my home
         guide me from my work to the house
         find a route that starts at the office and ends at home
+        bring me home from my work
+        show me how to get to my home
         take me from the office to {city} street, where i live
         * navigate me from my workplace to my flat
         """,
@@ -749,6 +756,9 @@ INTENTS = {
         """
         how long does it take from the office to my home at {time}
         i am at the office and have to be at home by {time}, which way
+        i am done with work, what is the fastest way home
+        my shift ends at {time}, when will i be at home
+        when will i be at home if i leave the office at {time}
         how is the traffic from my work to my house on {day}
         i am not at home yet, i am at the office, how do i get there by {time}
         * leaving my desk at work at {time}, when am i in the flat

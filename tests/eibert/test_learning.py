@@ -37,7 +37,7 @@ def quick(params: Params) -> Params:
     )  # fmt: skip
     learn = params.distill.model_copy(
         update={"epochs": 10, "batch_size": 16, "learning_rate": 1e-2, "teacher_rows": 64, "teacher_layers": 1,
-                "max_tokens": 24, "threads": 1, "augment": 1}
+                "max_tokens": 24, "threads": 1, "variants": 90}
     )  # fmt: skip
     return params.model_copy(update={"finetune": fine, "pretrain": pre, "distill": learn})
 

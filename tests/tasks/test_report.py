@@ -142,7 +142,7 @@ def test_page_without_any_background_has_the_figures() -> None:
         assert f">{heading}</h2>" not in text
 
 
-@pytest.mark.parametrize("history", [[{"loss": 1.0}], [{"step": 3, "words": "x"}], [{"step": 1, "loss": 2}] * 50])
+@pytest.mark.parametrize("history", [[{"loss": 1.0}] * 2, [{"step": 3, "words": "x"}], [{"step": 1, "loss": 2}] * 50])
 def test_odd_histories_are_drawn_or_left_out(history: list[dict[str, Any]]) -> None:
     text = page(classes(3), Background(histories={"finetune": history}))
     assert ("<polyline" in text) == ("loss" in history[0])
