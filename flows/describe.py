@@ -1,0 +1,53 @@
+"""docs/params.md from the models of the parameters: `python -m flows.describe > docs/params.md`."""
+
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from eibert.params.load import Params
+
+_BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "pattern": "like"}
+
+
+def markdown() -> str:
+    """Returns a table of all keys with type, bounds and meaning, one section after the other."""
+    lines = [
+        "# Parameters",
+        "",
+        "Every key of `params.yaml`; unknown keys are refused, and none has a hidden default.",
+        "",
+    ]
+    lines += ["| key | type | bounds | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{key}` | {kind} | {bounds} | {meaning} |" for key, kind, bounds, meaning in _rows(Params, "")]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, field in model.model_fields.items():
+        key, kind = prefix + (field.alias or name), field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _rows(kind, f"{key}.")
+        else:
+            yield key, _kind(kind), _bounds(field), (field.description or "").replace("|", "\\|")
+
+
+def _kind(kind: Any) -> str:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " \\| ".join(f"`{member.value}`" for member in kind)
+    name = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
+    return name.replace("typing.", "").replace("|", "or").replace("NoneType", "null").replace("None", "null")
+
+
+def _bounds(field: FieldInfo) -> str:
+    found = [
+        (sign, getattr(part, name)) for part in field.metadata for name, sign in _BOUNDS.items() if hasattr(part, name)
+    ]
+    return ", ".join(f"{sign} {value}" for sign, value in found if value is not None).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

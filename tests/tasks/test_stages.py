@@ -1,0 +1,120 @@
+"""The adapters refuse what they must not build on, and leave nothing half written."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from eibert import artifact
+from eibert.corpus import Split, write_parquet
+from eibert.errors import BudgetError, CorruptArtifactError, GateError
+from eibert.params.load import Params
+from eibert.params.section import Pooling, Shared, TeacherParams
+from tasks import distill, export, finetune, pretrain, prune, quantize
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, teacher_folder: Path, rows: Split) -> Path:
+    """Data that has passed the gate, and a tiny teacher."""
+    shutil.copytree(teacher_folder, tmp_path / "teacher")
+    labels = ["call", "play", "stop"]
+    schema = pa.schema([("text", pa.string()), ("label", pa.string())])
+    with artifact.writing(tmp_path, "ingest", params={}, inputs={}) as out:
+        columns = {"text": rows.texts, "label": [labels[target] for target in rows.targets]}
+        for split in ("train", "dev", "test"):
+            write_parquet(out / f"{split}.parquet", columns, schema)
+        for name in ("unlabelled", "pretraining"):
+            write_parquet(out / f"{name}.parquet", {"text": rows.texts}, pa.schema([("text", pa.string())]))
+        facts = {"name": "toy", "pair": False, "labels": labels, "metric": "accuracy"}
+        artifact.write_json(out / "dataset.json", facts)
+    with artifact.writing(tmp_path, "validate", params={}, inputs={}) as out:
+        artifact.write_json(out / "gate.json", {"passed": True})
+    return tmp_path
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared(seed=3, teacher=TeacherParams(model="teacher", pooling=Pooling.MEAN, sha256=None))
+
+
+@pytest.fixture
+def quick(params: Params) -> Params:
+    shape = params.pretrain.student.model_copy(
+        update={"layers": 1, "hidden": 12, "heads": 3, "feed_forward": 24, "embedding": 8, "positions": 32}
+    )
+    changes = {
+        "finetune": {"epochs": 1, "max_tokens": 24, "threads": 1},
+        "pretrain": {"student": shape, "epochs": 1, "texts_min": 0, "max_tokens": 24, "threads": 1},
+        "prune": {"keep": 65, "threads": 1},
+        "distill": {"epochs": 1, "max_tokens": 24, "threads": 1, "teacher_rows": 32},
+        "quantize": {"threads": 1},
+    }
+    return params.model_copy(
+        update={stage: params.section(stage).model_copy(update=change) for stage, change in changes.items()}
+    )
+
+
+def build(workspace: Path, quick: Params, shared: Shared) -> None:
+    finetune.run(workspace, quick.finetune, shared)
+    pretrain.run(workspace, quick.pretrain, shared)
+    prune.run(workspace, quick.prune, shared)
+    distill.run(workspace, quick.distill, shared)
+    quantize.run(workspace, quick.quantize, shared)
+    export.run(workspace, quick.export, shared)
+
+
+def test_stages_follow_on_one_another_and_record_their_inputs(workspace: Path, quick: Params, shared: Shared) -> None:
+    build(workspace, quick, shared)
+    for stage in ("finetune", "pretrain", "prune", "distill", "quantize", "export"):
+        assert artifact.problems(workspace, stage) == []
+    manifest = artifact.read_manifest(workspace, "prune")
+    found = artifact.sha256(workspace / "data" / "pretrain" / "manifest.json")
+    assert manifest["inputs"]["pretrain"] == found
+    assert manifest["params"]["prune"]["keep"] == 65
+    assert len((workspace / "data" / "prune" / "vocab.txt").read_text().splitlines()) == 65
+    assert not list((workspace / ".eibert").rglob("*.safetensors"))  # complete runs keep no checkpoints
+
+
+def test_equal_workspaces_get_equal_bytes(workspace: Path, quick: Params, shared: Shared, tmp_path_factory) -> None:
+    other = tmp_path_factory.mktemp("other") / "elsewhere"
+    shutil.copytree(workspace, other)
+    for place in (workspace, other):
+        build(place, quick, shared)
+    for stage in ("finetune", "pretrain", "prune", "distill", "quantize", "export"):
+        manifests = [(place / "data" / stage / "manifest.json").read_text() for place in (workspace, other)]
+        assert manifests[0] == manifests[1]
+        assert str(workspace) not in manifests[0]
+
+
+def test_nothing_learns_behind_a_closed_gate(workspace: Path, quick: Params, shared: Shared) -> None:
+    with artifact.writing(workspace, "validate", params={}, inputs={}) as out:
+        artifact.write_json(out / "gate.json", {"passed": False})
+    for stage in (finetune, pretrain):
+        with pytest.raises(GateError, match="has not passed"):
+            stage.run(workspace, quick.section(stage.STAGE), shared)
+        assert not (workspace / "data" / stage.STAGE).exists()
+
+
+def test_altered_data_is_not_learnt_from(workspace: Path, quick: Params, shared: Shared) -> None:
+    path = workspace / "data" / "ingest" / "train.parquet"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(CorruptArtifactError, match=r"train\.parquet: altered"):
+        finetune.run(workspace, quick.finetune, shared)
+
+
+def test_a_bundle_over_budget_is_not_written(workspace: Path, quick: Params, shared: Shared) -> None:
+    build(workspace, quick, shared)
+    before = artifact.read_manifest(workspace, "export")
+    small = quick.export.model_copy(update={"budget_bytes": 1000})
+    with pytest.raises(BudgetError, match=r"export\.budget_bytes: the bundle has"):
+        export.run(workspace, small, shared)
+    assert artifact.read_manifest(workspace, "export") == before
+
+
+def test_words_of_dropped_entries_fall_apart(workspace: Path, quick: Params, shared: Shared) -> None:
+    build(workspace, quick, shared)
+    facts = json.loads((workspace / "data" / "prune" / "coverage.json").read_text())
+    assert facts["after"]["unknown"] == facts["before"]["unknown"] == 0.0
+    assert facts["after"]["tokens_per_text"] >= facts["before"]["tokens_per_text"]
