@@ -21,7 +21,7 @@ from eibert.batches import by_length, encode, predict
 from eibert.corpus import Split, TaskSpec
 from eibert.params.quantize import Activations, Calibration, Granularity, ModuleParams, QuantizeParams
 from eibert.progress import Report, silent
-from eibert.scores import predicted
+from eibert.scores import agreement
 from eibert.student import Student, read_shape, read_tokens
 
 WEIGHTS = "weights.safetensors"
@@ -146,18 +146,10 @@ def quantize(
         only = simulate(student, quantized, set(part.matrices))
         errors.append(_errors(student, quantized, part, section(params, part.kind).bits))
         logits = predict(only, dev, batch_size=params.batch_size)
-        errors[-1]["agreement"] = agreement(reference, logits, spec)
+        errors[-1]["agreement"] = agreement(reference, logits, regression=spec.regression)
         errors[-1]["logits_error"] = float(np.abs(reference - logits).max())
         report(position + 1, len(parts), agreement=errors[-1]["agreement"])
     return quantized, errors
-
-
-def agreement(reference: np.ndarray[Any, Any], logits: np.ndarray[Any, Any], spec: TaskSpec) -> float:
-    """Returns the share of rows with equal answers; numbers are equal within a hundredth of the reference's range."""
-    first, second = (predicted(each, regression=spec.regression) for each in (reference, logits))
-    if spec.regression:
-        return float(np.mean(np.abs(first - second) <= 0.01 * max(float(np.ptp(first)), 1e-6)))
-    return float(np.mean(first == second))
 
 
 def simulate(student: Student, quantized: QuantizedStudent, only: set[str] | None = None) -> Student:

@@ -34,7 +34,24 @@ def score(metric: str, logits: Array, targets: Array) -> float:
         case "matthews":
             return float(matthews_corrcoef(targets, answers))
         case "spearman":
-            # A constant answer has no ranks to correlate; it is worth nothing.
-            return float(spearmanr(answers, targets).statistic) if np.ptp(answers) > 0 else 0.0
+            # Constant numbers have no ranks to correlate; they are worth nothing.
+            constant = np.ptp(answers) == 0 or np.ptp(targets) == 0
+            return 0.0 if constant else float(spearmanr(answers, targets).statistic)
         case _:
             raise ValueError(f"metric {metric!r}; expected accuracy, macro_f1, matthews or spearman")
+
+
+def agreement(reference: Array, logits: Array, *, regression: bool) -> float:
+    """Returns the share of rows on which two models give one answer.
+
+    Choice: numbers agree when they differ by at most a hundredth of the range of the reference's.
+
+    Args:
+        reference: Logits, float (N, C).
+        logits: Logits, float (N, C).
+        regression: Whether the one logit is a number.
+    """
+    expected, found = (predicted(each, regression=regression) for each in (reference, logits))
+    if regression:
+        return float(np.mean(np.abs(found - expected) <= 0.01 * max(float(np.ptp(expected)), 1e-6)))
+    return float(np.mean(found == expected))

@@ -9,7 +9,8 @@ from eibert.errors import ArtifactError
 from eibert.export import bundle_logits, write_bundle
 from eibert.params.export import ExportParams
 from eibert.params.section import Shared
-from eibert.quantize import agreement, load_quantized
+from eibert.quantize import load_quantized
+from eibert.scores import agreement
 from tasks.progress import say
 
 STAGE = "export"
@@ -34,7 +35,7 @@ def run(workspace: Path, params: ExportParams, shared: Shared) -> Path:  # noqa:
         bundle.mkdir()
         size = write_bundle(student, quantized, spec, params, bundle)
         expected, found = predict(student, dev, batch_size=64), bundle_logits(bundle, dev)
-        agreed = agreement(expected, found, spec)
+        agreed = agreement(expected, found, regression=spec.regression)
         difference = float(abs(expected - found).max())
         if agreed < params.min_agreement:
             raise ArtifactError(

@@ -8,8 +8,8 @@ from eibert.batches import predict
 from eibert.corpus import read_spec, read_split
 from eibert.params.quantize import QuantizeParams
 from eibert.params.section import Shared
-from eibert.quantize import agreement, quantize, save_quantized, simulate
-from eibert.scores import score
+from eibert.quantize import quantize, save_quantized, simulate
+from eibert.scores import agreement, score
 from eibert.student import SHAPE, VOCABULARY, load_student
 from tasks.adapter import recorded
 from tasks.progress import reporting, say
@@ -33,7 +33,7 @@ def run(workspace: Path, params: QuantizeParams, shared: Shared) -> Path:
     figures = {
         "dev_score": score(spec.metric, after, dev.targets),
         "dev_score_float": score(spec.metric, before, dev.targets),
-        "agreement": agreement(before, after, spec),
+        "agreement": agreement(before, after, regression=spec.regression),
         "weight_bytes": sum(entry["bytes"] for entry in errors),
     }
     say(STAGE, f"dev {spec.metric} {figures['dev_score_float']:.4f} → {figures['dev_score']:.4f}, "

@@ -9,8 +9,9 @@ from eibert.corpus import TaskSpec
 from eibert.evaluate.bootstrap import compare
 from eibert.evaluate.conclusion import BUNDLE, TEACHER, conclude
 from eibert.evaluate.cost import Cost
-from eibert.evaluate.metrics import agreement, quality
+from eibert.evaluate.metrics import quality
 from eibert.params.evaluate import EvaluateParams
+from eibert.scores import agreement
 
 Array = np.ndarray[Any, Any]
 Answers = dict[str, dict[str, Array]]
@@ -55,7 +56,9 @@ def judge(
         "test": scores["test"],
         "dev": scores["dev"],
         "quality": every["test"],
-        "agreement": {name: agreement(spec, test[BUNDLE], test[name]) for name in ("student", "teacher")},
+        "agreement": {
+            name: agreement(test[name], test[BUNDLE], regression=spec.regression) for name in ("student", "teacher")
+        },
         "retention": scores["test"][BUNDLE] / scores["test"][TEACHER] if scores["test"][TEACHER] else 0.0,
         "bytes": dict(sizes),
         "latency_ms": {"p50": cost.p50_ms, "p95": cost.p95_ms},

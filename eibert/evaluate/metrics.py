@@ -28,22 +28,6 @@ def quality(spec: TaskSpec, logits: Array, targets: Array) -> dict[str, float]:
     return {name: score(name, logits, targets) for name in ("accuracy", "macro_f1", "matthews")}
 
 
-def agreement(spec: TaskSpec, one: Array, other: Array) -> float:
-    """Returns the share of rows on which two models agree.
-
-    Choice: numbers agree when they differ by at most a hundredth of the range of the other's.
-
-    Args:
-        spec: The task.
-        one: Logits, float (N, C).
-        other: Logits of the reference, float (N, C).
-    """
-    answers, reference = (predicted(each, regression=spec.regression) for each in (one, other))
-    if spec.regression:
-        return float(np.mean(np.abs(answers - reference) <= 0.01 * max(float(np.ptp(reference)), 1e-6)))
-    return float(np.mean(answers == reference))
-
-
 def pearson(one: Array, other: Array) -> float:
     """Returns Pearson's r of two columns (N,); 0 where one of them is constant or N < 2."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:

@@ -18,11 +18,11 @@ from eibert.evaluate.conclusion import conclude
 from eibert.evaluate.cost import Cost, measure, median_ms
 from eibert.evaluate.features import Grams, TextFeatures, count, pair_features
 from eibert.evaluate.judgement import judge
-from eibert.evaluate.metrics import agreement, confusion, pearson, per_class, quality
+from eibert.evaluate.metrics import confusion, pearson, per_class, quality
 from eibert.evaluate.rivals import LinearRival, fit_linear, majority
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.load import Params
-from eibert.scores import score
+from eibert.scores import agreement, score
 
 SPEC = TaskSpec("toy", pair=False, labels=("a", "b", "c"), metric="accuracy")
 NUMBER = TaskSpec("number", pair=False, labels=(), metric="spearman")
@@ -59,13 +59,13 @@ def test_constant_numbers_are_worth_nothing() -> None:
 
 
 def test_agreement_counts_equal_answers() -> None:
-    assert agreement(SPEC, logits_of(ANSWERS), logits_of(TARGETS)) == pytest.approx(4 / 6)
+    assert agreement(logits_of(TARGETS), logits_of(ANSWERS), regression=False) == pytest.approx(4 / 6)
 
 
 def test_numbers_agree_within_a_hundredth_of_the_range() -> None:
     reference = column(0, 5, 10)
-    assert agreement(NUMBER, reference + 0.09, reference) == 1.0
-    assert agreement(NUMBER, column(0.2, 5, 10), reference) == pytest.approx(2 / 3)
+    assert agreement(reference, reference + 0.09, regression=True) == 1.0
+    assert agreement(reference, column(0.2, 5, 10), regression=True) == pytest.approx(2 / 3)
 
 
 def test_weakest_class_comes_first_and_absent_ones_are_left_out() -> None:
