@@ -6,6 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
+TORCH_STAMP := .venv/.torch-$(if $(CUDA),cuda,cpu)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .PHONY: setup run test check repro clean
@@ -31,18 +32,18 @@ repro: .venv/.pipeline
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; name it with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# The CPU build first from the configured indexes, then from torch's own; it has no CUDA wheels behind it.
-.venv/.torch: constraints.txt | .venv/bin/python
+# The CPU build from the configured indexes, else from torch's own; what torch needs comes with the next rule.
+$(TORCH_STAMP): constraints.txt | .venv/bin/python
+	rm -f .venv/.torch-*
 ifdef CUDA
-	$(PIP) torch==$(TORCH)
+	$(PIP) --force-reinstall --no-deps torch==$(TORCH)
 else
-	$(BIN)/python -c 'import torch; assert torch.__version__ == "$(TORCH)+cpu"' 2>/dev/null \
-		|| $(PIP) torch==$(TORCH)+cpu 2>/dev/null || $(PIP) --index-url $(TORCH_CPU_INDEX) torch==$(TORCH)
+	$(PIP) --no-deps torch==$(TORCH)+cpu 2>/dev/null || $(PIP) --no-deps --index-url $(TORCH_CPU_INDEX) torch==$(TORCH)+cpu
 endif
 	touch $@
 
 # uv installs in a quarter of pip's time; where it cannot read the machine's settings for indexes, pip does.
-.venv/.pipeline: .venv/.torch pyproject.toml constraints.txt
+.venv/.pipeline: $(TORCH_STAMP) pyproject.toml constraints.txt
 	$(PIP) uv
 	$(UV) --editable '.[pipeline]' || $(PIP) --editable '.[pipeline]'
 	touch $@

@@ -87,9 +87,11 @@ def writing(workspace: Path, stage: str, *, params: Mapping[str, Any], inputs: M
             "format": 1, "stage": stage, "params": params, "inputs": inputs, "metrics": metrics, "files": files,
         }  # fmt: skip
         write_json(part / MANIFEST, manifest)
+        earlier = target.with_name(f"{part.name}-earlier")
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(earlier)
         part.replace(target)
+        shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -88,3 +88,10 @@ def top_up(texts: Sequence[str], count: int, make: Variants) -> list[str]:
             known.add(variant)
             found.append(variant)
     return [*texts, *found]
+
+
+def draw(texts: list[str], limit: int | None, generator: np.random.Generator) -> list[str]:
+    """Returns at most `limit` texts, drawn without replacement, in their old order."""
+    if limit is None or len(texts) <= limit:
+        return list(texts)
+    return [texts[index] for index in np.sort(generator.choice(len(texts), limit, replace=False))]

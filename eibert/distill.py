@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from eibert import optimize
-from eibert.augment import Variants
+from eibert.augment import Variants, draw
 from eibert.batches import Encoded, predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec
@@ -96,7 +96,7 @@ def distill(
     device = optimize.prepare(params.threads)
     generator = np.random.default_rng([seed, 2])
     make = Variants([*train.texts, *(train.texts_b or [])], teacher.tokens, teacher.table, generator)
-    some = unlabelled[: params.unlabelled_limit]
+    some = draw(unlabelled, params.unlabelled_limit, generator)
     lessons = gather(spec, train, some, make, variants=params.variants, generator=generator)
     teacher.to(device)
     rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
@@ -108,14 +108,14 @@ def distill(
     learner = with_head(student, teacher, spec, reuse=params.head_reuse, max_tokens=params.max_tokens, seed=seed).to(
         device
     )
-    scores = learn_together(learner, teacher, rows_teacher, room, reports("together"))
+    scores, moved = learn_together(learner, teacher, rows_teacher, room, reports("together"))
     said = answers(
         teacher, rows_teacher, batch_size=params.batch_size, precision=params.precision, report=reports("teacher reads")
     )
     main = learn(learner, said, room, weights, checkpoints("student"), reports("student"))
     control = None
     if params.control:
-        if scores[0] != scores[1] or params.teacher_rows:
+        if moved:
             teacher.load_state_dict(before)
             said_before = answers(
                 teacher, rows_teacher, batch_size=params.batch_size, precision=params.precision,
@@ -147,7 +147,8 @@ class Room:
 
     def dev_score(self, model: Teacher | Student) -> float:
         """Returns the task's metric of a model on dev."""
-        logits = predict(model, self.dev, batch_size=self.params.batch_size, max_tokens=self.params.max_tokens)
+        limit = min(self.params.max_tokens, model.max_tokens)
+        logits = predict(model, self.dev, batch_size=self.params.batch_size, max_tokens=limit)
         return score(self.spec.metric, logits, self.dev.targets)
 
 
@@ -161,23 +162,25 @@ def with_head(
     state["positions.weight"] = state["positions.weight"][:max_tokens]
     learner.load_state_dict(state, strict=False)
     assert learner.head is not None
+    assert teacher.head is not None
+    if spec.regression:
+        learner.head.bias.data.copy_(teacher.head.bias.data)
     if reuse:
-        assert teacher.head is not None
         learner.head.load_state_dict({key: value.cpu() for key, value in teacher.head.state_dict().items()})
     return learner
 
 
 def learn_together(
     student: Student, teacher: Teacher, rows_teacher: Encoded, room: Room, report: Report = silent
-) -> tuple[float, float]:
-    """First phase: both learn on labelled rows; returns the teacher's dev score before and after.
+) -> tuple[tuple[float, float], bool]:
+    """First phase: both learn on labelled rows; returns the teacher's dev score before and after, and whether it moved.
 
     A teacher whose dev score falls by more than `teacher_drift` is put back as it was. Both are changed in place.
     """
     params, spec = room.params, room.spec
     first = room.dev_score(teacher)
     if not params.teacher_rows:
-        return first, first
+        return (first, first), False
     before = copy.deepcopy(teacher.state_dict())
     learning = teacher.train_upper(params.teacher_layers)
     optimizer = optimize.adamw(
@@ -186,7 +189,7 @@ def learn_together(
     )
     labelled = room.rows.lengths[: room.lessons.labelled]
     plan = Schedule(labelled, params.batch_size, params.epochs, params.teacher_rows, room.seed + 1)
-    sample = np.arange(min(_SCALE_ROWS, len(labelled)))
+    sample = np.random.default_rng(room.seed).permutation(len(labelled))[:_SCALE_ROWS]
     with torch.no_grad():
         scale = variance(teacher(rows_teacher.batch(sample, room.device))[1])
     targets = room.lessons.targets.to(room.device)
@@ -209,15 +212,15 @@ def learn_together(
         loss = sum(getattr(params, f"{name}_weight") * term for name, term in terms.items())
         assert isinstance(loss, Tensor)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)))
+        optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), "distill")
         report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
     last = room.dev_score(teacher)
     if last < first - params.teacher_drift:
         teacher.load_state_dict(before)
-        last = first
-    return first, last
+        return (first, first), False
+    return (first, last), True
 
 
 def learn(
@@ -252,7 +255,7 @@ def learn(
             loss = sum(getattr(weights, name) * term for name, term in terms.items())
             assert isinstance(loss, Tensor)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share))
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "distill")
             values = {name: float(term.detach()) for name, term in terms.items()}
             sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
             report(step + 1, plan.total, **values)

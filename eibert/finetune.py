@@ -83,7 +83,7 @@ def finetune(
                 logits = teacher.logits(rows.batch(batch_rows, device))
             loss = task_loss(logits.float(), targets[batch_rows], regression=spec.regression)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share))
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "finetune")
             losses.append(float(loss.detach()))
             report(step + 1, plan.total, loss=losses[-1])
         dev_score = score(spec.metric, predict(teacher, dev, batch_size=params.batch_size), dev.targets)

@@ -16,8 +16,6 @@ from eibert.progress import Report, silent
 from eibert.student import Student
 from eibert.teacher import Teacher
 
-Pairs = tuple[list[str], list[str] | None]
-
 
 @dataclass(frozen=True)
 class Lessons:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
+from eibert.errors import RunError
 from eibert.params.section import Precision
 
 GRADIENT_NORM = 1.0
@@ -51,10 +52,19 @@ def rate_factor(step: int, total: int, warmup_share: float) -> float:
     return max(0.0, (total - step) / max(1, total - warmup))
 
 
-def step(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Takes one step at `factor` of the peak rates with clipped gradients, and clears the gradients."""
+def step(optimizer: torch.optim.Optimizer, factor: float, stage: str) -> None:
+    """Takes one step at `factor` of the peak rates with clipped gradients, and clears the gradients.
+
+    Raises:
+        RunError: a gradient is not finite; `stage` names the section to mend.
+    """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
+    if not torch.isfinite(norm):
+        raise RunError(
+            f"{stage}: training diverged, a gradient is {float(norm)}; lower {stage}.learning_rate "
+            f"or set {stage}.precision to fp32"
+        )
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     optimizer.step()

@@ -1,5 +1,6 @@
 """The student before it: language from the base teacher's representations of plain text."""
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from eibert import optimize
-from eibert.augment import Variants, top_up
+from eibert.augment import Variants, draw, top_up
 from eibert.batches import Encoded, by_length, encode
 from eibert.checkpoint import Checkpoint
 from eibert.losses import representation_distance, variance
@@ -65,14 +66,15 @@ def pretrain(
     generator = np.random.default_rng([seed, 1])
     chosen = draw(texts, params.texts_limit, generator)
     filled = top_up(chosen, params.texts_min, Variants(chosen, teacher.tokens, teacher.table, generator))
-    rows = encode(teacher.tokenizer, filled, None, max_tokens=params.max_tokens)
+    rows = encode(teacher.tokenizer, filled, None, max_tokens=min(params.max_tokens, teacher.max_tokens))
     torch.manual_seed(seed)
     student = initial_student(teacher, rows, params).to(device)
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
     done, memory = checkpoint.restore({"student": student}, optimizer)
     history: list[dict[str, float]] = memory.get("history", [])
-    scratch.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
+    scratch.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=scratch) as place:
         targets = TokenTargets.read(teacher.to(device), rows, params, Path(place) / "tokens.f16", read)
         while done < plan.passes:
@@ -95,7 +97,7 @@ def pretrain(
                 }
                 loss = params.token_weight * terms["token"] + params.sentence_weight * terms["sentence"]
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share))
+                optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "pretrain")
                 values = {name: float(term.detach()) for name, term in terms.items()}
                 sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
                 report(step + 1, plan.total, **values)
@@ -104,13 +106,6 @@ def pretrain(
             history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means})
             checkpoint.save(done, {"student": student}, optimizer, {"history": history})
     return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), history)
-
-
-def draw(texts: list[str], limit: int | None, generator: np.random.Generator) -> list[str]:
-    """Returns at most `limit` texts, drawn without replacement, in their old order."""
-    if limit is None or len(texts) <= limit:
-        return list(texts)
-    return [texts[index] for index in np.sort(generator.choice(len(texts), limit, replace=False))]
 
 
 def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> Student:

@@ -83,8 +83,8 @@ def _received(layer: torch.Tensor, asks: torch.Tensor) -> torch.Tensor:
 def essential(tokens: Sequence[str]) -> Array:
     """Returns which entries must stay, bool (V,): special tokens, characters, and what characters cannot spell.
 
-    With these kept, every word that the whole vocabulary can write, a part of it can write too: a dropped entry falls
-    apart into kept characters, so there is no [UNK] that the whole vocabulary would not give.
+    Where every character has both its forms, at the start of a word and inside, these can write every word that the
+    whole vocabulary can: a dropped entry falls apart into kept characters, and no [UNK] is added.
     """
     known = set(tokens)
     keep = []
@@ -106,7 +106,7 @@ def choose(tokens: Sequence[str], scores: Array, keep: int) -> Array:
     Raises:
         ParamsError: `keep` is too small for the essential entries.
     """
-    musts = essential(tokens) & ~_unusable(tokens)
+    musts = needed(tokens)
     if keep < musts.sum():
         raise ParamsError(
             f"prune.keep: {keep} is too small; the special tokens and characters alone are {int(musts.sum())}"
@@ -114,6 +114,11 @@ def choose(tokens: Sequence[str], scores: Array, keep: int) -> Array:
     free = np.flatnonzero(~musts & ~_unusable(tokens))
     ranked = free[np.lexsort((free, -scores[free]))]
     return np.sort(np.concatenate([np.flatnonzero(musts), ranked[: keep - int(musts.sum())]]))
+
+
+def needed(tokens: Sequence[str]) -> Array:
+    """Returns which entries are always kept, bool (V,): the essential ones, but for unusable ones."""
+    return essential(tokens) & ~_unusable(tokens)
 
 
 def _unusable(tokens: Sequence[str]) -> Array:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from eibert import optimize
-from eibert.batches import by_length, encode, predict
+from eibert.batches import encode, predict
 from eibert.corpus import Split, TaskSpec
 from eibert.params.quantize import Activations, Calibration, Granularity, ModuleParams, QuantizeParams
 from eibert.progress import Report, silent
@@ -27,7 +27,7 @@ from eibert.student import Student, read_shape, read_tokens
 WEIGHTS = "weights.safetensors"
 _SCALE, _ACTIVATION = ".scale", "activation."
 _SAMPLED = 100_000
-"""Activations of one product taken from one batch when a percentile is sought."""
+"""Activations of one product taken from one row when a percentile is sought."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def quantize(
     Args:
         student: Distilled, its head folded; not changed.
         spec: The task.
-        calibration: Training rows; the first `calibration_rows` are used.
+        calibration: Training rows, of which `calibration_rows` are used.
         dev: Rows on which agreement is measured.
         params: Section `quantize`.
         report: Told after each module.
@@ -175,18 +175,17 @@ def _rounding(scale: float) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[T
 def calibrate(student: Student, rows: Split, names: list[str], params: QuantizeParams) -> dict[str, float]:
     """Returns a symmetric INT8 scale for the input of each named product, from the ranges seen on rows.
 
-    Choice: the largest absolute input, or the mean over batches of its percentile (decision 0007).
+    Choice: the largest absolute input, or the mean over rows of its percentile (decision 0007).
     """
     if not names:
         return {}
     watched, seen = copy.deepcopy(student), {name: [0.0] for name in names}
     for name in names:
         watched.get_submodule(name).register_forward_pre_hook(_watching(seen[name], params))
-    few = params.calibration_rows
-    texts_b = rows.texts_b[:few] if rows.texts_b is not None else None
-    encoded = encode(watched.tokenizer, rows.texts[:few], texts_b, max_tokens=watched.max_tokens)
-    for chosen in by_length(encoded.lengths, params.batch_size):
-        watched.logits(encoded.batch(chosen))
+    encoded = encode(watched.tokenizer, rows.texts, rows.texts_b, max_tokens=watched.max_tokens)
+    few = min(params.calibration_rows, len(rows))
+    for row in np.linspace(0, len(rows) - 1, few).astype(int):  # spread over train, which may be sorted by class
+        watched.logits(encoded.batch([row]))  # one by one: padding is no input
     join = max if params.calibration is Calibration.MAX else np.mean
     return {name: max(float(join(ranges[1:])), 1e-6) / 127.0 for name, ranges in seen.items()}
 

@@ -44,7 +44,8 @@ def score(metric: str, logits: Array, targets: Array) -> float:
 def agreement(reference: Array, logits: Array, *, regression: bool) -> float:
     """Returns the share of rows on which two models give one answer.
 
-    Choice: numbers agree when they differ by at most a hundredth of the range of the reference's.
+    Choice: numbers agree when they differ by at most a hundredth of the range of the reference's, and always when they
+    differ by rounding (a ten-thousandth of the largest).
 
     Args:
         reference: Logits, float (N, C).
@@ -53,5 +54,6 @@ def agreement(reference: Array, logits: Array, *, regression: bool) -> float:
     """
     expected, found = (predicted(each, regression=regression) for each in (reference, logits))
     if regression:
-        return float(np.mean(np.abs(found - expected) <= 0.01 * max(float(np.ptp(expected)), 1e-6)))
+        tolerance = max(0.01 * float(np.ptp(expected)), 1e-4 * max(1.0, float(np.abs(expected).max())))
+        return float(np.mean(np.abs(found - expected) <= tolerance))
     return float(np.mean(found == expected))

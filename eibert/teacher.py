@@ -79,14 +79,19 @@ class Teacher(nn.Module):
 
     @property
     def casing(self) -> Casing:
-        """How the tokenizer normalises text."""
+        """How the tokenizer normalises text; TeacherError where it is not as BERT does."""
         normalizer = json.loads(self.tokenizer.to_str())["normalizer"] or {}
+        if normalizer.get("type") != "BertNormalizer":
+            raise TeacherError(
+                f"teacher.model: its tokenizer normalizes text by {normalizer.get('type')}; expected BertNormalizer, "
+                "which the bundle's tokenizer has; save the teacher with BERT's own tokenizer"
+            )
         return Casing(bool(normalizer.get("lowercase", False)), normalizer.get("strip_accents"))
 
     @property
     def table(self) -> Tensor:
-        """Token table, float (V, H)."""
-        return self.encoder.get_input_embeddings().weight.detach()  # type: ignore[operator, no-any-return]
+        """Token table, float (V, H), without rows that no token has."""
+        return self.encoder.get_input_embeddings().weight.detach()[: len(self.tokens)]  # type: ignore[operator, no-any-return]
 
     @property
     def position_table(self) -> Tensor | None:
@@ -133,6 +138,12 @@ def locate(params: TeacherParams, workspace: Path) -> Path:
     return found
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """Returns the SHA-256 of each file that makes a base teacher, by `teacher/<file>`."""
+    names = (WEIGHTS, "config.json", TOKENIZER, "vocab.txt", "tokenizer_config.json")
+    return {f"teacher/{name}": sha256(folder / name) for name in names if (folder / name).is_file()}
+
+
 def _fetch(model: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -145,7 +156,10 @@ def _fetch(model: str) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         where = "the local cache (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else "the hub"
-        raise TeacherError(f"teacher.model: hf:{model} is not to be had from {where}: {_first_line(error)}") from error
+        raise TeacherError(
+            f"teacher.model: hf:{model} is not to be had from {where}: {_first_line(error)}; "
+            "check its name and revision, or set teacher.model to a folder"
+        ) from error
 
 
 def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Teacher:
@@ -165,7 +179,10 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError) as error:
-        raise TeacherError(f"{folder}: not a transformers model: {_first_line(error)}") from error
+        raise TeacherError(
+            f"{folder}: not a transformers model: {_first_line(error)}; "
+            "set teacher.model to a folder saved by transformers"
+        ) from error
     if absent := [key for key in found["missing_keys"] if not key.startswith("pooler.")]:
         raise TeacherError(f"{folder}: {WEIGHTS} lacks {len(absent)} weights, e.g. {min(absent)}; get the whole model")
     if getattr(encoder, "pooler", None) is not None:

@@ -81,22 +81,22 @@ def _torch_answers(
     for name, load in loaders.items():
         if name == "control" and not (distilled / CONTROL).is_file():
             continue
-        model, limit = load(), params.max_tokens if name == "teacher" else None
+        model = load()
         for split_name, split in splits.items():
             with reporting(STAGE, f"{name} on {split_name}") as report:
                 answers[split_name][name] = predict(
-                    model.to(device), split, batch_size=params.batch_size, max_tokens=limit, report=report
+                    model.to(device), split, batch_size=params.batch_size, report=report
                 )
         if name != "control":
-            medians[name] = _torch_median_ms(model.cpu(), splits["test"], limit)
+            medians[name] = _torch_median_ms(model.cpu(), splits["test"])
             torch.set_num_threads(params.threads)
     return answers, medians
 
 
-def _torch_median_ms(model: Any, split: Split, max_tokens: int | None) -> float:
+def _torch_median_ms(model: Any, split: Split) -> float:
     torch.set_num_threads(1)
     singles = [_row(split, row) for row in range(min(len(split), _TORCH_LATENCY_ROWS))]
-    return median_ms(lambda row: predict(model, singles[row], batch_size=1, max_tokens=max_tokens), range(len(singles)))
+    return median_ms(lambda row: predict(model, singles[row], batch_size=1), range(len(singles)))
 
 
 def _add_rivals(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from eibert import artifact
+from eibert import artifact, optimize
 from eibert.batches import predict
 from eibert.corpus import read_spec, read_split
 from eibert.errors import ArtifactError
@@ -28,6 +28,7 @@ def run(workspace: Path, params: ExportParams, shared: Shared) -> Path:  # noqa:
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     dev = read_split(ingest, "dev", spec)
+    optimize.prepare(threads=1)  # sums in one order, whatever the host
     student, quantized = load_quantized(artifact.folder(workspace, "quantize"))
     shaped_by = {STAGE: params.model_dump(mode="json")}
     with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:

@@ -7,7 +7,7 @@ from eibert.corpus import read_spec, read_split
 from eibert.finetune import finetune
 from eibert.params.finetune import FinetuneParams
 from eibert.params.section import Shared
-from eibert.teacher import load_base, locate, save_teacher
+from eibert.teacher import digests, load_base, locate, save_teacher
 from tasks.adapter import checkpoint, recorded
 from tasks.progress import reporting, say
 from tasks.verdict import passed
@@ -23,7 +23,9 @@ def run(workspace: Path, params: FinetuneParams, shared: Shared) -> Path:
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)
-    teacher = load_base(locate(shared.teacher, workspace), shared.teacher.pooling)
+    base = locate(shared.teacher, workspace)
+    inputs |= digests(base)
+    teacher = load_base(base, shared.teacher.pooling)
     shaped_by = recorded(STAGE, params, shared, teacher=True)
     kept = checkpoint(workspace, STAGE, "teacher", shaped_by, inputs)
     with reporting(STAGE, "teacher") as report:

@@ -8,7 +8,7 @@ from eibert.params.pretrain import PretrainParams
 from eibert.params.section import Shared
 from eibert.pretrain import pretrain
 from eibert.student import save_student
-from eibert.teacher import load_base, locate
+from eibert.teacher import digests, load_base, locate
 from tasks.adapter import STATE, checkpoint, recorded
 from tasks.progress import reporting, say
 from tasks.verdict import passed
@@ -20,7 +20,9 @@ def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
     """Writes the artifact `pretrain` and returns its folder."""
     inputs = artifact.verified(workspace, "ingest/pretraining.parquet", passed(workspace))
     texts = read_texts(artifact.folder(workspace, "ingest") / "pretraining.parquet")
-    teacher = load_base(locate(shared.teacher, workspace), shared.teacher.pooling)
+    base = locate(shared.teacher, workspace)
+    inputs |= digests(base)
+    teacher = load_base(base, shared.teacher.pooling)
     shaped_by = recorded(STAGE, params, shared, teacher=True)
     kept = checkpoint(workspace, STAGE, "student", shaped_by, inputs)
     with reporting(STAGE, "teacher reads") as read, reporting(STAGE, "student") as report:

@@ -11,14 +11,15 @@ from eibert.batches import encode
 from eibert.corpus import read_spec, read_split, read_texts, write_parquet
 from eibert.params.prune import PruneParams
 from eibert.params.section import Shared
-from eibert.prune import choose, coverage, coverage_curve, essential, slice_student, token_importance
+from eibert.prune import choose, coverage, coverage_curve, needed, slice_student, token_importance
 from eibert.student import load_student, save_student
 from eibert.teacher import load_teacher
 from tasks.adapter import recorded
 from tasks.progress import reporting, say
 
 STAGE = "prune"
-SIZES = (2500, 3000, 4000, 5000, 6000, 8000, 10000, 12000, 16000, 20000, 25000, 30522)
+SIZES = (1000, 2000, 3000, 4000, 5000, 6000, 8000, 10000, 12000, 16000, 20000, 25000, 30000, 50000, 100000)
+"""Kept entries at which coverage is reported, between the fewest possible and the whole vocabulary."""
 
 
 def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
@@ -34,7 +35,8 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
     texts = _drawn(labelled, read_texts(ingest / "unlabelled.parquet"), params.texts_limit, shared.seed)
     teacher = load_teacher(artifact.folder(workspace, "finetune"), attentions=True)
     with reporting(STAGE, "attention") as report:
-        rows = encode(teacher.tokenizer, texts, None, max_tokens=params.max_tokens)
+        limit = min(params.max_tokens, teacher.max_tokens)
+        rows = encode(teacher.tokenizer, texts, None, max_tokens=limit)
         found = token_importance(teacher, rows, params, report)
     scores = found.ranked_by(params.importance)
     student = load_student(artifact.folder(workspace, "pretrain"))
@@ -55,7 +57,9 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
             [("token", pa.string()), ("score", pa.float64()), ("count", pa.int64()), ("kept", pa.bool_())]
         )
         write_parquet(out / "scores.parquet", columns | {"kept": kept.tolist()}, schema)
-        curve = coverage_curve(scores, found.counts, essential(student.tokens), SIZES)
+        musts = needed(student.tokens)
+        sizes = sorted({params.keep, len(scores), *(size for size in SIZES if musts.sum() <= size < len(scores))})
+        curve = coverage_curve(scores, found.counts, musts, sizes)
         facts = {"before": dataclasses.asdict(before), "after": dataclasses.asdict(after)}
         artifact.write_json(out / "coverage.json", facts | {"curve": curve})
         figures = {"entries": len(kept_ids), "covered": after.covered, "unknown": after.unknown}

@@ -163,6 +163,12 @@ def _solve(spec: TaskSpec, inputs: Matrix, targets: Array, regularization: float
     if spec.regression:
         ridge = Ridge(alpha=0.5 / regularization, solver="lsqr", tol=1e-4).fit(inputs, targets)
         return ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_)
+    classes = np.unique(targets)
+    if len(classes) == 1:  # the rows drawn hold one class only: nothing to fit, always that class
+        biases = np.full(spec.outputs, -10.0)
+        biases[classes[0]] = 10.0
+        biases = biases[1:] if spec.outputs == 2 else biases  # one row decides between two
+        return np.zeros((len(biases), inputs.shape[1])), biases
     model = LogisticRegression(C=regularization, max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # dev judges the rival, not its gradient

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from eibert.params.section import BatchSize, MaxTokens, Section, Threads
+from eibert.params.section import BatchSize, Section, Threads
 
 
 class EvaluateParams(Section):
@@ -13,7 +13,6 @@ class EvaluateParams(Section):
     latency_rows: int = Field(ge=1, description="Test rows timed one by one.")
     warmup_rows: int = Field(ge=0, description="Rows run before timing starts.")
     batch_size: BatchSize = Field(description="Rows per forward pass of the torch models.")
-    max_tokens: MaxTokens = Field(description="Tokens per row for the teacher; longer ones are cut.")
     bootstrap_samples: int = Field(ge=100, description="Resamples of the paired bootstrap against the rivals.")
     tie_confidence: float = Field(gt=0.5, lt=1.0, description="Below this confidence a difference is called a tie.")
     rival_rows: int = Field(ge=1, description="Most training rows used to choose the linear rival's settings.")

@@ -45,6 +45,6 @@ class QuantizeParams(Section):
     head: ModuleParams
     calibration: Calibration = Field(strict=False, description="How activation ranges are chosen.")
     percentile: float = Field(gt=50.0, le=100.0, description="Share of activations inside the range, per cent.")
-    calibration_rows: int = Field(ge=1, description="Training rows run to calibrate and to measure errors.")
+    calibration_rows: int = Field(ge=1, description="Training rows run to calibrate activations.")
     batch_size: BatchSize = Field(description="Rows per forward pass.")
     threads: Threads = Field(description="Threads of torch; part of the result's identity.")

@@ -24,9 +24,22 @@ _SIBLINGS = (
     ("weather_query", "meeting_create"),
 )  # fmt: skip
 
-# A slip in one of these could turn a request into its opposite.
+# A slip in one of these could turn a request into its opposite, or playing into paying.
 _PROTECTED = frozenset(
-    ("unlock", "locked", "unlocked", "warmer", "colder", "cooler", "louder", "quieter", "higher", "lower", "earlier")
+    (
+        "unlock",
+        "locked",
+        "unlocked",
+        "warmer",
+        "colder",
+        "cooler",
+        "louder",
+        "quieter",
+        "higher",
+        "lower",
+        "earlier",
+        "playing",
+    )
 )
 
 

@@ -1,12 +1,14 @@
 """Batches hold every row once; predictions keep the order of the rows."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eibert.batches import by_length, encode, predict, shuffled
 from eibert.corpus import Split
+from eibert.errors import RunError
 from eibert.optimize import adamw, rate_factor, step
 from eibert.schedule import Schedule
 from eibert.student import Student
@@ -67,7 +69,7 @@ def test_a_step_is_torch_adamw_with_clipped_gradients() -> None:
     inputs = torch.full((4, 3), 50.0)
     optimizer = adamw([(ours.parameters(), 0.01)], weight_decay=0.1)
     ours(inputs).square().sum().backward()
-    step(optimizer, 0.5)
+    step(optimizer, 0.5, "distill")
     reference = torch.optim.AdamW(
         [{"params": [theirs.weight], "weight_decay": 0.1}, {"params": [theirs.bias], "weight_decay": 0.0}], lr=0.005
     )
@@ -77,3 +79,11 @@ def test_a_step_is_torch_adamw_with_clipped_gradients() -> None:
     assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
     assert torch.allclose(ours.bias, theirs.bias, atol=1e-6)
     assert ours.weight.grad is None
+
+
+def test_a_gradient_that_is_not_finite_names_the_rate_to_lower() -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer = adamw([(model.parameters(), 0.01)], weight_decay=0.0)
+    (model(torch.full((1, 2), float("inf"))) * 0.0).sum().backward()
+    with pytest.raises(RunError, match=r"lower pretrain\.learning_rate"):
+        step(optimizer, 1.0, "pretrain")
