@@ -47,7 +47,7 @@ def run_stage(workspace: Path, stage: str) -> int:
         except Exception as error:  # noqa: BLE001 — the last place that can keep the traceback
             log.write(traceback.format_exc())
             kind = type(error).__name__
-            sys.stderr.write(f"{ERROR}{stage} broke: {kind}: {_first_line(error)}; the traceback is in {log_path}\n")
+            sys.stderr.write(f"{ERROR}{stage} broke: {kind}: {first_line(error)}; the traceback is in {log_path}\n")
             return EXIT_BROKEN
     return 0
 
@@ -75,7 +75,8 @@ def _mark() -> None:
         Path(mark).touch()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message."""
     return next(iter(str(error).splitlines()), "no message")
 
 

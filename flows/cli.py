@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
-import typer
-
 from eibert import __version__
-from eibert.errors import EibertError
+
+try:
+    import typer
+except ModuleNotFoundError:  # an installation of the run-time half only
+    sys.exit("error: the command needs the pipeline's packages; install them with `pip install 'eibert[pipeline]'`")
 
 EXIT_CODES = """
 Exit codes: 0 all well · 1 an error to mend, told in one message · 2 wrong use of the command ·
@@ -77,8 +79,8 @@ def run(
         found = find(workspace)
         result = run_pipeline(found, Selection(only, start, until, force), assignments or [])
     print_result(found, result, as_json=as_json)
-    if result.error:
-        raise typer.Exit(1)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
 
 
 @app.command(epilog="Example: eibert status -C models/trec6")
@@ -200,11 +202,12 @@ def main() -> None:
     """Runs the command of this process's arguments and ends the process with its exit code."""
     try:
         app()
-    except EibertError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:  # noqa: BLE001 — the last place that can tell a defect in one line
+        from flows.failure import tell
+
+        sys.exit(tell(error, sys.argv[1:]))
 
 
 if __name__ == "__main__":

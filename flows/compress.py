@@ -17,7 +17,8 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from flows.stage import bring, read_graph, transient
+from flows.adapter import EXIT_BROKEN, EXIT_ERROR
+from flows.stage import BrokenStageError, bring, is_passing, read_graph
 from flows.status import own_causes
 from flows.workspace import find
 from tasks.progress import say
@@ -36,6 +37,7 @@ class Outcome:
         seconds: Time it took.
         reasons: Why it was not up to date, one line each.
         error: The stage's message when it failed.
+        exit_code: What the command is to end with because of this stage.
     """
 
     state: str
@@ -43,11 +45,12 @@ class Outcome:
     seconds: float = 0.0
     reasons: tuple[str, ...] = field(default=())
     error: str = ""
+    exit_code: int = 0
 
 
 def can_heal(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 — Prefect's signature
     """Returns whether trying again may help: a lock or the file system, never a stage's own verdict."""
-    return isinstance(state.data, transient)
+    return is_passing(state.data)
 
 
 @task(
@@ -115,5 +118,6 @@ def _outcome(future: Any) -> Outcome:
     if isinstance(found, Outcome):
         return found
     if state.is_failed() or state.is_crashed():
-        return Outcome(FAILED, error=str(found))
+        code = EXIT_BROKEN if isinstance(found, BrokenStageError) else EXIT_ERROR
+        return Outcome(FAILED, error=str(found), exit_code=code)
     return Outcome(NOT_RUN)

@@ -1,5 +1,7 @@
 """What of this environment would stop or slow down a run."""
 
+import base64
+import http.client
 import importlib.metadata
 import os
 import platform
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +19,9 @@ from pathlib import Path
 import psutil
 
 from eibert.code import project_root
-from eibert.errors import EibertError
+from eibert.errors import EibertError, RunError
 from flows import environment, workspace
-from tasks.tracking import store
+from tasks.tracking import masked, store
 
 _GIB = 2**30
 _MEMORY_GIB = 4
@@ -53,7 +56,12 @@ def examine(folder: Path) -> list[Finding]:
 
     Args:
         folder: The workspace.
+
+    Raises:
+        RunError: there is no such folder.
     """
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such folder; name a workspace with -C")
     checks: tuple[Callable[[Path], Iterator[Finding]], ...] = (
         _python, _libraries, _machine, _torch, _repository, _workspace, _record,
     )  # fmt: skip
@@ -72,10 +80,10 @@ def _libraries(folder: Path) -> Iterator[Finding]:  # noqa: ARG001
         try:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            yield Finding(name, "missing", stops=True, remedy="install with `make install`")
+            yield Finding(name, "missing", stops=True, remedy="install with `make setup`")
             continue
         differs = expected is not None and found.partition("+")[0] != expected
-        yield Finding(name, found, remedy=f"tested with {expected}; `make install` gets it" if differs else "")
+        yield Finding(name, found, remedy=f"tested with {expected}; `make setup` gets it" if differs else "")
 
 
 def _machine(folder: Path) -> Iterator[Finding]:
@@ -92,7 +100,7 @@ def _torch(folder: Path) -> Iterator[Finding]:  # noqa: ARG001
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding("torch", f"cannot be imported: {error}", stops=True, remedy="install with `make install`")
+        yield Finding("torch", f"cannot be imported: {error}", stops=True, remedy="install with `make setup`")
         return
     features = torch.cpu.get_capabilities()
     bf16 = [name for name in ("avx512_bf16", "amx_bf16") if features.get(name)]
@@ -147,15 +155,24 @@ def _record(folder: Path) -> Iterator[Finding]:
     environment.prepare(root)
     uri = store(root)
     if not uri.startswith(("http://", "https://")):
-        yield Finding("MLflow", uri)
+        yield Finding("MLflow", masked(uri))
         return
+    shown, wait = masked(uri), "runs work; their records wait until it answers well"
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_SECONDS):  # noqa: S310 — http only, see above
-            yield Finding("MLflow", uri)
+        with urllib.request.urlopen(_health(uri), timeout=_SECONDS):  # noqa: S310 — http only, see above
+            yield Finding("MLflow", shown)
     except urllib.error.HTTPError as error:
-        yield Finding("MLflow", f"{uri} answers {error.code}", remedy="runs work; their records wait until it is well")
-    except OSError as error:
-        yield Finding("MLflow", f"{uri}: {error}", remedy="runs work; their records wait until it answers")
+        yield Finding("MLflow", f"{shown} answers {error.code}", remedy=wait)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        yield Finding("MLflow", f"{shown}: {error}", remedy=wait)
+
+
+def _health(uri: str) -> urllib.request.Request:
+    parts = urllib.parse.urlsplit(uri)
+    user, at, host = parts.netloc.rpartition("@")
+    address = parts._replace(netloc=host, path=f"{parts.path.rstrip('/')}/health").geturl()
+    token = base64.b64encode(urllib.parse.unquote(user).encode()).decode()
+    return urllib.request.Request(address, headers={"Authorization": f"Basic {token}"} if at else {})  # noqa: S310
 
 
 def _constraints(path: Path) -> dict[str, str]:

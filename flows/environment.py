@@ -1,11 +1,17 @@
 """Settings that the orchestrator's libraries read from the environment when they are imported; what is set, stays."""
 
 import os
+import re
 from pathlib import Path
+
+_TRACKING = "MLFLOW_TRACKING_URI"
+_RELATIVE = re.compile(r"(?P<scheme>(?:sqlite(?:\+\w+)?:///|file:)?)(?P<path>[^/:][^:]*)")
 
 
 def prepare(root: Path) -> None:
     """Sets what keeps the libraries local and silent, where the caller's environment says nothing else.
+
+    A relative path in MLFLOW_TRACKING_URI is made absolute, so that a later change of folder does not move the record.
 
     Args:
         root: Folder of the repository; Prefect's own files go there.
@@ -23,3 +29,12 @@ def prepare(root: Path) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if uri := os.environ.get(_TRACKING):
+        os.environ[_TRACKING] = _absolute(uri)
+
+
+def _absolute(uri: str) -> str:
+    match = _RELATIVE.fullmatch(uri)
+    if match is None or uri == "databricks":  # the one name without a colon that is no path
+        return uri
+    return f"{match['scheme']}{Path.cwd() / match['path']}"

@@ -15,6 +15,7 @@ from flows.workspace import (
     Workspace,
     dump_yaml,
     follow_params,
+    is_local_teacher,
     overlay,
     read_yaml,
     replace_text,
@@ -40,19 +41,21 @@ def new(
         assignments: `section.key=value`, applied last.
 
     Raises:
-        RunError: the folder is outside the repository, is a workspace already, or there is no such preset.
+        RunError: the folder is outside the repository, is a workspace already or a file, or there is no such preset.
         DataError: a path is not there.
-        ParamsError: the result would not be valid.
+        ParamsError: the result would not be valid, or the teacher's folder is not there.
     """
     folder = folder.resolve()
     root = repository(folder)
     if folder == root:
         raise RunError(f"{folder}: the repository's root is a workspace already; name a folder in it, as models/NAME")
+    if file := next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None):
+        raise RunError(f"{file}: a file, expected a folder; name another, as models/NAME")
     for name in (PARAMS, GRAPH):
         if (folder / name).exists():
             raise RunError(f"{folder / name}: already there and not overwritten; choose another folder")
     sources = [_source(source, folder, option) for source, option in _named(data, unlabelled)]
-    texts = {PARAMS: _params(root, sources, preset), GRAPH: _graph(root, folder)}
+    texts = {PARAMS: _params(root, folder, sources, preset), GRAPH: _graph(root, folder)}
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in (*texts, ".gitignore")]
@@ -85,10 +88,12 @@ def _source(source: str, folder: Path, option: str) -> str:
     return Path(os.path.relpath(Path(source).resolve(), folder)).as_posix()
 
 
-def _params(root: Path, sources: list[str], preset: str | None) -> str:
+def _params(root: Path, folder: Path, sources: list[str], preset: str | None) -> str:
     document = read_yaml(root / PARAMS)
     if preset:
         overlay(document, _preset(root, preset))
+    if is_local_teacher(model := document["teacher"]["model"]):
+        document["teacher"]["model"] = Path(os.path.relpath(root / model, folder)).as_posix()
     document["ingest"]["source"] = sources[0]
     listed = document["ingest"]["unlabelled"]
     listed[:] = sources[1:]

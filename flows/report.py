@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> None:
     """Prints how the stages of a run ended and where its results are; the error, if any, goes to standard error."""
     from flows.run import facts
-    from tasks.tracking import store
+    from tasks.tracking import masked, store
 
     found = facts(workspace)
     if as_json:
@@ -37,7 +37,7 @@ def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> No
     if not as_json and not result.error:
         size = f"{found['bytes']:,} bytes" if found["bytes"] else None
         places = {"bundle": found["bundle"], "size": size, "report": found["report"]}
-        print_facts(places | {"MLflow": store(workspace.root)})
+        print_facts(places | {"MLflow": masked(store(workspace.root))})
     _print_trouble(result)
 
 
@@ -47,8 +47,7 @@ def print_status(found: "Mapping[str, Sequence[Cause]]", *, as_json: bool) -> No
     if as_json:
         print_json({"stages": {stage: {"would_run": bool(texts), "why": texts} for stage, texts in reasons.items()}})
         return
-    lines = [f"{stage}: {text}" for stage, texts in reasons.items() for text in texts]
-    print_lines(lines or [f"all {len(reasons)} stages up to date"])
+    print_lines([f"{stage}: {text}" for stage, texts in reasons.items() for text in texts or ["up to date"]])
 
 
 def print_findings(findings: "Sequence[Finding]", *, as_json: bool) -> None:

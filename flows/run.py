@@ -19,7 +19,7 @@ from flows import environment
 from flows.adapter import CODE, RAN_MARK
 from flows.stage import Graph, read_graph
 from flows.status import Cause, causes
-from flows.workspace import Workspace, follow_params, set_params
+from flows.workspace import Workspace, follow_params, restored_on_error, set_params
 from tasks import notes
 
 if TYPE_CHECKING:
@@ -85,28 +85,36 @@ class Result:
         """The message of the first stage that failed, else empty."""
         return next((found.error for found in self.outcomes.values() if found.error), "")
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the first stage that failed, else 0."""
+        return next((found.exit_code for found in self.outcomes.values() if found.error), 0)
+
 
 def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] = ()) -> Result:
-    """Brings the chosen stages up to date and records the run; without anything to do, neither happens.
+    """Brings the chosen stages up to date and records the run; without anything to do, only earlier records go out.
 
-    A failed stage is no exception here: the result holds its message.
+    A failed stage is no exception here: the result holds its message. On an exception, params.yaml and dvc.yaml are
+    as they were.
 
     Raises:
-        ParamsError: an assignment or params.yaml is not valid.
+        ParamsError: an assignment or params.yaml is not valid, or the teacher's folder is not there.
         DataError: a source is not there.
         RunError: another run is at work here, a stage is unknown, or a stage that is not chosen is not up to date.
     """
     environment.prepare(workspace.root)
     with _alone(workspace), contextlib.chdir(workspace.folder):
-        set_params(workspace.folder, assignments)
-        follow_params(workspace, workspace.params())
         graph = read_graph(workspace)
         chosen = selection.stages(graph)
-        found = causes(workspace, graph)
-        _check_upstream(graph, chosen, found)
+        with restored_on_error(workspace.folder):
+            set_params(workspace.folder, assignments)
+            if follow_params(workspace, workspace.params()):
+                graph = read_graph(workspace)
+            found = causes(workspace, graph)
+            _check_upstream(graph, chosen, found)
         if not selection.force and not any(found[stage] for stage in chosen):
             notes.publish_metrics(workspace.folder, chosen)
-            return Result(cached=chosen)
+            return Result(cached=chosen, warning=_deliver(workspace))
         return _run_flow(workspace, chosen, selection)
 
 
@@ -139,9 +147,15 @@ def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> 
     stages = {name: vars(outcome) for name, outcome in outcomes.items()}
     notes.publish_metrics(workspace.folder, [name for name, found in outcomes.items() if not found.error])
     notes.write(workspace.folder, workspace.name, stages, started=started)
+    return Result(outcomes=outcomes, warning=_deliver(workspace))
+
+
+def _deliver(workspace: Workspace) -> str:
+    if not any((workspace.private() / "pending").glob("*.json")):
+        return ""
     from tasks import tracking
 
-    return Result(outcomes=outcomes, warning=tracking.deliver(workspace.root, workspace.private()))
+    return tracking.deliver(workspace.root, workspace.private())
 
 
 def _check_upstream(graph: Graph, chosen: Sequence[str], found: dict[str, list[Cause]]) -> None:

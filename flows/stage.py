@@ -4,6 +4,7 @@ DVC decides what has changed. It trusts modification times and MD5, so what it l
 compared with the artifact's manifest besides.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -26,12 +27,15 @@ from dvc.stage.exceptions import StageCmdFailedError
 
 from eibert import artifact
 from eibert.errors import ArtifactError, CorruptArtifactError, RunError
-from flows.adapter import CODE, ERROR, RAN_MARK
+from flows.adapter import CODE, ERROR, EXIT_BROKEN, RAN_MARK
 from flows.workspace import GRAPH, Workspace
 from tasks import code
 
-transient = (LockError, OSError)
-"""What may heal by trying again: another process holds a lock, a disk or a network folder stumbles."""
+_PASSING = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+
+
+class BrokenStageError(RunError):
+    """A stage's command ended with a defect of its own."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,11 @@ class Graph:
         """Returns whether no stage of `among` can run at the same time as this one."""
         related = self.ancestors(stage) | self.descendants(stage) | {stage}
         return set(among) <= related
+
+
+def is_passing(error: object) -> bool:
+    """Returns whether trying again may help: another process holds a lock, a disk or a network folder stumbles."""
+    return isinstance(error, LockError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 @contextmanager
@@ -114,8 +123,9 @@ def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool
 
     Raises:
         RunError: the command failed; the message is the stage's own.
+        BrokenStageError: it ended with EXIT_BROKEN.
         CorruptArtifactError: what came out still differs from its manifest.
-        LockError, OSError: may heal by trying again.
+        LockError, OSError: `is_passing` tells whether trying again may help.
     """
     if stage == CODE:
         force = force or not code_is_current(workspace) or _changed(workspace, stage)
@@ -141,9 +151,10 @@ def _reproduce(workspace: Workspace, stage: str, *, force: bool, share_terminal:
                 done = repo.reproduce([_address(workspace, stage)], single_item=True, force=force, run_env=environment)
         except DvcException as error:
             cause = error.__cause__ or error
-            if isinstance(cause, transient):
+            if is_passing(cause):
                 raise cause from error
-            raise RunError(_failure(workspace, stage, cause, started)) from error
+            kind = BrokenStageError if _exit_status(cause) == EXIT_BROKEN else RunError
+            raise kind(_failure(workspace, stage, cause, started)) from error
         # A forced stage always runs, also one whose command leaves no mark.
         ran = mark.exists() or (force and bool(done))
     return "Completed" if ran else "Restored" if done else "Cached"

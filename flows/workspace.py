@@ -3,9 +3,10 @@
 Edits keep comments and layout, and are complete or not made at all.
 """
 
+import contextlib
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
 
     Raises:
         DataError: a source is not there.
-        ParamsError: dvc.yaml is no YAML.
+        ParamsError: the teacher's folder is not there, or dvc.yaml is no YAML.
     """
     from eibert.ingest import local_sources  # reads Parquet; needed by the commands that run stages only
 
@@ -130,7 +131,12 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
         if not (workspace.folder / source).exists():
             raise DataError(f"{PARAMS}: ingest: {source}: not found from {workspace.folder}; mend the path")
     model = params.teacher.model
-    teacher = [] if model == "bundled" or model.startswith("hf:") else [model]
+    teacher = [model] if is_local_teacher(model) else []
+    if teacher and not (workspace.folder / model).is_dir():
+        raise ParamsError(
+            f"{PARAMS}: teacher.model: {model}: no such folder from {workspace.folder}, expected a folder, `bundled` "
+            "or hf:owner/name@revision; mend the path"
+        )
     before = dump_yaml(document)
     stages = document.get("stages") or {}
     for stage, outside in (("ingest", sources), ("finetune", teacher), ("pretrain", teacher)):
@@ -144,6 +150,24 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
         return False
     replace_text(path, text)
     return True
+
+
+def is_local_teacher(model: str) -> bool:
+    """Returns whether a teacher's name is the path of a folder."""
+    return model != "bundled" and not model.startswith("hf:")
+
+
+@contextlib.contextmanager
+def restored_on_error(folder: Path) -> Iterator[None]:
+    """Puts params.yaml and dvc.yaml back as they were where what follows raises."""
+    before = {path: path.read_bytes() for path in (folder / PARAMS, folder / GRAPH)}
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            if path.read_bytes() != content:
+                _replace(path, content)
+        raise
 
 
 def read_yaml(path: Path) -> Any:
@@ -167,8 +191,12 @@ def dump_yaml(document: Any) -> str:
 
 def replace_text(path: Path, text: str) -> None:
     """Writes a text file, complete or not at all."""
+    _replace(path, text.encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content)
     part.replace(path)
 
 
@@ -200,4 +228,12 @@ def _yaml() -> YAML:
     form.preserve_quotes = True
     form.indent(mapping=2, sequence=4, offset=2)
     form.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
+    form.representer.add_representer(float, _represent_float)
     return form
+
+
+def _represent_float(representer: Any, value: float) -> Any:
+    node = representer.represent_float(value)
+    if "e" in node.value and "." not in node.value:
+        node.value = node.value.replace("e", ".0e", 1)  # YAML 1.1, which reads the file, takes 1e-05 for text
+    return node

@@ -92,6 +92,9 @@ def _tell(ingested: Ingested) -> None:
     rows = ingested.metrics["rows"]
     for split, count in ingested.dataset["carved"].items():
         say(_STAGE, f"no {split} split in the source: took {count} of {rows['train']['read']} training rows for it")
+    for source in ingested.dataset["sources"]:
+        if ignored := source.get("ignored"):
+            say(_STAGE, f"{source['source']}: not read as {source['use']} data: {', '.join(ignored)}")
     kept = ", ".join(f"{split} {counts['kept']}" for split, counts in rows.items())
     say(_STAGE, f"{ingested.dataset['name']}: {kept}; refused {len(ingested.refused)}")
     texts = ingested.metrics["unlabelled"]

@@ -5,6 +5,7 @@ What cannot be delivered now stays a note and is delivered after the next run; n
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ NOTE_TAG = "eibert.note"
 _BATCH = 100
 _DIGEST_CHARS = 36
 _TEXT_CHARS = 500
+_REASON_CHARS = 200
 _STATUS = {"Failed": "FAILED", "NotRun": "KILLED"}
 
 
@@ -31,8 +33,13 @@ def store(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
 
 
+def masked(text: str) -> str:
+    """Returns a text with the users and passwords in its addresses blotted out."""
+    return re.sub(r"://[^/\s]*@", "://***@", text)
+
+
 def deliver(root: Path, private: Path) -> str:
-    """Delivers all pending notes, the oldest first.
+    """Delivers all pending notes, the oldest first; one that MLflow refuses does not keep the later ones.
 
     Args:
         root: Folder of the repository: mlflow.db and mlartifacts/ go there by default.
@@ -42,15 +49,29 @@ def deliver(root: Path, private: Path) -> str:
         A warning in one line when notes had to stay, else an empty text.
     """
     pending = sorted((private / "pending").glob("*.json"))
+    refused: dict[Path, Exception] = {}
     try:
         with _connected(root) as client:
             for path in pending:
-                _deliver(client, root, json.loads(path.read_text(encoding="utf-8")), path.stem)
-                path.unlink()
-    except Exception as error:  # noqa: BLE001 — whatever the recorder raises, the trained work stands
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        return f"MLflow at {store(root)} did not take the record, the next run delivers it: {reason[:200]}"
+                try:
+                    _deliver(client, root, json.loads(path.read_text(encoding="utf-8")), path.stem)
+                    path.unlink()
+                except Exception as error:  # noqa: BLE001 — whatever the recorder raises, the trained work stands
+                    client.search_experiments(max_results=1)  # raises where not the note but the store is the cause
+                    refused[path] = error
+    except Exception as error:  # noqa: BLE001
+        return masked(f"MLflow at {store(root)} did not take the record, the next run delivers it: {_reason(error)}")
+    if refused:
+        path, first = next(iter(refused.items()))
+        return masked(
+            f"MLflow at {store(root)} refused {len(refused)} of {len(pending)} records, the next run tries again; "
+            f"delete a note that is broken; the first: {path}: {_reason(first)}"
+        )
     return ""
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)[:_REASON_CHARS]
 
 
 @contextmanager

@@ -132,9 +132,10 @@ def _within_limit(refused: Sequence[Refused], limit: int) -> None:
 def _record(sources: list[tuple[Source, list[File]]], digests: list[dict[str, str]]) -> list[dict[str, Any]]:
     uses = ["labelled", *["unlabelled"] * (len(sources) - 1)]
     return [
-        {"source": source.origin, "use": use, "files": files}
+        {"source": source.origin, "use": use, "files": digested}
+        | ({"ignored": unread} if (unread := source.unread(files)) else {})
         | ({"version": sample.VERSION} if source.origin == SAMPLE else {})
-        for (source, _), use, files in zip(sources, uses, digests, strict=True)
+        for (source, files), use, digested in zip(sources, uses, digests, strict=True)
     ]
 
 

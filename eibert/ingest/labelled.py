@@ -6,7 +6,7 @@ from typing import Any
 
 from eibert.corpus import SplitName
 from eibert.errors import DataError
-from eibert.ingest.reading import PLAIN_TEXT, Table, read, suffix_of
+from eibert.ingest.reading import PLAIN_TEXT, Table, read, stem_of, suffix_of
 from eibert.ingest.rows import Raw, Refused, Row, UnusableError, class_of, number_of, text_of
 from eibert.ingest.sources import SPLITS, File, Source, split_of
 from eibert.params.ingest import ColumnParams, IngestParams, Inputs, Target
@@ -41,6 +41,8 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
     """
     regression = _regression(source, params)
     files = _files(source)
+    if params.columns.split is None:
+        _check_missing(source, files)
     tables = {file.name: read(file.path, file.name) for group in files.values() for file in group}
     columns = tables[files["train"][0].name].columns
     pair = params.inputs is Inputs.PAIR or (params.inputs is Inputs.AUTO and params.columns.text_b in columns)
@@ -78,6 +80,19 @@ def _files(source: Source) -> dict[SplitName, list[File]]:
         if suffix_of(file.path) == PLAIN_TEXT:
             raise DataError(f"{file.name}: plain text has no labels; write CSV, TSV, JSONL or Parquet")
     return files
+
+
+def _check_missing(source: Source, files: dict[SplitName, list[File]]) -> None:
+    """Refuses to carve a split out of train where a file that is not read may be that split."""
+    for split in (split for split in SPLITS if split not in files):
+        other = [file for file in source.other if file not in files["train"]]
+        meant = other + [file for file in source.unknown if split_of(stem_of(file.path)) == split]
+        if meant:
+            names = " and ".join(file.name for file in meant)
+            raise DataError(
+                f"{source.origin}: no {split} file, while {names} would not be read, expected {split}.csv, .tsv, "
+                f".jsonl or .parquet; rename or convert the {split} file, or move what is no part of the task elsewhere"
+            )
 
 
 def _regression(source: Source, params: IngestParams) -> bool:

@@ -26,6 +26,7 @@ _SPLIT_NAMES: dict[str, SplitName] = {
 }  # fmt: skip
 _SHARD = re.compile(r"-\d+-of-\d+$")
 _DESCRIPTION = "dataset.json"
+_ABOUT = re.compile(r"(readme|licen[cs]e)\b.*|(copying|notice|citation|changelog)(\.\w+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Source:
         title: Short name of the data set.
         files: Files by split; shards in order. Files whose names tell no split are in `other`.
         other: See `files`.
+        unknown: Files of no known format.
         about: What dataset.json says; {} where there is none.
     """
 
@@ -52,7 +54,14 @@ class Source:
     title: str
     files: dict[SplitName, list[File]]
     other: list[File] = field(default_factory=list)
+    unknown: list[File] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+
+    def unread(self, read: Iterable[File]) -> list[str]:
+        """Returns the names of the source's files that are not among those read."""
+        known = [file for group in self.files.values() for file in group]
+        left = {*known, *self.other, *self.unknown} - {*read}
+        return sorted(file.name for file in left)
 
 
 def local_sources(params: IngestParams) -> list[str]:
@@ -85,7 +94,7 @@ def find(origin: str, workspace: Path, key: str) -> Source:
         raise DataError(
             f"{key}: {origin}: no such file or folder; paths start at the folder of params.yaml; correct it"
         )
-    found = _data_files(root, origin)
+    found, unknown = _data_files(root, origin)
     named = {split: [file for file in found if split_of(stem_of(file.path)) == split] for split in SPLITS}
     for split, series in named.items():
         _same_series(split, series)
@@ -94,6 +103,7 @@ def find(origin: str, workspace: Path, key: str) -> Source:
         title,
         {split: series for split, series in named.items() if series},
         [file for file in found if split_of(stem_of(file.path)) is None],
+        unknown,
         _description(root / _DESCRIPTION, f"{origin}/{_DESCRIPTION}"),
     )
 
@@ -126,15 +136,27 @@ def _title(root: Path) -> str:
     return stem_of(root) if split_of(stem_of(root)) is None else root.parent.name
 
 
-def _data_files(root: Path, origin: str) -> list[File]:
+def _data_files(root: Path, origin: str) -> tuple[list[File], list[File]]:
+    """Returns the files of known formats, of which there is one at least, and the others."""
     for folder, place in ((root, origin), (root / "data", f"{origin}/data")):
-        known = (*FORMATS, PLAIN_TEXT)
-        paths = sorted(path for path in folder.glob("*") if path.is_file() and suffix_of(path) in known)
-        if paths:
-            return [File(path, f"{place.rstrip('/')}/{path.name}") for path in paths]
+        paths = sorted(path for path in folder.glob("*") if path.is_file() and not _tells_about(path))
+        files = [File(path, f"{place.rstrip('/')}/{path.name}") for path in paths]
+        known = [file for file in files if suffix_of(file.path) in (*FORMATS, PLAIN_TEXT)]
+        if known:
+            return known, [file for file in files if file not in known]
     expected = ", ".join((*FORMATS, PLAIN_TEXT))
     raise DataError(
         f"{origin}: no data files in it or in its `data` folder, expected {expected} (plain or .gz); add them"
+    )
+
+
+def _tells_about(path: Path) -> bool:
+    """Returns whether a file is no data but about them, or hidden."""
+    name = path.name
+    return (
+        name.startswith(".")
+        or name == _DESCRIPTION
+        or (suffix_of(path) not in FORMATS and bool(_ABOUT.fullmatch(name)))
     )
 
 

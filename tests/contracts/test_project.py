@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from eibert.params.load import Params, load
+from flows.describe import markdown
 
 PROJECT = Path(__file__).parents[2]
 SECTIONS = [field.alias or name for name, field in Params.model_fields.items() if name not in {"seed", "teacher"}]
@@ -91,6 +92,19 @@ def test_extras_are_within_the_constraints() -> None:
     required = importlib.metadata.requires("eibert") or []
     names = {re.split(r"[<>=;\[ ]", line)[0].lower().replace("_", "-") for line in required}
     assert names - constraints == set()
+
+
+def test_every_make_target_that_is_named_is_one() -> None:
+    targets = set(re.findall(r"^([\w.-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    texts = [PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")]
+    texts += [path for package in ("eibert", "tasks", "flows") for path in (PROJECT / package).rglob("*.py")]
+    for path in texts:
+        named = re.findall(r"(?:`|^\s*(?:\$ )?)make ([\w-]+)(?=[^\n]*`|\s*(?:#|$))", path.read_text(), re.MULTILINE)
+        assert set(named) <= targets, f"{path.relative_to(PROJECT)}: make {set(named) - targets}"
+
+
+def test_reference_of_the_parameters_is_up_to_date() -> None:
+    assert (PROJECT / "docs" / "params.md").read_text() == markdown()
 
 
 def test_every_command_of_the_readme_is_one() -> None:

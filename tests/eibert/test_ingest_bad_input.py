@@ -267,6 +267,14 @@ def test_unusable_source_is_an_error_that_names_the_place(
     assert expected in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["validierung.csv", "dev.xlsx"])
+def test_file_that_may_be_the_missing_split_is_not_passed_over(tmp_path: Path, name: str) -> None:
+    rows = b"text,label\na,x\nb,y\n"
+    put(tmp_path, {f"data/{file}": rows for file in ("train.csv", "test.csv", name)})
+    with pytest.raises(DataError, match=rf"data: no dev file, while data/{name} would not be read.*rename or convert"):
+        ingest(params(source="data"), 1, tmp_path)
+
+
 @pytest.mark.parametrize("target", ["abc", "nan", "inf", "-Infinity", "1_000", "1e999", ""])
 def test_target_that_is_no_finite_number_is_refused(tmp_path: Path, target: str) -> None:
     rows = "".join(f"row {n},{n / 2}\n" for n in range(40))

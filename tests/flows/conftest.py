@@ -32,7 +32,7 @@ if pathlib.Path(f"break-{stage}").exists():
     if message == "kill":
         os.kill(os.getpid(), 9)
     pathlib.Path(f"logs/{stage}.log").write_text("some line\\nerror: " + message + "\\n")
-    sys.exit(1)
+    sys.exit(70 if "broke" in message else 1)
 time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
 params = {"seed": 17, stage: yaml.safe_load(open("params.yaml"))[stage]}
 digests = artifact.verified(pathlib.Path(), *inputs)

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ruamel.yaml import YAML
 
 from eibert.errors import DataError, ParamsError, RunError
 from flows.new import new
+from flows.stage import read_graph
+from flows.status import causes
 from flows.workspace import Workspace, find, follow_params, repository, set_params
 from tests.flows.conftest import PROJECT, command
 
@@ -81,6 +84,8 @@ def test_assignments_come_last(root: Path) -> None:
         ({"preset": "slow"}, RunError, "no such preset; there are default, fast"),
         ({"assignments": ["prune.kep=1"]}, ParamsError, "prune.kep: unknown key"),
         ({"name": "."}, RunError, "root is a workspace already"),
+        ({"name": "params.yaml"}, RunError, "params.yaml: a file, expected a folder"),
+        ({"name": "params.yaml/model"}, RunError, "params.yaml: a file, expected a folder"),
     ],
 )
 def test_refusal_leaves_nothing_behind(
@@ -123,6 +128,41 @@ def test_graph_follows_sources_and_a_teachers_folder(root: Path) -> None:
     set_params(made.folder, ["ingest.source=sample", "teacher.model=bundled"])
     assert follow_params(made, made.params())
     assert graph(made) == graph(make(root, name="other/model", data="sample"))
+
+
+def test_local_teacher_of_the_root_is_the_new_workspaces(root: Path) -> None:
+    (root / "teacher").mkdir()
+    set_params(root, ["teacher.model=teacher"])
+    made = make(root)
+    assert made.params().teacher.model == "../../teacher"
+    assert graph(made)["finetune"]["deps"][-1] == "../../teacher"
+
+
+def test_teacher_that_is_not_there_is_refused(root: Path) -> None:
+    made = make(root)
+    set_params(made.folder, ["teacher.model=gone"])
+    with pytest.raises(ParamsError, match=r"teacher\.model: gone: no such folder"):
+        follow_params(made, made.params())
+
+
+def test_small_number_is_read_back_as_a_number(root: Path) -> None:
+    assert make(root, assignments=["finetune.learning_rate=1e-5"]).params().finetune.learning_rate == 1e-5
+
+
+def test_small_number_of_a_preset_is_read_back_as_a_number(root: Path) -> None:
+    (root / "presets" / "small.yaml").write_text("finetune:\n  learning_rate: 1.0e-05\n")
+    made = make(root, preset="small")
+    assert made.params().finetune.learning_rate == 1e-5
+    assert YAML(typ="safe", pure=True).load(made.folder / "params.yaml")["finetune"]["learning_rate"] == 1e-5
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+def test_path_with_spaces_is_a_workspace_like_any_other(unbuilt: Workspace) -> None:
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(PROJECT / name, unbuilt.root / name)
+    made = make(unbuilt.root, name="my models/first one", data="sample")
+    found = causes(made, read_graph(made))
+    assert [cause.text for cause in found["prune"]] == ["never run"]
 
 
 def test_source_that_went_missing_is_named(root: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from eibert.errors import BundleError, DataError
 from eibert.runtime.model import Prediction
@@ -50,6 +51,13 @@ def test_pairs_stand_apart_by_a_tab_and_numbers_are_values(bundle: Path) -> None
 def test_missing_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no bundle there; run `eibert run`"):
         predict.predictions(tmp_path / "none", ["x"], 1)
+
+
+def test_command_without_texts_reads_standard_input(bundle: Path) -> None:
+    from flows.cli import app
+
+    done = CliRunner().invoke(app, ["predict", "--bundle", str(bundle)], input="one\ntwo\n")
+    assert done.stdout == "b\t0.7500\tone\nb\t0.7500\ttwo\n"
 
 
 def test_nothing_of_the_pipeline_is_imported() -> None:

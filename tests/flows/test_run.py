@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from eibert.errors import ParamsError, RunError
+from eibert.errors import DataError, ParamsError, RunError
 from flows.run import Selection, run
 from flows.workspace import Workspace, set_params
+from tasks import notes, tracking
 from tests.flows.conftest import STAGES, break_stage, command, ran
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
@@ -156,6 +157,41 @@ def test_bad_assignment_leaves_params_as_they_were(workspace: Workspace, assignm
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("selection", "assignment", "error"),
+    [
+        (Selection(only="prine"), "quantize.percentile=99.5", RunError),
+        (Selection(only="export"), "quantize.percentile=99.5", RunError),
+        (Selection(only="export"), "ingest.source=rows.csv", RunError),
+        (Selection(), "ingest.source=gone.csv", DataError),
+        (Selection(), "teacher.model=gone", ParamsError),
+    ],
+)
+def test_refused_run_leaves_both_files_as_they_were(
+    workspace: Workspace, selection: Selection, assignment: str, error: type[Exception]
+) -> None:
+    (workspace.folder / "rows.csv").write_text("text,label\n")
+    files = [workspace.folder / name for name in ("params.yaml", "dvc.yaml")]
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(error):
+        run(workspace, selection, [assignment])
+    assert [path.read_bytes() for path in files] == before
+
+
+@pytest.mark.parametrize("pending", [True, False])
+def test_run_with_nothing_to_do_delivers_what_is_pending(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, pending: bool
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(tracking, "deliver", lambda _, private: asked.append(private) or "a warning")
+    if pending:
+        notes.write(workspace.folder, workspace.name, {}, started=0.0)
+    result = run(workspace, Selection())
+    assert result.outcomes == {}
+    assert asked == ([workspace.private()] if pending else [])
+    assert result.warning == ("a warning" if pending else "")
+
+
 def test_assignment_keeps_comments_and_layout(workspace: Workspace) -> None:
     path = workspace.folder / "params.yaml"
     before = path.read_text()
@@ -231,12 +267,13 @@ def test_command_with_nothing_to_do_says_so(workspace: Workspace) -> None:
     assert not (workspace.root / ".prefect").exists()
 
 
-def test_failed_command_ends_with_the_message_and_code_1(workspace: Workspace) -> None:
-    break_stage(workspace, "quantize", "quantize: too few rows")
+@pytest.mark.parametrize(("message", "code"), [("quantize: too few rows", 1), ("quantize broke: KeyError", 70)])
+def test_failed_command_ends_with_the_stages_message_and_code(workspace: Workspace, message: str, code: int) -> None:
+    break_stage(workspace, "quantize", message)
     done = command("run", "--json", "--set", "quantize.percentile=99.5", folder=workspace.folder, **api())
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["error"] == "quantize: too few rows"
-    assert done.stderr.endswith("error: quantize: too few rows\n")
+    assert done.returncode == code
+    assert json.loads(done.stdout)["error"] == message
+    assert done.stderr.endswith(f"error: {message}\n")
     assert "Traceback" not in done.stderr
 
 

@@ -6,8 +6,9 @@ import shutil
 import pytest
 
 from eibert import artifact
+from flows.report import print_status
 from flows.stage import read_graph
-from flows.status import causes
+from flows.status import Cause, causes
 from flows.workspace import Workspace, follow_params, set_params
 from tasks import code
 from tests.flows.conftest import STAGES, command
@@ -82,6 +83,11 @@ def test_command_gives_the_same_as_json(workspace: Workspace) -> None:
     stages = json.loads(done.stdout)["stages"]
     assert stages["evaluate"] == {"would_run": True, "why": ["params evaluate.warmup_rows 20 → 3"]}
     assert stages["export"] == {"would_run": False, "why": []}
+
+
+def test_every_stage_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    print_status({"quantize": [], "export": [Cause("never run"), Cause("other")]}, as_json=False)
+    assert capsys.readouterr().out == "quantize: up to date\nexport: never run\nexport: other\n"
 
 
 def _add_code_stage(workspace: Workspace, digests: dict[str, object]) -> None:

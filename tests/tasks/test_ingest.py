@@ -100,6 +100,24 @@ def test_too_many_refused_rows_leave_a_log_and_nothing_half_written(tmp_path: Pa
     assert not log.exists()
 
 
+def test_files_that_are_not_read_are_told_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "text,label\n" + "".join(f"text {n},{'ab'[n % 2]}\n" for n in range(4))
+    for folder, names in {"task": ["train", "dev", "test", "extra"], "more": ["train", "test"]}.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{name}.csv").write_text(rows)
+    for name in ("README.md", "LICENSE", "license-data.txt", ".hidden.csv", "table.xlsx"):
+        (tmp_path / "task" / name).write_text("x")
+    (tmp_path / "task" / "dataset.json").write_text("{}")
+    folder = run(tmp_path, params("task", unlabelled=["more"]), SHARED)
+    task, more = read_json(folder / "dataset.json")["sources"]
+    assert task["ignored"] == ["task/extra.csv", "task/table.xlsx"]
+    assert more["ignored"] == ["more/test.csv"]
+    told = capsys.readouterr().err
+    assert "task: not read as labelled data: task/extra.csv, task/table.xlsx" in told
+    assert "more: not read as unlabelled data: more/test.csv" in told
+
+
 @pytest.mark.parametrize("deps", ["[code.json, pairs.jsonl]", "[./pairs.jsonl]", "[{pairs.jsonl: {cache: false}}]"])
 def test_source_among_the_deps_of_dvc_is_accepted(tmp_path: Path, deps: str) -> None:
     write_pairs(tmp_path)

@@ -103,16 +103,43 @@ def test_lost_server_costs_a_warning_and_the_next_run_delivers(root: Path, monke
     build(root)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{taken.getsockname()[1]}")
         note(root, finetune={})
         started = time.monotonic()
         warning = deliver(root)
         assert time.monotonic() - started < 30
     assert "the next run delivers it" in warning
     assert "\n" not in warning
+    assert "secret" not in warning
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert deliver(root) == ""
     assert "finetune" in runs(root)
+
+
+def test_broken_note_does_not_keep_the_later_ones(root: Path) -> None:
+    build(root)
+    pending = root / ".eibert" / "pending"
+    pending.mkdir(parents=True)
+    (pending / "0-broken.json").write_text("{")
+    note(root, finetune={})
+    warning = deliver(root)
+    assert "refused 1 of 2 records" in warning
+    assert "0-broken.json" in warning
+    assert "finetune" in runs(root)
+    assert [path.name for path in pending.iterdir()] == ["0-broken.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:se@cret@host:5000/a did not", "http://***@host:5000/a did not"),
+        ("postgresql://me:secret@host/db", "postgresql://***@host/db"),
+        ("http://host/a@b", "http://host/a@b"),
+        ("sqlite:////folder/a@b.db", "sqlite:////folder/a@b.db"),
+    ],
+)
+def test_users_and_passwords_are_masked(text: str, shown: str) -> None:
+    assert tracking.masked(text) == shown
 
 
 def test_note_half_delivered_is_delivered_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

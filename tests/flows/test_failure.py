@@ -1,0 +1,89 @@
+"""How commands end that raise."""
+
+import errno
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.lock import LockError
+
+from eibert.errors import DataError, RunError
+from flows import cli, report
+from flows.failure import tell
+from flows.stage import is_passing
+from flows.workspace import Workspace
+
+
+def test_error_to_mend_is_one_message_and_an_object(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tell(DataError("rows.csv:1: no"), ["run", "--json"]) == 1
+    told = capsys.readouterr()
+    assert told.err == "error: rows.csv:1: no\n"
+    assert json.loads(told.out) == {"error": "rows.csv:1: no"}
+
+
+@pytest.mark.parametrize("arguments", [["predict", "x"], ["predict", "--", "--json"]])
+def test_without_json_standard_output_stays_empty(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    tell(DataError("no"), arguments)
+    assert capsys.readouterr().out == ""
+
+
+def test_defect_is_one_line_that_names_its_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(cli, "app", lambda: {}["gone"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 70
+    told = re.fullmatch(r"error: KeyError: 'gone'; the traceback is in (.+)\n", capsys.readouterr().err)
+    assert told is not None
+    assert Path(told[1]).read_text().startswith("Traceback")
+
+
+def test_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+
+
+def test_installation_without_the_pipeline_says_what_to_install() -> None:
+    script = "import sys; sys.modules['typer'] = None; from flows.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: .*pip install 'eibert\[pipeline\]'`\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (LockError("held"), True),
+        (OSError(errno.ESTALE, "stale"), True),
+        (TimeoutError(errno.ETIMEDOUT, "late"), True),
+        (OSError(errno.ENOSPC, "full"), False),
+        (FileNotFoundError(errno.ENOENT, "gone"), False),
+        (OSError("without a number"), False),
+        (RunError("the stage's own"), False),
+        (None, False),
+    ],
+)
+def test_only_locks_and_stumbling_disks_are_tried_again(error: object, passing: bool) -> None:
+    assert is_passing(error) is passing
+
+
+def test_report_is_named_where_there_is_one(unbuilt: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    path = unbuilt.folder / "data" / "evaluate" / "report.html"
+    with pytest.raises(report.MissingArtifactError, match=r"report\.html: missing; run `eibert run`"):
+        cli.report(unbuilt.folder)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    cli.report(unbuilt.folder)
+    assert capsys.readouterr().out == f"{path}\n"
+    cli.report(unbuilt.folder, as_json=True)
+    assert json.loads(capsys.readouterr().out) == {"report": str(path)}
