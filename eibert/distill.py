@@ -14,18 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from eibert import optimize
-from eibert.augment import Variants, draw
-from eibert.batches import Encoded, predict
 from eibert.checkpoint import Checkpoint
-from eibert.corpus import Split, TaskSpec
-from eibert.lessons import Answers, Lessons, answers, gather
+from eibert.lessons import Answers
 from eibert.losses import logits_divergence, representation_distance, task_loss, variance
-from eibert.params.distill import DistillParams
 from eibert.progress import Report, silent
+from eibert.room import Room
 from eibert.schedule import Schedule
-from eibert.scores import score
 from eibert.student import Student
-from eibert.teacher import Teacher
 
 _SCALE_ROWS = 512
 """Rows from which the variance of the teacher's representations is taken."""
@@ -55,132 +50,86 @@ class Distilled:
 
     Attributes:
         student: The student with its head folded in.
-        control: The same student after plain distillation, or None.
         teacher_scores: The teacher's dev score before and after the first phase.
         rows: Rows learnt from: labelled, and confident ones that the teacher answered.
     """
 
     student: Learnt
-    control: Learnt | None
     teacher_scores: tuple[float, float]
     rows: dict[str, int]
 
 
 def distill(
     student: Student,
-    teacher: Teacher,
-    spec: TaskSpec,
-    train: Split,
-    dev: Split,
-    unlabelled: list[str],
-    params: DistillParams,
+    room: Room,
     *,
-    seed: int,
-    checkpoints: Callable[[str], Checkpoint],
+    checkpoint: Checkpoint,
     reports: Callable[[str], Report] = lambda what: silent,  # noqa: ARG005
 ) -> Distilled:
-    """Returns the student after cross-distillation and, if asked for, its control.
+    """Returns the student after cross-distillation.
 
     Args:
         student: Pre-trained and pruned; not changed.
-        teacher: Fine-tuned; changed in place where it learns.
-        spec: The task.
-        train: Labelled rows.
-        dev: Rows by which epochs are chosen and the teacher's drift is bounded.
-        unlabelled: Texts for the teacher to answer.
-        params: Section `distill`.
-        seed: Seed of variants, order, dropout and new weights.
-        checkpoints: Gives the checkpoint of a named part.
+        room: Teacher, rows and parameters; its teacher is changed in place where it learns.
+        checkpoint: Where whole epochs of the second phase are kept.
         reports: Gives the report of a named part.
     """
-    device = optimize.prepare(params.threads)
-    generator = np.random.default_rng([seed, 2])
-    make = Variants([*train.texts, *(train.texts_b or [])], teacher.tokens, teacher.table, generator)
-    some = draw(unlabelled, params.unlabelled_limit, generator)
-    lessons = gather(spec, train, some, make, variants=params.variants, generator=generator)
-    teacher.to(device)
-    rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
-    rows_student = lessons.encoded(student, params.max_tokens)
+    params = room.params
+    learner = with_head(student, room, reuse=params.head_reuse)
+    scores = learn_together(learner, room, reports("together"))
+    said = room.teacher_says(reports("teacher reads"))
     weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight)
-    room = Room(spec, dev, lessons, rows_student, params, seed, device)
-
-    before = copy.deepcopy(teacher.state_dict())
-    learner = with_head(student, teacher, spec, reuse=params.head_reuse, max_tokens=params.max_tokens, seed=seed).to(
-        device
-    )
-    scores, moved = learn_together(learner, teacher, rows_teacher, room, reports("together"))
-    said = answers(
-        teacher, rows_teacher, batch_size=params.batch_size, precision=params.precision, report=reports("teacher reads")
-    )
-    main = learn(learner, said, room, weights, checkpoints("student"), reports("student"))
-    control = None
-    if params.control:
-        if moved:
-            teacher.load_state_dict(before)
-            said_before = answers(
-                teacher, rows_teacher, batch_size=params.batch_size, precision=params.precision,
-                report=reports("teacher reads again"),
-            )  # fmt: skip
-        else:
-            said_before = said
-        plain = with_head(student, teacher, spec, reuse=False, max_tokens=params.max_tokens, seed=seed).to(device)
-        control = learn(
-            plain, said_before, room, Weights(params.task_weight, params.logits_weight, 0.0),
-            checkpoints("control"), reports("control"),
-        )  # fmt: skip
-    confident = said.confident(lessons, params.unlabelled_confidence, regression=spec.regression)
-    rows = {"labelled": lessons.labelled, "answered": len(confident) - lessons.labelled}
-    return Distilled(main, control, scores, rows | {"left_out": len(lessons.texts) - len(confident)})
+    learnt = learn(learner, said, room, weights, checkpoint, reports("student"))
+    confident = said.confident(room.lessons, params.unlabelled_confidence, regression=room.spec.regression)
+    labelled, answered = room.lessons.labelled, len(confident) - room.lessons.labelled
+    left_out = len(room.lessons.texts) - len(confident)
+    return Distilled(learnt, scores, {"labelled": labelled, "answered": answered, "left_out": left_out})
 
 
-@dataclass(frozen=True)
-class Room:
-    """What teacher and student share while one learns: task, rows, parameters, seed and device."""
+def distill_plainly(
+    student: Student,
+    room: Room,
+    *,
+    checkpoint: Checkpoint,
+    reports: Callable[[str], Report] = lambda what: silent,  # noqa: ARG005
+) -> Learnt:
+    """Returns the same student after plain distillation: a new head, a teacher that stays as it is, no MSE.
 
-    spec: TaskSpec
-    dev: Split
-    lessons: Lessons
-    rows: Encoded
-    params: DistillParams
-    seed: int
-    device: torch.device
-
-    def dev_score(self, model: Teacher | Student) -> float:
-        """Returns the task's metric of a model on dev."""
-        limit = min(self.params.max_tokens, model.max_tokens)
-        logits = predict(model, self.dev, batch_size=self.params.batch_size, max_tokens=limit)
-        return score(self.spec.metric, logits, self.dev.targets)
+    Source: Hinton et al. 2015. The arguments are those of `distill`.
+    """
+    learner = with_head(student, room, reuse=False)
+    said = room.teacher_says(reports("teacher reads"))
+    weights = Weights(room.params.task_weight, room.params.logits_weight, 0.0)
+    return learn(learner, said, room, weights, checkpoint, reports("student"))
 
 
-def with_head(
-    student: Student, teacher: Teacher, spec: TaskSpec, *, reuse: bool, max_tokens: int, seed: int
-) -> Student:
+def with_head(student: Student, room: Room, *, reuse: bool) -> Student:
     """Returns a copy of the student with a task head, the teacher's own or a new one, and max_tokens positions."""
-    torch.manual_seed(seed)
-    learner = Student(replace(student.shape, outputs=spec.outputs, positions=max_tokens), student.tokens)
+    torch.manual_seed(room.seed)
+    positions = room.params.max_tokens
+    learner = Student(replace(student.shape, outputs=room.spec.outputs, positions=positions), student.tokens)
     state = student.state_dict()
-    state["positions.weight"] = state["positions.weight"][:max_tokens]
+    state["positions.weight"] = state["positions.weight"][:positions]
     learner.load_state_dict(state, strict=False)
+    head = room.teacher.head
     assert learner.head is not None
-    assert teacher.head is not None
-    if spec.regression:
-        learner.head.bias.data.copy_(teacher.head.bias.data)
+    assert head is not None
+    if room.spec.regression:
+        learner.head.bias.data.copy_(head.bias.data)
     if reuse:
-        learner.head.load_state_dict({key: value.cpu() for key, value in teacher.head.state_dict().items()})
-    return learner
+        learner.head.load_state_dict({key: value.cpu() for key, value in head.state_dict().items()})
+    return learner.to(room.device)
 
 
-def learn_together(
-    student: Student, teacher: Teacher, rows_teacher: Encoded, room: Room, report: Report = silent
-) -> tuple[tuple[float, float], bool]:
-    """First phase: both learn on labelled rows; returns the teacher's dev score before and after, and whether it moved.
+def learn_together(student: Student, room: Room, report: Report = silent) -> tuple[float, float]:
+    """First phase: both learn on labelled rows; returns the teacher's dev score before and after.
 
     A teacher whose dev score falls by more than `teacher_drift` is put back as it was. Both are changed in place.
     """
-    params, spec = room.params, room.spec
+    params, spec, teacher, rows_teacher = room.params, room.spec, room.teacher, room.rows_teacher
     first = room.dev_score(teacher)
     if not params.teacher_rows:
-        return (first, first), False
+        return first, first
     before = copy.deepcopy(teacher.state_dict())
     learning = teacher.train_upper(params.teacher_layers)
     optimizer = optimize.adamw(
@@ -219,8 +168,8 @@ def learn_together(
     last = room.dev_score(teacher)
     if last < first - params.teacher_drift:
         teacher.load_state_dict(before)
-        return (first, first), False
-    return (first, last), True
+        return first, first
+    return first, last
 
 
 def learn(

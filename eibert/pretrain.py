@@ -14,6 +14,7 @@ from eibert import optimize
 from eibert.augment import Variants, draw, top_up
 from eibert.batches import Encoded, by_length, encode
 from eibert.checkpoint import Checkpoint
+from eibert.inherit import inherit
 from eibert.losses import representation_distance, variance
 from eibert.params.pretrain import PretrainParams
 from eibert.params.section import Pooling
@@ -28,11 +29,20 @@ _SCALE_ROWS = 2000
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The student over the teacher's whole vocabulary, the number of texts used, and one record per epoch."""
+    """What pre-training leaves.
+
+    Attributes:
+        student: The student over the teacher's whole vocabulary.
+        texts: Texts used.
+        variants: How many of them are variants.
+        inherited: Distances to the teacher before any step, of tokens and sentences; None: a random start.
+        history: One record per epoch.
+    """
 
     student: Student
     texts: int
     variants: int
+    inherited: dict[str, float] | None
     history: list[dict[str, float]]
 
 
@@ -68,7 +78,11 @@ def pretrain(
     filled = top_up(chosen, params.texts_min, Variants(chosen, teacher.tokens, teacher.table, generator))
     rows = encode(teacher.tokenizer, filled, None, max_tokens=min(params.max_tokens, teacher.max_tokens))
     torch.manual_seed(seed)
-    student = initial_student(teacher, rows, params).to(device)
+    student = initial_student(teacher, rows, params)
+    inherited = None
+    if params.inherit_tokens:
+        inherited = inherit(student, teacher, rows, tokens=params.inherit_tokens, seed=seed)
+    student.to(device)
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
     done, memory = checkpoint.restore({"student": student}, optimizer)
@@ -105,7 +119,7 @@ def pretrain(
             means = {name: value / len(batches) for name, value in sums.items()}
             history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means})
             checkpoint.save(done, {"student": student}, optimizer, {"history": history})
-    return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), history)
+    return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), inherited, history)
 
 
 def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> Student:

@@ -69,14 +69,18 @@ class Layer(nn.Module):
         self.feed_forward_output = nn.Linear(shape.feed_forward, shape.hidden)
         self.feed_forward_norm = nn.LayerNorm(shape.hidden, eps=1e-12)
 
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """Returns the layer's output; bias (B, 1, 1, T) is added to the attention scores."""
+    def context(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        """Returns what the heads mix, (B, T, H), before the output map; bias (B, 1, 1, T) is added to the scores."""
         batch, width, size = hidden.shape
         qkv = self.qkv(hidden).view(batch, width, 3, self.heads, size // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, T, 3, heads, d) → 3 × (B, heads, T, d)
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype), dropout_p=dropout)
-        mixed = self.attention_output(mixed.transpose(1, 2).reshape(batch, width, size))
+        return mixed.transpose(1, 2).reshape(batch, width, size)
+
+    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
+        """Returns the layer's output, (B, T, H)."""
+        mixed = self.attention_output(self.context(hidden, bias))
         hidden = self.attention_norm(hidden + F.dropout(mixed, self.dropout, self.training))
         inner = self.feed_forward_output(F.gelu(self.feed_forward_input(hidden)))
         output: Tensor = self.feed_forward_norm(hidden + F.dropout(inner, self.dropout, self.training))

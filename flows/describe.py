@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -38,6 +38,12 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, 
 def _kind(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return " \\| ".join(f"`{member.value}`" for member in kind)
+    if get_origin(kind) is tuple:
+        return f"list of {_kind(get_args(kind)[0])}"
+    if get_origin(kind) is Annotated:
+        base, *marks = get_args(kind)
+        bounds = [_bounds(mark) for mark in marks if isinstance(mark, FieldInfo)]
+        return " ".join([_kind(base), *bounds])
     name = kind.__name__ if isinstance(kind, type) and not hasattr(kind, "__args__") else str(kind)
     return name.replace("typing.", "").replace("|", "or").replace("NoneType", "null").replace("None", "null")
 

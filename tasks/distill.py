@@ -1,16 +1,21 @@
 """Adapter of `distill`: pruned student and fine-tuned teacher → student that knows the task."""
 
 import contextlib
+import shutil
 from pathlib import Path
+from typing import Any
 
 from eibert import artifact
+from eibert.checkpoint import Checkpoint
 from eibert.corpus import read_spec, read_split, read_texts
-from eibert.distill import Learnt, distill
+from eibert.distill import distill, distill_plainly
 from eibert.params.distill import DistillParams
 from eibert.params.section import Shared
-from eibert.student import load_student, save_student
+from eibert.room import Room
+from eibert.student import WEIGHTS, load_student, save_student
 from eibert.teacher import load_teacher
-from tasks.adapter import checkpoint, recorded
+from tasks.adapter import STATE, checkpoint, recorded
+from tasks.beside import beside
 from tasks.progress import reporting, say
 
 STAGE = "distill"
@@ -23,37 +28,64 @@ def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
         workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/dev.parquet", "ingest/unlabelled.parquet",
         "finetune", "prune",
     )  # fmt: skip
-    ingest = artifact.folder(workspace, "ingest")
-    spec = read_spec(ingest)
-    train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)
     shaped_by = recorded(STAGE, params, shared)
     kept = {part: checkpoint(workspace, STAGE, part, shaped_by, inputs) for part in ("student", "control")}
     with contextlib.ExitStack() as stack:
+        if params.control:
+            control = stack.enter_context(beside(learn_control, workspace, params, shared, kept["control"]))
+        room = _room(workspace, params, shared)
         found = distill(
-            load_student(artifact.folder(workspace, "prune")),
-            load_teacher(artifact.folder(workspace, "finetune")),
-            spec, train, dev, read_texts(ingest / "unlabelled.parquet"), params,
-            seed=shared.seed,
-            checkpoints=kept.__getitem__,
+            load_student(artifact.folder(workspace, "prune")), room, checkpoint=kept["student"],
             reports=lambda what: stack.enter_context(reporting(STAGE, what)),
         )  # fmt: skip
-    say(STAGE, f"dev {spec.metric} {found.student.dev_score:.4f}" + _control(found.control))
-    with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:
-        save_student(found.student.student, out)
-        if found.control is not None:
-            save_student(found.control.student, out, weights=CONTROL)
-        control = found.control.history if found.control is not None else []
-        artifact.write_json(out / "history.json", found.student.history)
-        artifact.write_json(out / "control.json", control)
+        said = f"dev {room.spec.metric} {found.student.dev_score:.4f}"
         before, after = found.teacher_scores
         figures = {"dev_score": found.student.dev_score, "teacher_dev_before": before, "teacher_dev_after": after}
-        if found.control is not None:
-            figures["control_dev_score"] = found.control.dev_score
+        plain = control() if params.control else {"history": []}
+    if params.control:
+        figures["control_dev_score"] = plain["dev_score"]
+        said += f", plain distillation {plain['dev_score']:.4f}"
+    say(STAGE, said)
+    with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:
+        save_student(found.student.student, out)
+        if params.control:
+            shutil.copyfile(_scratch(workspace) / WEIGHTS, out / CONTROL)
+        artifact.write_json(out / "history.json", found.student.history)
+        artifact.write_json(out / "control.json", plain["history"])
         artifact.write_json(out / artifact.METRICS, figures | {"rows": found.rows})
+    shutil.rmtree(_scratch(workspace), ignore_errors=True)
     for part in kept.values():
         part.clear()
     return artifact.folder(workspace, STAGE)
 
 
-def _control(control: Learnt | None) -> str:
-    return f", plain distillation {control.dev_score:.4f}" if control is not None else ""
+def learn_control(workspace: Path, params: DistillParams, shared: Shared, kept: Checkpoint) -> dict[str, Any]:
+    """Leaves the plainly distilled student in a scratch folder; returns its dev score and history."""
+    with contextlib.ExitStack() as stack:
+        found = distill_plainly(
+            load_student(artifact.folder(workspace, "prune")), _room(workspace, params, shared), checkpoint=kept,
+            reports=lambda what: stack.enter_context(reporting(STAGE, f"control: {what}")),
+        )  # fmt: skip
+    scratch = _scratch(workspace)
+    scratch.mkdir(parents=True, exist_ok=True)
+    save_student(found.student, scratch)
+    return {"dev_score": found.dev_score, "history": found.history}
+
+
+def _scratch(workspace: Path) -> Path:
+    return workspace / STATE / "scratch" / "control"
+
+
+def _room(workspace: Path, params: DistillParams, shared: Shared) -> Room:
+    ingest = artifact.folder(workspace, "ingest")
+    spec = read_spec(ingest)
+    return Room.of(
+        load_student(artifact.folder(workspace, "prune")),
+        load_teacher(artifact.folder(workspace, "finetune")),
+        spec,
+        read_split(ingest, "train", spec),
+        read_split(ingest, "dev", spec),
+        read_texts(ingest / "unlabelled.parquet"),
+        params,
+        seed=shared.seed,
+    )

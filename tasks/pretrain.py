@@ -31,7 +31,13 @@ def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
             read=read, report=report,
         )  # fmt: skip
     last = found.history[-1]
-    say(STAGE, f"{found.texts} texts, {found.variants} of them variants; distance {last['sentence']:.3f} of sentences")
+    if params.inherit_tokens and found.inherited is None:
+        say(STAGE, "random first weights: the teacher is not built like BERT, or is narrower than the student")
+    first = f"{found.inherited['sentence']:.3f} → " if found.inherited else ""
+    say(
+        STAGE,
+        f"{found.texts} texts, {found.variants} of them variants; distance of sentences {first}{last['sentence']:.3f}",
+    )
     with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:
         save_student(found.student, out)
         artifact.write_json(out / "history.json", found.history)
@@ -41,6 +47,8 @@ def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
             "token": last["token"],
             "sentence": last["sentence"],
         }
+        if found.inherited:
+            figures |= {f"inherited_{name}": value for name, value in found.inherited.items()}
         artifact.write_json(out / artifact.METRICS, figures)
     kept.clear()
     return artifact.folder(workspace, STAGE)

@@ -33,6 +33,20 @@ def reporting(stage: str, what: str) -> Iterator[Report]:
 
 
 @contextmanager
+def plain_lines() -> Iterator[None]:
+    """Turns bars off within the body, here and in processes started there."""
+    before = os.environ.get(PLAIN)
+    os.environ[PLAIN] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PLAIN]
+        else:
+            os.environ[PLAIN] = before
+
+
+@contextmanager
 def _bar(stage: str, what: str) -> Iterator[Report]:
     columns = [
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),

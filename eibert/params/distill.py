@@ -32,4 +32,4 @@ class DistillParams(Section):
     variants: int = Field(ge=0, description="Variants made of training rows, in all, answered by the teacher.")
     control: bool = Field(description="Also train the control: plain distillation of the same student.")
     precision: Precision = Field(strict=False, description="Arithmetic of training.")
-    threads: Threads = Field(description="Threads of torch; part of the result's identity.")
+    threads: Threads = Field(description="Threads of torch for student and control each; they learn at the same time.")

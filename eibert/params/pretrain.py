@@ -29,6 +29,11 @@ class PretrainParams(Section):
     """How the student learns from the base teacher on plain text."""
 
     student: StudentParams
+    inherit_tokens: int = Field(
+        ge=0,
+        le=1_000_000,
+        description="Tokens of text to which the teacher's heads and neurons are fitted; 0: random start.",
+    )
     epochs: Epochs = Field(description="Passes over the text.")
     rows_limit: int = Field(ge=1, description="Most texts seen over all epochs; the schedule ends there.")
     batch_size: BatchSize = Field(description="Texts per step.")

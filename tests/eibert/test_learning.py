@@ -9,10 +9,11 @@ import torch
 from eibert.batches import predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec
-from eibert.distill import Distilled, distill
+from eibert.distill import Distilled, distill, distill_plainly
 from eibert.finetune import finetune
 from eibert.params.load import Params
 from eibert.pretrain import pretrain
+from eibert.room import Room
 from eibert.student import Student
 from eibert.teacher import Teacher, load_base
 
@@ -53,9 +54,13 @@ def young(teacher_folder: Path, teacher: Teacher, rows: Split, quick: Params, tm
     return pretrain(base, rows.texts, quick.pretrain, seed=3, scratch=tmp_path, checkpoint=NOWHERE).student
 
 
-def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Distilled:
+def room(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Room:
     params = quick.distill.model_copy(update=changes)
-    return distill(young, fine, spec, rows, rows, ["stop mum now"], params, seed=3, checkpoints=lambda _: NOWHERE)
+    return Room.of(young, fine, spec, rows, rows, ["stop mum now"], params, seed=3)
+
+
+def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Distilled:
+    return distill(young, room(young, fine, spec, rows, quick, **changes), checkpoint=NOWHERE)
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -153,7 +158,18 @@ def test_cross_distillation_repeats_itself_to_the_bit(
     fine.load_state_dict(before)
     second = learnt(young, fine, spec, rows, quick)
     assert same(weights(first.student.student), weights(second.student.student))
-    assert same(weights(first.control.student), weights(second.control.student))
+
+
+def test_plain_distillation_learns_with_a_head_of_its_own_and_leaves_the_teacher_alone(
+    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
+) -> None:
+    before = weights(fine)
+    first = distill_plainly(young, room(young, fine, spec, rows, quick), checkpoint=NOWHERE)
+    second = distill_plainly(young, room(young, fine, spec, rows, quick), checkpoint=NOWHERE)
+    assert same(before, weights(fine))
+    assert same(weights(first.student), weights(second.student))
+    assert first.dev_score > 0.8
+    assert not same(weights(first.student), weights(learnt(young, fine, spec, rows, quick).student.student))
 
 
 def test_student_learns_the_task_and_is_folded(
@@ -171,7 +187,7 @@ def test_frozen_teacher_stays_as_it_was(
     young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
 ) -> None:
     before = weights(fine)
-    learnt(young, fine, spec, rows, quick, teacher_rows=0, control=False)
+    learnt(young, fine, spec, rows, quick, teacher_rows=0)
     assert same(before, weights(fine))
 
 
@@ -179,7 +195,7 @@ def test_following_teacher_changes_in_its_upper_layers_only(
     young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
 ) -> None:
     before = weights(fine)
-    learnt(young, fine, spec, rows, quick, teacher_learning_rate=1e-3, control=False, teacher_drift=1.0)
+    learnt(young, fine, spec, rows, quick, teacher_learning_rate=1e-3, teacher_drift=1.0)
     changed = {name for name, value in weights(fine).items() if not torch.equal(value, before[name])}
     assert changed
     assert all(".layer.1." in name or name.startswith("head.") for name in changed)
@@ -190,12 +206,12 @@ def test_a_teacher_that_drifts_is_put_back(
 ) -> None:
     before = weights(fine)
     ruinous = {"teacher_learning_rate": 0.1, "teacher_task_weight": 0.0, "teacher_logits_weight": 100.0}
-    found = learnt(young, fine, spec, rows, quick, **ruinous, teacher_drift=0.0, control=False)
+    found = learnt(young, fine, spec, rows, quick, **ruinous, teacher_drift=0.0)
     assert found.teacher_scores[1] >= found.teacher_scores[0]
     if found.teacher_scores[1] == found.teacher_scores[0]:
         assert same(before, weights(fine))
 
 
 def test_unsure_answers_are_left_out(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> None:
-    found = learnt(young, fine, spec, rows, quick, unlabelled_confidence=1.0, control=False, epochs=1)
+    found = learnt(young, fine, spec, rows, quick, unlabelled_confidence=1.0, epochs=1)
     assert found.rows == {"labelled": len(rows), "answered": 0, "left_out": len(rows) + 1}

@@ -1,0 +1,79 @@
+"""Where a student learns from its teacher: both tokenizers' views of the same rows, and how dev judges them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from eibert import optimize
+from eibert.augment import Variants, draw
+from eibert.batches import Encoded, predict
+from eibert.corpus import Split, TaskSpec
+from eibert.lessons import Answers, Lessons, answers, gather
+from eibert.params.distill import DistillParams
+from eibert.progress import Report, silent
+from eibert.scores import score
+from eibert.student import Student
+from eibert.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Room:
+    """Where a student learns: its teacher, the task, the rows as each of the two sees them, parameters and seed."""
+
+    teacher: Teacher
+    spec: TaskSpec
+    dev: Split
+    lessons: Lessons
+    rows: Encoded
+    rows_teacher: Encoded
+    params: DistillParams
+    seed: int
+    device: torch.device
+
+    @classmethod
+    def of(
+        cls,
+        student: Student,
+        teacher: Teacher,
+        spec: TaskSpec,
+        train: Split,
+        dev: Split,
+        unlabelled: list[str],
+        params: DistillParams,
+        *,
+        seed: int,
+    ) -> "Room":
+        """Returns the room, the same for the same arguments.
+
+        Args:
+            student: Its tokenizer reads the rows.
+            teacher: Fine-tuned.
+            spec: The task.
+            train: Labelled rows.
+            dev: Rows by which epochs are chosen and the teacher's drift is bounded.
+            unlabelled: Texts for the teacher to answer.
+            params: Section `distill`.
+            seed: Seed of variants, order, dropout and new weights.
+        """
+        device = optimize.prepare(params.threads)
+        generator = np.random.default_rng([seed, 2])
+        make = Variants([*train.texts, *(train.texts_b or [])], teacher.tokens, teacher.table, generator)
+        some = draw(unlabelled, params.unlabelled_limit, generator)
+        lessons = gather(spec, train, some, make, variants=params.variants, generator=generator)
+        rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
+        rows = lessons.encoded(student, params.max_tokens)
+        return cls(teacher.to(device), spec, dev, lessons, rows, rows_teacher, params, seed, device)
+
+    def teacher_says(self, report: Report = silent) -> Answers:
+        """Returns the teacher's answers to every row, as it is now."""
+        params = self.params
+        return answers(
+            self.teacher, self.rows_teacher, batch_size=params.batch_size, precision=params.precision, report=report
+        )
+
+    def dev_score(self, model: Teacher | Student) -> float:
+        """Returns the task's metric of a model on dev."""
+        limit = min(self.params.max_tokens, model.max_tokens)
+        logits = predict(model, self.dev, batch_size=self.params.batch_size, max_tokens=limit)
+        return score(self.spec.metric, logits, self.dev.targets)

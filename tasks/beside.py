@@ -1,0 +1,68 @@
+"""A function in a process of its own beside the caller's work, which ends with it whatever happens."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+from eibert.errors import EibertError, RunError
+from tasks.progress import plain_lines
+
+
+@contextmanager
+def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[], Any]]:
+    """Starts function(*arguments) in another process; yields what waits for its result.
+
+    Both write plain lines meanwhile, since they share a terminal. The process is stopped where the body ends early, and
+    ends by itself where its parent is killed.
+
+    Args:
+        function: Of a module's top level.
+        arguments: Picklable, as is the result.
+
+    Raises:
+        EibertError: what the function raised, on waiting.
+        RunError: it failed otherwise or was killed; its traceback stands on standard error.
+    """
+    context = multiprocessing.get_context("spawn")
+    mine, other = context.Pipe(duplex=False)
+    with plain_lines():
+        process = context.Process(target=_answer, args=(other, function, arguments), daemon=True)
+        process.start()
+        other.close()
+        try:
+            yield lambda: _received(mine, function)
+        finally:
+            process.terminate()
+            process.join()
+            mine.close()
+
+
+def _received(connection: Connection, function: Callable[..., Any]) -> Any:
+    try:
+        error, result = connection.recv()
+    except EOFError as lost:
+        raise RunError(f"{function.__name__}: its process died; is memory short? Run `eibert run` again") from lost
+    if error is not None:
+        raise error
+    return result
+
+
+def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and stops this process
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        connection.send((None, function(*arguments)))
+    except EibertError as error:
+        connection.send((error, None))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

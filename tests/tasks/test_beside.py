@@ -1,0 +1,100 @@
+"""A process beside: its result, its errors, its death, and its end when nobody waits any more."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from eibert.errors import DataError, RunError
+from tasks.beside import beside
+from tasks.progress import PLAIN
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def doubled(number: int) -> int:
+    return 2 * number
+
+
+def refused(text: str) -> None:
+    raise DataError(f"{text}: unreadable")
+
+
+def killed() -> None:
+    os._exit(9)
+
+
+def broken() -> None:
+    raise ValueError("a defect")
+
+
+def slow(marks: Path) -> None:
+    (marks / f"started-{os.getpid()}").touch()
+    time.sleep(60)
+
+
+def started(marks: Path) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for path in marks.iterdir():
+            return int(path.name.removeprefix("started-"))
+        time.sleep(0.05)
+    raise AssertionError("it never started")
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_result_comes_back_and_bars_are_off_meanwhile() -> None:
+    before = os.environ.get(PLAIN)
+    with beside(doubled, 21) as result:
+        assert os.environ[PLAIN]
+        assert result() == 42
+    assert os.environ.get(PLAIN) == before
+
+
+def test_its_error_is_raised_where_it_is_waited_for() -> None:
+    with pytest.raises(DataError, match=r"rows\.csv: unreadable"), beside(refused, "rows.csv") as result:
+        result()
+
+
+@pytest.mark.parametrize("function", [killed, broken])
+def test_a_death_is_told_in_one_line(function: object) -> None:
+    with pytest.raises(RunError, match="its process died"), beside(function, *()) as result:  # type: ignore[arg-type]
+        result()
+
+
+def test_it_is_stopped_where_the_body_fails(tmp_path: Path) -> None:
+    def fails() -> None:
+        with beside(slow, tmp_path):
+            started(tmp_path)
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        fails()
+    assert gone(started(tmp_path))
+
+
+def test_it_ends_where_its_parent_is_killed(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from tasks.beside import beside; from tests.tasks.test_beside import slow\n"
+        f"if __name__ == '__main__':\n with beside(slow, Path({str(tmp_path)!r})) as wait: wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    pid = started(tmp_path)
+    parent.kill()
+    parent.wait()
+    assert gone(pid)
