@@ -8,6 +8,8 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_STAMP := .venv/.torch-$(if $(CUDA),cuda,cpu)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+# Without bytecode every process would compile what it imports anew: five seconds a stage.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup run test check repro clean
 
