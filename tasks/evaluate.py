@@ -15,6 +15,7 @@ from eibert.corpus import Split, SplitName, TaskSpec, read_spec, read_split, wri
 from eibert.evaluate.cost import measure, median_ms
 from eibert.evaluate.judgement import Answers, judge
 from eibert.evaluate.rivals import LinearRival, fit_linear, majority
+from eibert.evaluate.static import StaticRival, fit_static
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.section import Shared
 from eibert.runtime.model import Model
@@ -44,8 +45,7 @@ def run(workspace: Path, params: EvaluateParams, shared: Shared) -> Path:
     answers, medians = _torch_answers(workspace, splits, params)
     for name, split in splits.items():
         answers[name]["bundle"] = Model.load(bundle).logits(_inputs(split))
-    rival = _add_rivals(answers, ingest, spec, splits, sizes["bundle"], params, shared.seed)
-    sizes["tfidf"] = rival.size_bytes
+    rival = _add_rivals(answers, workspace, spec, splits, sizes, params, shared.seed)
     cost = measure(bundle, _inputs(splits["test"])[: params.latency_rows], warmup_rows=params.warmup_rows)
     targets = {name: split.targets for name, split in splits.items()}
     figures = judge(spec, answers, targets, sizes, cost, params, shared.seed)
@@ -101,22 +101,34 @@ def _torch_median_ms(model: Any, split: Split) -> float:
 
 def _add_rivals(
     answers: Answers,
-    ingest: Path,
+    workspace: Path,
     spec: TaskSpec,
     splits: Mapping[str, Split],
-    budget_bytes: int,
+    sizes: dict[str, int],
     params: EvaluateParams,
     seed: int,
 ) -> LinearRival:
-    train = read_split(ingest, "train", spec)
+    """Adds answers and bytes of the cheap rivals, each of no more bytes than the bundle; returns the linear one."""
+    train, budget_bytes = read_split(artifact.folder(workspace, "ingest"), "train", spec), sizes["bundle"]
     with reporting(STAGE, "linear rival") as report:
-        rival = fit_linear(
+        linear = fit_linear(
             spec, train, splits["dev"], budget_bytes=budget_bytes, regularizations=params.rival_regularizations,
             selection_rows=params.rival_rows, seed=seed, report=report,
         )  # fmt: skip
+    rivals: dict[str, LinearRival | StaticRival] = {"tfidf": linear}
+    if params.static_dimensions:
+        optimize.prepare(params.threads)
+        teacher = load_teacher(artifact.folder(workspace, "finetune"))
+        with reporting(STAGE, "static rival") as report:
+            rivals["static"] = fit_static(
+                spec, teacher, train, splits["dev"], budget_bytes=budget_bytes, dimensions=params.static_dimensions,
+                regularizations=params.static_regularizations, report=report,
+            )  # fmt: skip
     for name, split in splits.items():
-        answers[name] |= {"tfidf": rival.logits(split), "majority": majority(spec, train, len(split))}
-    return rival
+        answers[name] |= {rival: found.logits(split) for rival, found in rivals.items()}
+        answers[name]["majority"] = majority(spec, train, len(split))
+    sizes |= {name: rival.size_bytes for name, rival in rivals.items()}
+    return linear
 
 
 def _sizes(workspace: Path, bundle: Path) -> dict[str, int]:

@@ -99,7 +99,7 @@ def render(
 
 def _models(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns one row of the table of models for each model, the bundle second after the teacher."""
-    order = ("teacher", "bundle", "student", "control", "tfidf", "majority")
+    order = ("teacher", "bundle", "student", "control", "static", "tfidf", "majority")
     teacher = figures["test"]["teacher"]
     return [
         {

@@ -14,6 +14,7 @@ MODELS = {
     "student": "Student, fp32",
     "bundle": "Bundle, INT8",
     "tfidf": "TF-IDF + linear, INT8",
+    "static": "Static table + linear, INT8",
     "control": "Plain distillation, fp32",
     "majority": "Constant answer",
 }
@@ -21,10 +22,11 @@ BUNDLE, TEACHER = "bundle", "teacher"
 
 _NAMED = {
     "tfidf": "TF-IDF with a linear model of no more bytes",
+    "static": "a static table of the teacher's tokens with a linear model of no more bytes",
     "control": "plain distillation of the same student",
     "majority": "one constant answer",
 }
-_CHEAPER = ("majority", "tfidf")  # the cheapest first
+_CHEAPER = ("majority", "tfidf", "static")  # the cheapest first
 
 
 @dataclass(frozen=True)

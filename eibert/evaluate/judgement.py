@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 Answers = dict[str, dict[str, Array]]
 """Split → model → logits, float32 (N, C)."""
 
-RIVALS = ("majority", "tfidf", "control")
+RIVALS = ("majority", "tfidf", "static", "control")
 
 
 def judge(

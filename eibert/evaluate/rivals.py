@@ -147,7 +147,7 @@ class _Prepared:
         """Returns the rival with these features, its weights rounded to INT8."""
         filled = np.unique(self.hashed.indices)  # an empty bucket's weight stays zero: solving without it is faster
         inputs = sp.hstack([self.hashed[:, filled], self.overlaps], format="csr", dtype=np.float32)
-        weights, biases = _solve(self.spec, inputs, self.targets, regularization)
+        weights, biases = solve(self.spec, inputs, self.targets, regularization)
         hashed, overlaps = weights[:, : len(filled)], weights[:, len(filled) :].astype(np.float32)
         scales = np.maximum(np.abs(hashed).max(axis=1, initial=0), 1e-12).astype(np.float32) / np.float32(127)
         codes = np.zeros((len(weights), self.hashed.shape[1]), np.int8)
@@ -158,7 +158,7 @@ class _Prepared:
         )  # fmt: skip
 
 
-def _solve(spec: TaskSpec, inputs: Matrix, targets: Array, regularization: float) -> tuple[Array, Array]:
+def solve(spec: TaskSpec, inputs: Matrix, targets: Array, regularization: float) -> tuple[Array, Array]:
     """Returns weights (R, F) and biases (R,) of the linear model."""
     if spec.regression:
         ridge = Ridge(alpha=0.5 / regularization, solver="lsqr", tol=1e-4).fit(inputs, targets)

@@ -19,4 +19,10 @@ class EvaluateParams(Section):
     rival_regularizations: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
         strict=False, min_length=1, description="Values of C tried for the linear rival; the middle one first."
     )
+    static_dimensions: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
+        strict=False, description="Components tried for the static rival's table; none: this rival is left out."
+    )
+    static_regularizations: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
+        strict=False, min_length=1, description="Values of C tried for the static rival's head."
+    )
     threads: Threads = Field(description="Threads of torch for quality; latency always uses one.")

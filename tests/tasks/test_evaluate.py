@@ -46,6 +46,8 @@ def section(params: Params) -> EvaluateParams:
         "bootstrap_samples": 100,
         "threads": 1,
         "rival_regularizations": (1.0,),
+        "static_dimensions": (4, 8),
+        "static_regularizations": (10.0,),
     }
     return params.evaluate.model_copy(update=small)
 
@@ -92,7 +94,7 @@ def test_figures_page_and_predictions_agree(workspace: Path, section: EvaluatePa
     out = evaluate.run(workspace, section, params.shared)
     figures = json.loads((out / "metrics.json").read_text())
     table = pq.read_table(out / "predictions.parquet")
-    for model in ("teacher", "student", "bundle", "tfidf", "control", "majority"):
+    for model in ("teacher", "student", "bundle", "tfidf", "static", "control", "majority"):
         share = np.mean([a == t for a, t in zip(table[model].to_pylist(), table["target"].to_pylist(), strict=True)])
         assert figures["test"][model] == pytest.approx(share)
     same = np.mean([a == b for a, b in zip(table["bundle"].to_pylist(), table["student"].to_pylist(), strict=True)])
@@ -100,7 +102,8 @@ def test_figures_page_and_predictions_agree(workspace: Path, section: EvaluatePa
     bundle = workspace / "data" / "export" / "bundle"
     assert figures["bytes"]["bundle"] == sum(path.stat().st_size for path in bundle.iterdir())
     assert figures["bytes"]["tfidf"] <= figures["bytes"]["bundle"]
-    assert set(figures["verdicts"]) == {"majority", "tfidf", "control"}
+    assert figures["bytes"]["static"] <= figures["bytes"]["bundle"]
+    assert set(figures["verdicts"]) == {"majority", "tfidf", "static", "control"}
     assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p95"]
     page = (out / "report.html").read_text()
     assert f"{figures['test']['bundle']:.4f}" in page
@@ -134,8 +137,8 @@ def test_model_without_a_control_is_judged(workspace: Path, section: EvaluatePar
     old = artifact.folder(workspace, "distill")
     kept = {name: (old / name).read_bytes() for name in ("student.safetensors", "student.json", "vocab.txt")}
     put(workspace, "distill", lambda out: [(out / name).write_bytes(content) for name, content in kept.items()])
-    out = evaluate.run(workspace, section, params.shared)
-    assert "control" not in json.loads((out / "metrics.json").read_text())["test"]
+    out = evaluate.run(workspace, section.model_copy(update={"static_dimensions": ()}), params.shared)
+    assert set(json.loads((out / "metrics.json").read_text())["verdicts"]) == {"majority", "tfidf"}
 
 
 def test_pairs_with_a_number_are_judged(

@@ -19,7 +19,7 @@ from tasks.report import Background, read_background, render
 
 PARAMS = EvaluateParams(
     latency_rows=1, warmup_rows=0, batch_size=1, bootstrap_samples=100, tie_confidence=0.95, rival_rows=1,
-    rival_regularizations=(1.0,), threads=1,
+    rival_regularizations=(1.0,), static_dimensions=(), static_regularizations=(1.0,), threads=1,
 )  # fmt: skip
 BYTES = {"teacher": 91_456_012, "student": 6_612_004, "bundle": 1_702_311, "tfidf": 1_702_240, "control": 6_612_004}
 NOISE = {"teacher": 0.8, "student": 0.95, "bundle": 0.96, "tfidf": 1.5, "control": 1.05}
