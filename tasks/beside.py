@@ -32,7 +32,8 @@ def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[
     mine, other = context.Pipe(duplex=False)
     with plain_lines():
         process = context.Process(target=_answer, args=(other, function, arguments), daemon=True)
-        process.start()
+        with _interrupts_ignored():
+            process.start()
         other.close()
         try:
             yield lambda: _received(mine, function)
@@ -40,6 +41,19 @@ def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[
             process.terminate()
             process.join()
             mine.close()
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """What starts within the body ignores Ctrl-C from its first moment: its parent is interrupted too, and stops it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers, and only it is interrupted
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _received(connection: Connection, function: Callable[..., Any]) -> Any:
@@ -53,7 +67,6 @@ def _received(connection: Connection, function: Callable[..., Any]) -> Any:
 
 
 def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller is interrupted too, and stops this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         connection.send((None, function(*arguments)))

@@ -1,6 +1,7 @@
 """A process beside: its result, its errors, its death, and its end when nobody waits any more."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,16 @@ def test_its_error_is_raised_where_it_is_waited_for() -> None:
 def test_a_death_is_told_in_one_line(function: object) -> None:
     with pytest.raises(RunError, match="its process died"), beside(function, *()) as result:  # type: ignore[arg-type]
         result()
+
+
+def test_ctrl_c_is_left_to_the_caller(tmp_path: Path) -> None:
+    with beside(slow, tmp_path):
+        pid = started(tmp_path)
+        os.kill(pid, signal.SIGINT)
+        time.sleep(0.3)
+        os.kill(pid, 0)  # still there
+    assert gone(pid)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_it_is_stopped_where_the_body_fails(tmp_path: Path) -> None:
