@@ -5,7 +5,8 @@ own token table in place of a masked language model, which a sentence encoder la
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 NEIGHBOURS = 12
 EXCHANGED, DROPPED, SPLICED, FOREIGN = 0.25, 0.05, 0.3, 0.3
 """Shares: words exchanged and dropped, variants spliced from two texts, exchanges for any word of the corpus."""
+
+
+Row = TypeVar("Row", bound=Hashable)
 
 
 class Variants:
@@ -53,6 +57,22 @@ class Variants:
         ]
         return " ".join(kept or words)
 
+    def of_pair(self, text: str, text_b: str, others: Sequence[str]) -> tuple[str, str]:
+        """Returns one variant of a pair: one side varied, the second made of the first, or exchanged for another's."""
+        match self._generator.integers(4):
+            case 0:
+                return self.of(text), text_b
+            case 1:
+                return text, self.of(text_b)
+            case 2:
+                return text, self.of(text)
+            case _:
+                return text, others[int(self._generator.integers(len(others)))]
+
+    def partner(self, text: str, others: Sequence[str]) -> str:
+        """Returns a second text for a lone one: as often a variant of it as another text."""
+        return self.of(text) if self._generator.random() < 0.5 else others[int(self._generator.integers(len(others)))]
+
     def _exchange(self, word: str) -> str:
         near = self._neighbours.get(word.lower())
         if near is None or self._generator.random() < FOREIGN:
@@ -76,22 +96,22 @@ def _neighbours(words: set[str], tokens: Sequence[str], table: Tensor) -> dict[s
     return {word: near for word, near in found.items() if near}
 
 
-def top_up(texts: Sequence[str], count: int, make: Variants) -> list[str]:
-    """Returns texts followed by as many variants of them as bring the number to `count`; distinct from the texts."""
-    known: set[str] = set(texts)
-    found: list[str] = []
-    for attempt in range(4 * max(0, count - len(texts))):
-        if len(texts) + len(found) >= count or not texts:
+def top_up(rows: Sequence[Row], count: int, vary: Callable[[Row], Row]) -> list[Row]:
+    """Returns rows followed by as many variants of them as bring the number to `count`; distinct from the rows."""
+    known: set[Row] = set(rows)
+    found: list[Row] = []
+    for attempt in range(4 * max(0, count - len(rows))):
+        if len(rows) + len(found) >= count or not rows:
             break
-        variant = make.of(texts[attempt % len(texts)])
+        variant = vary(rows[attempt % len(rows)])
         if variant not in known:
             known.add(variant)
             found.append(variant)
-    return [*texts, *found]
+    return [*rows, *found]
 
 
-def draw(texts: list[str], limit: int | None, generator: np.random.Generator) -> list[str]:
-    """Returns at most `limit` texts, drawn without replacement, in their old order."""
-    if limit is None or len(texts) <= limit:
-        return list(texts)
-    return [texts[index] for index in np.sort(generator.choice(len(texts), limit, replace=False))]
+def draw(rows: Sequence[Row], limit: int | None, generator: np.random.Generator) -> list[Row]:
+    """Returns at most `limit` rows, drawn without replacement, in their old order."""
+    if limit is None or len(rows) <= limit:
+        return list(rows)
+    return [rows[index] for index in np.sort(generator.choice(len(rows), limit, replace=False))]

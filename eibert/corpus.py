@@ -80,6 +80,17 @@ def read_texts(path: Path) -> list[str]:
     return texts
 
 
+Text = tuple[str, str | None]
+"""A text to pre-train on, and its partner in a task of pairs; None: it stands alone."""
+
+
+def read_pretraining(ingest: Path) -> tuple[list[Text], bool]:
+    """Returns the texts to pre-train on of the ingest artifact in this folder, and whether the task has pairs."""
+    columns = pq.read_table(ingest / "pretraining.parquet").to_pydict()
+    seconds = columns.get("text_b", [None] * len(columns["text"]))
+    return list(zip(columns["text"], seconds, strict=True)), "text_b" in columns
+
+
 def write_parquet(path: Path, columns: dict[str, list[Any]], schema: pa.Schema) -> None:
     """Writes columns as Parquet; equal values give equal bytes with one pyarrow version."""
     pq.write_table(pa.table(columns, schema=schema), path, compression="zstd", write_statistics=False)

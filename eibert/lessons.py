@@ -45,7 +45,6 @@ def gather(
     make: Variants,
     *,
     variants: int,
-    generator: np.random.Generator,
 ) -> Lessons:
     """Returns train, then unlabelled text, then `variants` variants of training rows in turn.
 
@@ -58,32 +57,16 @@ def gather(
     else:
         for text in unlabelled:
             texts.append(text)
-            texts_b.append(
-                make.of(text) if generator.random() < 0.5 else unlabelled[int(generator.integers(len(unlabelled)))]
-            )
+            texts_b.append(make.partner(text, unlabelled))
         sides = train.texts_b or []
         for turn in range(variants):
             row = turn % len(train)
-            first, second = _recombined(train.texts[row], sides[row], sides, make, generator)
+            first, second = make.of_pair(train.texts[row], sides[row], sides)
             texts.append(first)
             texts_b.append(second)
     extra = len(texts) - len(train)
     unknown = np.full(extra, np.nan if spec.regression else -1, train.targets.dtype)
     return Lessons(texts, texts_b, torch.from_numpy(np.concatenate([train.targets, unknown])), len(train))
-
-
-def _recombined(
-    text: str, text_b: str, others: list[str], make: Variants, generator: np.random.Generator
-) -> tuple[str, str]:
-    match generator.integers(4):
-        case 0:
-            return make.of(text), text_b
-        case 1:
-            return text, make.of(text_b)
-        case 2:
-            return text, make.of(text)
-        case _:
-            return text, others[generator.integers(len(others))]
 
 
 @dataclass(frozen=True)

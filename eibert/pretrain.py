@@ -14,6 +14,7 @@ from eibert import optimize
 from eibert.augment import Variants, draw, top_up
 from eibert.batches import Encoded, by_length, encode
 from eibert.checkpoint import Checkpoint
+from eibert.corpus import Text
 from eibert.inherit import inherit
 from eibert.losses import representation_distance, variance
 from eibert.params.pretrain import PretrainParams
@@ -48,9 +49,10 @@ class Pretrained:
 
 def pretrain(
     teacher: Teacher,
-    texts: list[str],
+    texts: list[Text],
     params: PretrainParams,
     *,
+    pairs: bool,
     seed: int,
     scratch: Path,
     checkpoint: Checkpoint,
@@ -66,6 +68,7 @@ def pretrain(
         teacher: Base teacher.
         texts: Plain texts; fewer than `texts_min` are topped up with variants.
         params: Section `pretrain`.
+        pairs: Whether the task has pairs; then lone texts get a partner, so that the student learns to compare.
         seed: Seed of draws, initial weights, order and dropout.
         scratch: Folder for the teacher's outputs while training; nothing stays in it.
         checkpoint: Where whole epochs are kept.
@@ -75,8 +78,13 @@ def pretrain(
     device = optimize.prepare(params.threads)
     generator = np.random.default_rng([seed, 1])
     chosen = draw(texts, params.texts_limit, generator)
-    filled = top_up(chosen, params.texts_min, Variants(chosen, teacher.tokens, teacher.table, generator))
-    rows = encode(teacher.tokenizer, filled, None, max_tokens=min(params.max_tokens, teacher.max_tokens))
+    filled = _filled(chosen, teacher, params.texts_min, generator, pairs=pairs)
+    rows = encode(
+        teacher.tokenizer,
+        [text for text, _ in filled],
+        [text_b or "" for _, text_b in filled] if pairs else None,
+        max_tokens=min(params.max_tokens, teacher.max_tokens),
+    )
     torch.manual_seed(seed)
     student = initial_student(teacher, rows, params)
     inherited = None
@@ -120,6 +128,18 @@ def pretrain(
             history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means})
             checkpoint.save(done, {"student": student}, optimizer, {"history": history})
     return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), inherited, history)
+
+
+def _filled(
+    chosen: list[Text], teacher: Teacher, count: int, generator: np.random.Generator, *, pairs: bool
+) -> list[Text]:
+    """Returns the chosen texts, lone ones of a task of pairs with a partner, topped up with variants to `count`."""
+    sides = [side for text in chosen for side in text if side is not None]
+    make = Variants(sides, teacher.tokens, teacher.table, generator)
+    if not pairs:
+        return top_up(chosen, count, lambda text: (make.of(text[0]), None))
+    whole: list[Text] = [(text, text_b if text_b is not None else make.partner(text, sides)) for text, text_b in chosen]
+    return top_up(whole, count, lambda text: make.of_pair(text[0], text[1] or "", sides))
 
 
 def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> Student:

@@ -60,7 +60,7 @@ class Room:
         generator = np.random.default_rng([seed, 2])
         make = Variants([*train.texts, *(train.texts_b or [])], teacher.tokens, teacher.table, generator)
         some = draw(unlabelled, params.unlabelled_limit, generator)
-        lessons = gather(spec, train, some, make, variants=params.variants, generator=generator)
+        lessons = gather(spec, train, some, make, variants=params.variants)
         rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
         rows = lessons.encoded(student, params.max_tokens)
         return cls(teacher.to(device), spec, dev, lessons, rows, rows_teacher, params, seed, device)

@@ -70,10 +70,19 @@ def _write(part: Path, ingested: Ingested) -> None:
         columns["label"] = [row.label for row in rows]
         write_parquet(part / f"{split}.parquet", columns, _schema(ingested.dataset))
     write_parquet(part / "unlabelled.parquet", {"text": ingested.unlabelled}, _TEXT)
-    write_parquet(part / "pretraining.parquet", {"text": ingested.pretraining}, _TEXT)
+    _write_pretraining(part / "pretraining.parquet", ingested)
     _write_refused(part / "refused.jsonl", ingested.refused)
     write_json(part / "dataset.json", ingested.dataset)
     write_json(part / METRICS, ingested.metrics)
+
+
+def _write_pretraining(path: Path, ingested: Ingested) -> None:
+    columns: dict[str, list[Any]] = {"text": [text for text, _ in ingested.pretraining]}
+    schema = _TEXT
+    if ingested.dataset["pair"]:
+        columns["text_b"] = [text_b for _, text_b in ingested.pretraining]
+        schema = schema.append(pa.field("text_b", pa.string()))
+    write_parquet(path, columns, schema)
 
 
 def _schema(dataset: dict[str, Any]) -> pa.Schema:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eibert import artifact
-from eibert.corpus import read_texts
+from eibert.corpus import read_pretraining
 from eibert.params.pretrain import PretrainParams
 from eibert.params.section import Shared
 from eibert.pretrain import pretrain
@@ -19,7 +19,7 @@ STAGE = "pretrain"
 def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
     """Writes the artifact `pretrain` and returns its folder."""
     inputs = artifact.verified(workspace, "ingest/pretraining.parquet", passed(workspace))
-    texts = read_texts(artifact.folder(workspace, "ingest") / "pretraining.parquet")
+    texts, pairs = read_pretraining(artifact.folder(workspace, "ingest"))
     base = locate(shared.teacher, workspace)
     inputs |= digests(base)
     teacher = load_base(base, shared.teacher.pooling)
@@ -27,8 +27,8 @@ def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
     kept = checkpoint(workspace, STAGE, "student", shaped_by, inputs)
     with reporting(STAGE, "teacher reads") as read, reporting(STAGE, "student") as report:
         found = pretrain(
-            teacher, texts, params, seed=shared.seed, scratch=workspace / STATE / "scratch", checkpoint=kept,
-            read=read, report=report,
+            teacher, texts, params, pairs=pairs, seed=shared.seed, scratch=workspace / STATE / "scratch",
+            checkpoint=kept, read=read, report=report,
         )  # fmt: skip
     last = found.history[-1]
     if params.inherit_tokens and found.inherited is None:

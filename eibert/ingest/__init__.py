@@ -10,11 +10,11 @@ from typing import Any
 
 from eibert import sample
 from eibert.artifact import sha256
-from eibert.corpus import SplitName
+from eibert.corpus import SplitName, Text
 from eibert.ingest.carving import carve
 from eibert.ingest.describing import describe
 from eibert.ingest.labelled import Labelled, read_labelled, texts_of
-from eibert.ingest.matching import text_key
+from eibert.ingest.matching import pair_key
 from eibert.ingest.rows import Refused, RefusedRowsError, Row
 from eibert.ingest.sources import SAMPLE, SPLITS, File, Source, find, local_sources
 from eibert.ingest.unlabelled import Collection, Counts, collect, files_of
@@ -33,7 +33,8 @@ class Ingested:
         dataset: What the data set is, as in dataset.json of the artifact.
         splits: Rows of train, dev and test.
         unlabelled: Texts without labels, each once.
-        pretraining: The unlabelled texts, or without any the training texts; none stands in dev or test.
+        pretraining: Texts to pre-train on, none of which stands in dev or test: the unlabelled ones, or without any the
+            training texts; for pairs the training pairs and the unlabelled texts.
         refused: Rows that could not be used, no more than allowed.
         metrics: Counts of rows and texts: read, refused, kept and why not.
         inputs: SHA-256 of each file read, by its name.
@@ -42,7 +43,7 @@ class Ingested:
     dataset: dict[str, Any]
     splits: dict[SplitName, list[Row]]
     unlabelled: list[str]
-    pretraining: list[str]
+    pretraining: list[Text]
     refused: list[Refused]
     metrics: dict[str, Any]
     inputs: dict[str, str]
@@ -81,7 +82,7 @@ def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
 
     refused = [row for split in SPLITS for row in labelled.refused.get(split, [])] + collection.refused
     _within_limit(refused, params.refused_rows_limit)
-    pretraining = unlabelled or _training_texts(splits)
+    pretraining = _pretraining(splits, unlabelled, pair=labelled.pair)
     carved = {split: len(splits[split]) for split in missing}
     digests = [{file.name: sha256(file.path) for file in files} for _, files in sources]
     return Ingested(
@@ -110,11 +111,19 @@ def _of_sample(generated: sample.Sample) -> Labelled:
     return Labelled(pair=False, regression=False, splits=rows, read={split: len(part) for split, part in rows.items()})
 
 
-def _training_texts(splits: dict[SplitName, list[Row]]) -> list[str]:
-    """Returns the texts of train, each once, that do not stand in dev or test."""
-    held_out = {text_key(text) for text in texts_of([*splits["dev"], *splits["test"]])}
-    unique = {text_key(text): text for text in reversed(texts_of(splits["train"]))}  # the first of equal texts stays
-    return [text for key, text in reversed(unique.items()) if key not in held_out]
+def _pretraining(splits: dict[SplitName, list[Row]], unlabelled: list[str], *, pair: bool) -> list[Text]:
+    lone: list[Text] = [(text, None) for text in unlabelled]
+    if lone and not pair:
+        return lone
+    held_out = {pair_key(*text) for split in ("dev", "test") for text in _texts(splits[split], pair=pair)}
+    unique: dict[tuple[str, str], Text] = {}
+    for text in _texts(splits["train"], pair=pair):
+        unique.setdefault(pair_key(*text), text)
+    return [text for key, text in unique.items() if key not in held_out] + lone
+
+
+def _texts(rows: list[Row], *, pair: bool) -> list[Text]:
+    return [(row.text, row.text_b if pair else None) for row in rows]
 
 
 def _within_limit(refused: Sequence[Refused], limit: int) -> None:

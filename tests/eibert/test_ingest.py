@@ -311,7 +311,8 @@ def test_text_of_dev_or_test_is_removed_from_unlabelled_text_and_counted(tmp_pat
     task(tmp_path / "data")
     (tmp_path / "u.txt").write_text("a new text\nThe  DEV text\n\n the test text\na new text\nA NEW TEXT\nanother\n")
     ingested = ingest(params(unlabelled=["u.txt"]), 1, tmp_path)
-    assert ingested.unlabelled == ingested.pretraining == ["a new text", "another"]
+    assert ingested.unlabelled == ["a new text", "another"]
+    assert ingested.pretraining == [("a new text", None), ("another", None)]
     assert ingested.metrics["unlabelled"] == {
         "read": 7, "refused": 0, "empty": 1, "split": 0, "split_into": 0, "in_dev_or_test": 2, "duplicates": 2,
         "over_limit": 0, "kept": 2,
@@ -371,7 +372,21 @@ def test_without_unlabelled_text_pretraining_reads_train_less_dev_and_test(tmp_p
     task(tmp_path / "data", dev=(ROWS[4][0].upper(),), test=("never seen",))
     ingested = ingest(params(), 1, tmp_path)
     assert ingested.unlabelled == []
-    assert ingested.pretraining == [text for n, (text, _) in enumerate(ROWS) if n != 4]
+    assert ingested.pretraining == [(text, None) for n, (text, _) in enumerate(ROWS) if n != 4]
+
+
+def test_pairs_are_pretrained_on_as_pairs_less_those_of_dev_and_test(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    train = [(f"first {n}", f"second {n}", "ab"[n % 2]) for n in range(12)]
+    held = {"dev": [("SECOND 4", "first 4", "a"), ("x", "y", "b")], "test": [("first 5", "second 6", "a"), *[train[7]]]}
+    for name, rows in {"train": [*train, train[0]], **held}.items():
+        lines = [json.dumps({"text": one, "text_b": other, "label": label}) for one, other, label in rows]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
+    (tmp_path / "u.txt").write_text("alone\nfirst 5\n")
+    ingested = ingest(params(unlabelled=["u.txt"]), 1, tmp_path)
+    kept = [(one, other) for n, (one, other, _) in enumerate(train) if n not in (4, 7)]
+    assert ingested.pretraining == [*kept, ("alone", None)]  # "first 5" stands in a row of test, its pair does not
 
 
 @given(st.lists(st.text("ab. \n。", max_size=120), max_size=12))

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from eibert.batches import predict
+from eibert.batches import Batch, predict
 from eibert.checkpoint import Checkpoint
-from eibert.corpus import Split, TaskSpec
+from eibert.corpus import Split, TaskSpec, Text
 from eibert.distill import Distilled, distill, distill_plainly
 from eibert.finetune import finetune
 from eibert.params.load import Params
-from eibert.pretrain import pretrain
+from eibert.pretrain import Pretrained, pretrain
 from eibert.room import Room
 from eibert.student import Student
 from eibert.teacher import Teacher, load_base
@@ -51,7 +51,9 @@ def fine(teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> Teache
 @pytest.fixture
 def young(teacher_folder: Path, teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> Student:
     base = load_base(teacher_folder, teacher.pooling)
-    return pretrain(base, rows.texts, quick.pretrain, seed=3, scratch=tmp_path, checkpoint=NOWHERE).student
+    return pretrain(
+        base, lone(rows.texts), quick.pretrain, pairs=False, seed=3, scratch=tmp_path, checkpoint=NOWHERE
+    ).student
 
 
 def room(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Room:
@@ -61,6 +63,14 @@ def room(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Para
 
 def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Distilled:
     return distill(young, room(young, fine, spec, rows, quick, **changes), checkpoint=NOWHERE)
+
+
+def pretrained(teacher: Teacher, texts: list[Text], quick: Params, scratch: Path, *, pairs: bool = False) -> Pretrained:
+    return pretrain(teacher, texts, quick.pretrain, pairs=pairs, seed=3, scratch=scratch, checkpoint=NOWHERE)
+
+
+def lone(texts: list[str]) -> list[Text]:
+    return [(text, None) for text in texts]
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -144,10 +154,30 @@ def test_regression_teacher_learns_a_number(teacher: Teacher, rows: Split, quick
 
 
 def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> None:
-    found = pretrain(teacher, rows.texts, quick.pretrain, seed=3, scratch=tmp_path, checkpoint=NOWHERE)
+    found = pretrain(
+        teacher, lone(rows.texts), quick.pretrain, pairs=False, seed=3, scratch=tmp_path, checkpoint=NOWHERE
+    )
     assert found.history[-1]["sentence"] < 0.8 * found.history[0]["sentence"]
     assert (found.texts, found.variants) == (200, 200 - len(rows.texts))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_of_pairs_is_pretrained_on_pairs_only(
+    teacher: Teacher, rows: Split, quick: Params, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Watched(Teacher):
+        def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+            seen.extend(zip(*(part.amax(dim=1).tolist() for part in (batch.mask, batch.segments)), strict=True))
+            return super().forward(batch)
+
+    watched = Watched(teacher.encoder, teacher.tokenizer, teacher.pooling)
+    texts: list[Text] = [*zip(rows.texts[:20], rows.texts[20:40], strict=True), *lone(rows.texts[40:60])]
+    found = pretrained(watched, texts, quick, tmp_path, pairs=True)
+    assert (found.texts, found.variants) == (200, 160)
+    assert len(seen) == 200
+    assert set(seen) == {(1, 1)}  # every row has tokens of a second text
 
 
 def test_cross_distillation_repeats_itself_to_the_bit(
