@@ -6,6 +6,7 @@ compared with the artifact's manifest besides.
 
 import errno
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -20,9 +21,10 @@ from typing import Any
 
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
-from dvc.lock import LockError
+from dvc.lock import LockError, make_lock
 from dvc.repo import Repo
 from dvc.repo.index import Index
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, RWLockFileCorruptedError
 from dvc.stage.exceptions import StageCmdFailedError
 
 from eibert import artifact
@@ -75,7 +77,33 @@ def opened(workspace: Workspace) -> Iterator[Any]:
     """Yields DVC's repository, waiting for its lock where needed; one for each thread."""
     logging.getLogger("dvc").setLevel(logging.WARNING)  # what it does is told as stages and reasons
     with Repo(str(workspace.root), _wait_for_lock=True) as repo:
+        _heal(repo)
         yield repo
+
+
+def _heal(repo: Any) -> None:
+    """Removes DVC's list of readers and writers where it is torn: DVC writes it in place, and a kill may fall between.
+
+    A sound list stays: dead processes in it are passed over by DVC itself.
+    """
+    path = Path(repo.tmp_dir, RWLOCK_FILE)
+    if not _torn(path):
+        return
+    guard = str(path.with_name(RWLOCK_LOCK))
+    hardlink = repo.config["core"].get("hardlink_lock", False)
+    with make_lock(guard, tmp_dir=repo.tmp_dir, hardlink_lock=hardlink, wait=True):
+        if _torn(path):  # not merely being written by a process that holds the guard
+            path.unlink()
+
+
+def _torn(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def read_graph(workspace: Workspace) -> Graph:
@@ -151,6 +179,8 @@ def _reproduce(workspace: Workspace, stage: str, *, force: bool, share_terminal:
                 done = repo.reproduce([_address(workspace, stage)], single_item=True, force=force, run_env=environment)
         except DvcException as error:
             cause = error.__cause__ or error
+            if isinstance(cause, RWLockFileCorruptedError):
+                return _recovered(workspace, stage, force=force, share_terminal=share_terminal, ran=mark.exists())
             if is_passing(cause):
                 raise cause from error
             kind = BrokenStageError if _exit_status(cause) == EXIT_BROKEN else RunError
@@ -158,6 +188,15 @@ def _reproduce(workspace: Workspace, stage: str, *, force: bool, share_terminal:
         # A forced stage always runs, also one whose command leaves no mark.
         ran = mark.exists() or (force and bool(done))
     return "Completed" if ran else "Restored" if done else "Cached"
+
+
+def _recovered(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool, ran: bool) -> str:
+    """Goes on where a kill beside this run tore DVC's list: what was computed meanwhile is recorded, not lost."""
+    if ran and not _problems(workspace, stage):
+        with opened(workspace) as repo:
+            repo.commit(_address(workspace, stage), force=True)
+        return "Completed"
+    return _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
 
 
 def _environment(mark: Path, *, share_terminal: bool) -> dict[str, str]:

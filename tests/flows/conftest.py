@@ -33,6 +33,8 @@ if pathlib.Path(f"break-{stage}").exists():
         os.kill(os.getpid(), 9)
     pathlib.Path(f"logs/{stage}.log").write_text("some line\\nerror: " + message + "\\n")
     sys.exit(70 if "broke" in message else 1)
+if pathlib.Path(f"tear-{stage}").exists():
+    pathlib.Path("../../.dvc/tmp/rwlock").write_text("")
 time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
 params = {"seed": 17, stage: yaml.safe_load(open("params.yaml"))[stage]}
 digests = artifact.verified(pathlib.Path(), *inputs)

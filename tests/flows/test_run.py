@@ -112,6 +112,29 @@ def test_killed_stage_is_told_from_one_that_failed(workspace: Workspace) -> None
     assert "memory" in error
 
 
+@pytest.mark.parametrize("torn", ["", '{"read": {"/da'])
+def test_list_of_locks_torn_by_a_kill_is_healed(workspace: Workspace, torn: str) -> None:
+    (workspace.root / ".dvc" / "tmp" / "rwlock").write_text(torn)
+    changed(workspace)
+    assert run(workspace, Selection()).states["evaluate"] == "Completed"
+    assert ran(workspace) == ["quantize", "export", "evaluate"]
+
+
+def test_work_is_kept_where_a_kill_beside_tears_the_list_meanwhile(workspace: Workspace) -> None:
+    """A run that is killed while DVC writes its list leaves it torn for the stages of every other run."""
+    changed(workspace)
+    (workspace.folder / "tear-quantize").touch()
+    assert run(workspace, Selection()).states["quantize"] == "Completed"
+    assert ran(workspace) == ["quantize", "export", "evaluate"]
+    assert run(workspace, Selection()).states == dict.fromkeys(STAGES, "Cached")
+    changed(workspace, "quantize.percentile=99.25")
+    run(workspace, Selection())
+    changed(workspace)
+    ran(workspace)
+    assert run(workspace, Selection()).states["quantize"] == "Restored"  # it stands in the run cache as well
+    assert ran(workspace) == []
+
+
 def test_only_runs_that_stage(workspace: Workspace) -> None:
     changed(workspace)
     assert run(workspace, Selection(only="quantize")).states == {"quantize": "Completed"}
