@@ -1,5 +1,6 @@
 """Texts, labels and token batches: the form in which every stage after `ingest` sees data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +57,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> "Split":
+        """Returns some rows, in the order asked for."""
+        texts_b = None if self.texts_b is None else [self.texts_b[row] for row in rows]
+        return Split([self.texts[row] for row in rows], texts_b, self.targets[rows])
 
 
 def read_spec(ingest: Path) -> TaskSpec:

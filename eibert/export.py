@@ -14,7 +14,7 @@ from eibert.corpus import Split, TaskSpec
 from eibert.errors import BudgetError
 from eibert.graph import Graph
 from eibert.params.export import ExportParams
-from eibert.quantize import QuantizedStudent
+from eibert.quantize.modules import QuantizedStudent
 from eibert.runtime.model import Model
 from eibert.student import MASKED, VOCABULARY, Student
 
@@ -66,7 +66,7 @@ def build(student: Student, quantized: QuantizedStudent, params: ExportParams) -
     span = graph.add("Range", graph.constant("nought", np.int64(0).reshape(())), width, "one")
     hidden = graph.rows("table", weights["table"], ids)
     hidden = graph.linear("embedding_projection", weights["embedding_projection"], None, hidden)
-    hidden = graph.add("Add", hidden, graph.rows("positions", weights["positions"], span))
+    hidden = graph.add("Add", hidden, graph.rows("positions", weights["positions"], span, axes=1))
     hidden = graph.add("Add", hidden, graph.rows("segments", weights["segments"], segments))
     hidden = _norm(graph, floats, "embedding_norm", hidden)
     masked = graph.add("Mul", graph.add("Sub", graph.number(1.0), mask), graph.number(MASKED))

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
 
-from eibert.quantize import Quantized
+from eibert.quantize.tensor import Quantized, pack
 
 Array = np.ndarray[Any, Any] | np.generic
 
@@ -45,28 +46,43 @@ class Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
         return output
 
-    def rows(self, name: str, table: Quantized, ids: str) -> str:
-        """Adds a look-up: only the rows asked for are turned into floats."""
-        values = self.add("Gather", self.constant(name, table.values.numpy()), ids)
-        values = self.add("Cast", values, to=TensorProto.FLOAT)
-        scale = self.constant(
-            f"{name}.scale", table.scale.numpy().reshape(-1, 1) if table.scale.ndim else table.scale.numpy()
-        )
-        return self.add("Mul", values, self.add("Gather", scale, ids) if table.scale.ndim else scale)
+    def rows(self, name: str, table: Quantized, ids: str, *, axes: int = 2) -> str:
+        """Adds a look-up by ids of so many axes: only the rows asked for are turned into floats."""
+        values = self._floats(self.add("Gather", self.constant(name, stored(table)), ids), table)
+        scale = self.constant(f"{name}.scale", _columns(table.scale))
+        return self._scaled(values, self.add("Gather", scale, ids) if table.scale.ndim else scale, table, (0,) * axes)
 
     def linear(self, name: str, weight: Quantized, bias: Array | None, hidden: str) -> str:
         """Adds hidden @ weight.T + bias, the input rounded to INT8 where the matrix has an activation scale."""
-        values = self.constant(name, weight.values.numpy().T)  # (out, in) → (in, out)
-        scale = self.constant(f"{name}.scale", weight.scale.numpy())
         if name in self._activations:
             # The integers are multiplied as floats: on processors without VNNI onnxruntime's INT8 product saturates.
             at = self.constant(f"{name}.activation", np.float32(self._activations[name]).reshape(()))
             zero = self.constant("zero", np.int8(0).reshape(()))
             hidden = self.add("DequantizeLinear", self.add("QuantizeLinear", hidden, at, zero), at, zero)
-        # A cast and a product of constants are folded once when the model is loaded; DequantizeLinear is not.
-        floats = self.add("Mul", self.add("Cast", values, to=TensorProto.FLOAT), scale)
+        # What follows from constants alone is computed once when the model is loaded; DequantizeLinear is not.
+        values = self._floats(self.constant(name, stored(weight)), weight)
+        scale = self.constant(f"{name}.scale", _columns(weight.scale))
+        floats = self.add("Transpose", self._scaled(values, scale, weight, (0,)), perm=[1, 0])  # (out, in) → (in, out)
         product = self.add("MatMul", hidden, floats)
         return product if bias is None else self.add("Add", product, self.constant(f"{name}.bias", bias))
+
+    def _floats(self, values: str, weight: Quantized) -> str:
+        """Adds what turns stored integers (…, C) or packed ones (…, C/2) into floats (…, C)."""
+        values = self.add("Cast", values, to=TensorProto.FLOAT)
+        if not weight.is_packed:
+            return values
+        first = self.add("Floor", self.add("Mul", values, self.number(1 / 16)))
+        second = self.add("Sub", values, self.add("Mul", first, self.number(16.0)))
+        return self.add("Sub", self.add("Concat", first, second, axis=-1), self.number(8.0))
+
+    def _scaled(self, values: str, scale: str, weight: Quantized, outer: tuple[int, ...]) -> str:
+        """Adds the product with a scale: of all, of each row, or of each group; `outer` copies the axes before."""
+        if weight.scale.ndim < 2:
+            return self.add("Mul", values, scale)
+        groups, columns = weight.scale.shape[1], weight.values.shape[1]
+        split = self.add("Reshape", values, self.integers(*outer, groups, columns // groups))
+        scale = self.add("Unsqueeze", self.add("Cast", scale, to=TensorProto.FLOAT), self.integers(-1))
+        return self.add("Reshape", self.add("Mul", split, scale), self.integers(*outer, columns))
 
     def norm(self, name: str, weight: Array, bias: Array, hidden: str, epsilon: float) -> str:
         """Adds a layer normalisation over the last axis."""
@@ -77,3 +93,14 @@ class Graph:
         """Adds x · (1 + erf(x/√2)) / 2 in the form that onnxruntime fuses."""
         inner = self.add("Erf", self.add("Div", hidden, self.number(float(np.sqrt(2.0)))))
         return self.add("Mul", self.add("Mul", hidden, self.add("Add", inner, self.number(1.0))), self.number(0.5))
+
+
+def stored(weight: Quantized) -> Array:
+    """Returns the integers as a file holds them: packed uint8 (R, C/2), or int8 (R, C)."""
+    found: Array = (pack(weight.values) if weight.is_packed else weight.values).numpy()
+    return found
+
+
+def _columns(scale: Tensor) -> Array:
+    found: Array = (scale.unsqueeze(-1) if scale.ndim == 1 else scale).numpy()
+    return found

@@ -8,7 +8,7 @@ from eibert.batches import predict
 from eibert.corpus import read_spec, read_split
 from eibert.params.quantize import QuantizeParams
 from eibert.params.section import Shared
-from eibert.quantize import quantize, save_quantized, simulate
+from eibert.quantize import measure, quantize, save_quantized, simulate, spend
 from eibert.scores import agreement, score
 from eibert.student import SHAPE, VOCABULARY, load_student
 from tasks.adapter import recorded
@@ -26,10 +26,14 @@ def run(workspace: Path, params: QuantizeParams, shared: Shared) -> Path:
     spec = read_spec(ingest)
     train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)
     student = load_student(artifact.folder(workspace, "distill"))
+    with reporting(STAGE, "search") as report:
+        bits, harms = spend(student, train, params, report)
+    with reporting(STAGE, "tuning") as report:
+        tuned, quantized = quantize(student, spec, train, params, bits=bits, seed=shared.seed, report=report)
     with reporting(STAGE, "modules") as report:
-        quantized, errors = quantize(student, spec, train, dev, params, report)
+        errors = measure(tuned, quantized, spec, dev, batch_size=params.batch_size, report=report)
     before = predict(student, dev, batch_size=params.batch_size)
-    after = predict(simulate(student, quantized), dev, batch_size=params.batch_size)
+    after = predict(simulate(tuned, quantized), dev, batch_size=params.batch_size)
     figures = {
         "dev_score": score(spec.metric, after, dev.targets),
         "dev_score_float": score(spec.metric, before, dev.targets),
@@ -43,5 +47,6 @@ def run(workspace: Path, params: QuantizeParams, shared: Shared) -> Path:
         for name in (SHAPE, VOCABULARY):
             shutil.copyfile(artifact.folder(workspace, "distill") / name, out / name)
         artifact.write_json(out / "modules.json", errors)
+        artifact.write_json(out / "search.json", harms)
         artifact.write_json(out / artifact.METRICS, figures)
     return artifact.folder(workspace, STAGE)

@@ -10,17 +10,22 @@ from hypothesis import strategies as st
 
 from eibert.batches import encode, predict
 from eibert.corpus import Split, TaskSpec
+from eibert.errors import ParamsError
 from eibert.params.load import Params
-from eibert.params.quantize import Activations, Calibration, Granularity
+from eibert.params.quantize import Activations, Calibration, Granularity, QuantizeParams
 from eibert.quantize import (
-    calibrate,
     load_quantized,
+    measure,
     modules_of,
     quantize,
     quantize_tensor,
     save_quantized,
     simulate,
+    spend,
 )  # fmt: skip
+from eibert.quantize.calibrate import calibrate
+from eibert.quantize.search import Option, fitting
+from eibert.quantize.tensor import pack, spread, unpack
 from eibert.student import Student, save_student
 
 
@@ -31,13 +36,48 @@ def test_values_and_scales_match_hand_arithmetic() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**16), st.integers(2, 8), st.sampled_from(Granularity), st.floats(1e-4, 1e4))
+@given(st.integers(0, 2**16), st.integers(5, 8), st.sampled_from(Granularity), st.floats(1e-4, 1e4))
 def test_error_is_at_most_half_a_scale(seed: int, bits: int, granularity: Granularity, size: float) -> None:
-    weight = torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)) * size
-    found = quantize_tensor(weight, bits, granularity)
-    scale = found.scale if found.scale.ndim == 0 else found.scale.unsqueeze(-1)
-    assert bool(((weight - found.dequantize()).abs() <= scale * 0.5 * (1 + 1e-4)).all())
+    weight = torch.randn(5, 8, generator=torch.Generator().manual_seed(seed)) * size
+    found = quantize_tensor(weight, bits, granularity, 4)
+    scale = spread(found.scale.float(), 8)
+    assert bool(((weight - found.dequantize()).abs() <= scale * 0.5 * (1 + 1e-4) + 127 * scale * 2**-11).all())
     assert int(found.values.abs().max()) <= 2 ** (bits - 1) - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**16), st.integers(2, 4), st.sampled_from(Granularity))
+def test_few_bits_lose_no_more_than_the_whole_range_would(seed: int, bits: int, granularity: Granularity) -> None:
+    weight = torch.randn(5, 8, generator=torch.Generator().manual_seed(seed))
+    limit = 2 ** (bits - 1) - 1
+    found = quantize_tensor(weight, bits, granularity, 4)
+    parts = {Granularity.TENSOR: (1, 40), Granularity.CHANNEL: (5, 8), Granularity.GROUP: (10, 4)}[granularity]
+    whole = weight.reshape(parts)
+    scale = whole.abs().amax(dim=1, keepdim=True) / limit
+    plain = ((whole / scale).round() * scale).reshape(weight.shape)
+    lost = (weight - found.dequantize()).square().sum()
+    assert float(lost) <= float((weight - plain).square().sum()) * (1 + 2e-3)
+    assert int(found.values.abs().max()) <= limit
+
+
+def test_a_group_has_its_own_scale() -> None:
+    found = quantize_tensor(torch.tensor([[127.0, 1.0, 0.25, 0.125]]), 8, Granularity.GROUP, 2)
+    assert found.scale.flatten().tolist() == pytest.approx([1.0, 0.25 / 127], rel=1e-3)
+    assert found.scale.shape == (1, 2)
+    assert found.values.tolist() == [[127, 1, 127, 64]]
+    assert found.bytes == 4 + 2 * 2
+
+
+def test_two_values_share_a_byte() -> None:
+    values = torch.tensor([[-7, 7, 0, 1]], dtype=torch.int8)
+    assert pack(values).tolist() == [[16 * 1 + 8, 16 * 15 + 9]]
+    assert unpack(pack(values)).tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(("bits", "columns", "expected"), [(8, 6, 20), (4, 6, 14), (2, 6, 14), (4, 5, 18)])
+def test_bytes_are_those_of_the_file(bits: int, columns: int, expected: int) -> None:
+    """Two rows, their two float32 scales; odd columns are not packed."""
+    assert quantize_tensor(torch.randn(2, columns), bits, Granularity.CHANNEL).bytes == expected
 
 
 def test_one_scale_for_all_is_a_scalar() -> None:
@@ -53,7 +93,8 @@ def test_every_matrix_belongs_to_exactly_one_module(student: Student) -> None:
 
 def test_records_name_the_errors_of_each_module(student: Student, spec: TaskSpec, rows: Split, params: Params) -> None:
     student.fold()
-    quantized, errors = quantize(student, spec, rows, rows, params.quantize)
+    quantized = quantize(student, spec, rows, params.quantize)[1]
+    errors = measure(student, quantized, spec, rows, batch_size=16)
     assert [entry["module"] for entry in errors] == [part.name for part in modules_of(student)]
     head = errors[-1]
     weight = student.head.weight.detach()
@@ -67,7 +108,8 @@ def test_records_name_the_errors_of_each_module(student: Student, spec: TaskSpec
 def test_fewer_bits_make_larger_errors(student: Student, spec: TaskSpec, rows: Split, params: Params) -> None:
     student.fold()
     noisy = params.quantize.model_copy(update={"attention": params.quantize.attention.model_copy(update={"bits": 3})})
-    fine, coarse = (quantize(student, spec, rows, rows, each)[1][1]["sqnr_db"] for each in (params.quantize, noisy))
+    found = [quantize(student, spec, rows, each)[1] for each in (params.quantize, noisy)]
+    fine, coarse = (measure(student, each, spec, rows, batch_size=16)[1]["sqnr_db"] for each in found)
     assert coarse < fine - 20  # five bits fewer are about 30 dB
 
 
@@ -76,7 +118,7 @@ def test_saved_integers_compute_what_was_simulated(
 ) -> None:
     student.fold()
     eight = params.quantize.feed_forward.model_copy(update={"activations": Activations.INT8})
-    quantized, _ = quantize(student, spec, rows, rows, params.quantize.model_copy(update={"feed_forward": eight}))
+    _, quantized = quantize(student, spec, rows, params.quantize.model_copy(update={"feed_forward": eight}))
     save_student(student, tmp_path)
     save_quantized(quantized, tmp_path)
     loaded, again = load_quantized(tmp_path)
@@ -93,3 +135,67 @@ def test_calibrated_scale_covers_the_largest_input(student: Student, rows: Split
     batch = encode(student.tokenizer, rows.texts, None, max_tokens=32).batch(range(len(rows)))
     with torch.no_grad():
         assert found["head"] == pytest.approx(float(student(batch)[1].abs().max()) / 127, rel=1e-5)
+
+
+def _four(params: QuantizeParams) -> QuantizeParams:
+    four = {"bits": 4, "granularity": Granularity.GROUP}
+    kinds = ("embedding", "attention", "feed_forward", "head")
+    return params.model_copy(update={"group": 2} | {k: getattr(params, k).model_copy(update=four) for k in kinds})
+
+
+def test_saved_nibbles_compute_what_was_simulated(
+    student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_path: Path
+) -> None:
+    student.fold()
+    _, quantized = quantize(student, spec, rows, _four(params.quantize))
+    save_student(student, tmp_path)
+    save_quantized(quantized, tmp_path)
+    loaded, again = load_quantized(tmp_path)
+    assert {name: tensor.bits for name, tensor in again.weights.items()} == dict.fromkeys(quantized.weights, 4)
+    assert again.weights["table"].scale.shape == (len(student.tokens), 3)
+    expected = predict(simulate(student, quantized), rows, batch_size=16)
+    assert np.allclose(predict(loaded, rows, batch_size=16), expected, atol=1e-6)
+
+
+OPTIONS = {"a": Option(100, 1.0), "b": Option(50, 0.1), "c": Option(10, 5.0), "d": Option(40, 0.2)}
+
+
+@pytest.mark.parametrize(
+    ("budget", "chosen"),
+    [(1000, set()), (960, {"b"}), (940, {"b", "d"}), (900, {"a"}), (861, {"a", "b"}), (800, set("abcd"))],
+)
+def test_the_budget_is_spent_where_it_harms_least(budget: int, chosen: set[str]) -> None:
+    """900: b and d save 90, too little; with a they save 190; then d and b are unpacked, for a alone saves 100."""
+    assert fitting(OPTIONS, 1000, budget) == chosen
+
+
+def test_a_budget_out_of_reach_names_the_least() -> None:
+    with pytest.raises(ParamsError, match=r"quantize.weight_bytes: 799 .* 800 bytes"):
+        fitting(OPTIONS, 1000, 799)
+
+
+def test_the_search_fits_the_budget_it_is_given(student: Student, spec: TaskSpec, rows: Split, params: Params) -> None:
+    student.fold()
+    eight = sum(tensor.bytes for tensor in quantize(student, spec, rows, params.quantize)[1].weights.values())
+    budget = params.quantize.model_copy(update={"weight_bytes": eight * 3 // 4})
+    bits, harms = spend(student, rows, budget)
+    found = quantize(student, spec, rows, budget, bits=bits)[1]
+    assert set(bits.values()) == {4, 8}
+    assert sum(tensor.bytes for tensor in found.weights.values()) <= eight * 3 // 4
+    assert all(entry["harm"] > 0 for entry in harms)
+    assert spend(student, rows, params.quantize) == (dict.fromkeys(bits, 8), [])
+
+
+def test_tuning_brings_the_rounded_answers_nearer(
+    student: Student, spec: TaskSpec, rows: Split, params: Params
+) -> None:
+    student.fold()
+    before = predict(student, rows, batch_size=16)
+    far = []
+    for tune_rows in (0, 3000):
+        coarse = _four(params.quantize).model_copy(update={"tune_rows": tune_rows, "tune_learning_rate": 1e-3})
+        tuned, quantized = quantize(student, spec, rows, coarse)
+        far.append(float(np.square(predict(simulate(tuned, quantized), rows, batch_size=16) - before).mean()))
+        assert int(quantized.weights["table"].values.abs().max()) <= 7
+    assert far[1] < 0.5 * far[0]
+    assert np.array_equal(predict(student, rows, batch_size=16), before)  # the float student is left alone

@@ -18,7 +18,7 @@ from eibert.errors import CorruptArtifactError, MissingArtifactError
 from eibert.export import write_bundle
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.load import Params
-from eibert.quantize import quantize
+from eibert.quantize import measure, quantize
 from eibert.student import Student, save_student
 from eibert.teacher import Teacher, save_teacher
 from tasks import evaluate
@@ -74,7 +74,8 @@ def build(workspace: Path, spec: TaskSpec, rows: Split, teacher: Teacher, studen
         write_bundle(student, quantized, spec, params.export, out / "bundle")
 
     small = params.quantize.model_copy(update={"threads": 1})
-    quantized, errors = quantize(student, spec, rows, rows, small)
+    _, quantized = quantize(student, spec, rows, small)
+    errors = measure(student, quantized, spec, rows, batch_size=16)
     put(workspace, "ingest", ingest)
     put(workspace, "finetune", lambda out: save_teacher(teacher, out))
     put(workspace, "distill", distill)

@@ -1,0 +1,102 @@
+"""Last steps that know of the rounding: the student learns to answer through its integers as it does without them.
+
+Choice: quantization-aware training by straight-through gradients, with the scales fixed as post-training quantization
+chose them and the float student as the teacher (decision 0009).
+"""
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from eibert import optimize
+from eibert.batches import encode
+from eibert.corpus import Split
+from eibert.losses import logits_divergence, representation_distance, variance
+from eibert.params.quantize import QuantizeParams
+from eibert.progress import Report, silent
+from eibert.quantize.tensor import Quantized, spread
+from eibert.schedule import Schedule
+from eibert.student import Student
+
+_SCALE_ROWS = 512
+"""Rows from which the variance of the student's representations is taken."""
+
+
+class _Rounding(nn.Module):
+    """Rounds a weight to a grid; the gradient passes as if it did not."""
+
+    scale: Tensor
+
+    def __init__(self, grid: Quantized) -> None:
+        super().__init__()
+        self.limit = 2 ** (grid.bits - 1) - 1
+        self.register_buffer("scale", spread(grid.scale.float(), grid.values.shape[-1]))
+
+    def integers(self, weight: Tensor) -> Tensor:
+        """Returns the nearest integers on the grid."""
+        return (weight / self.scale).round().clamp(-self.limit, self.limit)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Returns the rounded weight."""
+        rounded: Tensor = weight + (self.integers(weight) * self.scale - weight).detach()
+        return rounded
+
+
+def tune(
+    student: Student,
+    weights: dict[str, Quantized],
+    train: Split,
+    params: QuantizeParams,
+    *,
+    regression: bool,
+    seed: int,
+    report: Report = silent,
+) -> tuple[Student, dict[str, Quantized]]:
+    """Returns the student tuned under rounding, and its integers on the same scales.
+
+    Args:
+        student: Distilled, its head folded; not changed.
+        weights: Its integers by matrix name.
+        train: Rows to answer; their labels are not used.
+        params: Section `quantize`; `tune_rows` rows are learnt from, in as many passes as that takes.
+        regression: Whether the one logit is a number.
+        seed: Seed of the order.
+        report: Told after each step.
+    """
+    tuned = copy.deepcopy(student).eval()  # without dropout: the guide is the student itself
+    rounding = {name: _Rounding(grid) for name, grid in weights.items()}
+    for name, rule in rounding.items():
+        parametrize.register_parametrization(tuned.get_submodule(name), "weight", rule)
+    rows = encode(student.tokenizer, train.texts, train.texts_b, max_tokens=student.max_tokens)
+    plan = Schedule(rows.lengths, params.batch_size, max(1, params.tune_rows), params.tune_rows, seed)
+    optimizer = optimize.adamw([(tuned.parameters(), params.tune_learning_rate)], weight_decay=0.0)
+    with torch.no_grad():
+        sample = np.random.default_rng(seed).permutation(len(rows))[:_SCALE_ROWS]
+        scale = variance(student(rows.batch(sample))[1])
+    assert student.head is not None
+    assert tuned.head is not None
+    batches = (batch for epoch in range(plan.passes) for batch in plan.epoch(epoch))
+    for step, batch_rows in enumerate(batches):
+        batch = rows.batch(batch_rows)
+        with torch.no_grad():
+            guide_pooled = student(batch)[1]
+            guide = student.head(guide_pooled)
+        pooled = tuned(batch)[1]
+        terms = {
+            "logits": logits_divergence(tuned.head(pooled), guide, temperature=1.0, regression=regression),
+            "hidden": representation_distance(pooled, guide_pooled, scale=scale),
+        }
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        optimize.step(optimizer, optimize.rate_factor(step, plan.total, 0.1), "quantize")
+        report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
+    for name in rounding:
+        parametrize.remove_parametrizations(tuned.get_submodule(name), "weight", leave_parametrized=False)
+    found: dict[str, Quantized] = {}
+    for name, rule in rounding.items():
+        weight: Tensor = tuned.get_parameter(f"{name}.weight").detach()
+        grid = weights[name]
+        found[name] = Quantized(rule.integers(weight).to(torch.int8), grid.scale, grid.bits)
+    return tuned, found
