@@ -12,9 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eibert.corpus import Text
+from eibert.matching import HeldOut
+
 NEIGHBOURS = 12
 EXCHANGED, DROPPED, SPLICED, FOREIGN = 0.25, 0.05, 0.3, 0.3
 """Shares: words exchanged and dropped, variants spliced from two texts, exchanges for any word of the corpus."""
+
+ATTEMPTS = 8
+"""Variants tried before a text stands for itself, because those before were held out."""
 
 
 Row = TypeVar("Row", bound=Hashable)
@@ -28,12 +34,19 @@ class Variants:
         tokens: The teacher's vocabulary, V entries.
         table: The teacher's token table, float (V, H).
         generator: Source of randomness.
+        held_out: Rows that no variant may be equal to.
     """
 
     def __init__(
-        self, texts: Sequence[str], tokens: Sequence[str], table: Tensor, generator: np.random.Generator
+        self,
+        texts: Sequence[str],
+        tokens: Sequence[str],
+        table: Tensor,
+        generator: np.random.Generator,
+        held_out: HeldOut,
     ) -> None:
         self._generator = generator
+        self._held_out = held_out
         self._texts = texts
         counts = Counter(word for text in texts for word in text.split())
         self._words = sorted(counts)
@@ -42,7 +55,27 @@ class Variants:
         self._neighbours = _neighbours({word.lower() for word in self._words}, tokens, table)
 
     def of(self, text: str) -> str:
-        """Returns one variant of a text; it has at least one word if the text has one."""
+        """Returns one variant of a text, or the text itself; it has at least one word if the text has one."""
+        return self._free((text, None), lambda: (self._vary(text), None))[0]
+
+    def of_pair(self, text: str, text_b: str, others: Sequence[str]) -> tuple[str, str]:
+        """Returns one variant of a pair: one side varied, the second made of the first, or exchanged for another's."""
+        first, second = self._free((text, text_b), lambda: self._vary_pair(text, text_b, others))
+        return first, second or ""
+
+    def partner(self, text: str, others: Sequence[str]) -> str:
+        """Returns a second text for a lone one: as often a variant of it as another text."""
+        return self._free((text, text), lambda: (text, self._partner(text, others)))[1] or ""
+
+    def _free(self, row: Text, make: Callable[[], Text]) -> Text:
+        """Returns what is made, made again while it is held out; after some attempts the row as it was."""
+        for _ in range(ATTEMPTS):
+            made = make()
+            if not self._held_out.has(*made):
+                return made
+        return row
+
+    def _vary(self, text: str) -> str:
         draw = self._generator
         words = text.split()
         if draw.random() < SPLICED and self._texts:
@@ -57,21 +90,21 @@ class Variants:
         ]
         return " ".join(kept or words)
 
-    def of_pair(self, text: str, text_b: str, others: Sequence[str]) -> tuple[str, str]:
-        """Returns one variant of a pair: one side varied, the second made of the first, or exchanged for another's."""
+    def _vary_pair(self, text: str, text_b: str, others: Sequence[str]) -> tuple[str, str]:
         match self._generator.integers(4):
             case 0:
-                return self.of(text), text_b
+                return self._vary(text), text_b
             case 1:
-                return text, self.of(text_b)
+                return text, self._vary(text_b)
             case 2:
-                return text, self.of(text)
+                return text, self._vary(text)
             case _:
                 return text, others[int(self._generator.integers(len(others)))]
 
-    def partner(self, text: str, others: Sequence[str]) -> str:
-        """Returns a second text for a lone one: as often a variant of it as another text."""
-        return self.of(text) if self._generator.random() < 0.5 else others[int(self._generator.integers(len(others)))]
+    def _partner(self, text: str, others: Sequence[str]) -> str:
+        if self._generator.random() < 0.5:
+            return self._vary(text)
+        return others[int(self._generator.integers(len(others)))]
 
     def _exchange(self, word: str) -> str:
         near = self._neighbours.get(word.lower())

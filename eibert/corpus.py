@@ -10,8 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eibert.artifact import read_json
+from eibert.matching import HeldOut
 
 SplitName = Literal["train", "dev", "test"]
+
+
+Text = tuple[str, str | None]
+"""A text, and its partner in a task of pairs; None: it stands alone."""
+
+TEXT = pa.schema([pa.field("text", pa.string(), nullable=False)])
+PRETRAINING, HELD_OUT = "pretraining.parquet", "held_out.parquet"
+_HELD_OUT = b"held_out"
 
 
 @dataclass(frozen=True)
@@ -86,15 +95,51 @@ def read_texts(path: Path) -> list[str]:
     return texts
 
 
-Text = tuple[str, str | None]
-"""A text to pre-train on, and its partner in a task of pairs; None: it stands alone."""
+@dataclass(frozen=True)
+class Pretraining:
+    """What a student is pre-trained on.
+
+    Attributes:
+        texts: Texts, each with a partner in a task of pairs where it has one.
+        pairs: Whether the task has pairs.
+        held_out: Rows that no variant may be equal to; None: they are not known, and no variants are made.
+    """
+
+    texts: list[Text]
+    pairs: bool
+    held_out: HeldOut | None
 
 
-def read_pretraining(ingest: Path) -> tuple[list[Text], bool]:
-    """Returns the texts to pre-train on of the ingest artifact in this folder, and whether the task has pairs."""
-    columns = pq.read_table(ingest / "pretraining.parquet").to_pydict()
+def read_pretraining(ingest: Path) -> Pretraining:
+    """Returns what the ingest artifact in this folder holds to pre-train on."""
+    table = pq.read_table(ingest / PRETRAINING)
+    columns = table.to_pydict()
     seconds = columns.get("text_b", [None] * len(columns["text"]))
-    return list(zip(columns["text"], seconds, strict=True)), "text_b" in columns
+    known = (table.schema.metadata or {}).get(_HELD_OUT)
+    held_out = None if known is None else HeldOut(frozenset(known.decode().split()))
+    return Pretraining(list(zip(columns["text"], seconds, strict=True)), "text_b" in columns, held_out)
+
+
+def write_pretraining(ingest: Path, found: Pretraining) -> None:
+    """Writes what `read_pretraining` reads; the file of a model with other held-out rows differs only if it has any."""
+    columns: dict[str, list[Any]] = {"text": [text for text, _ in found.texts]}
+    schema = TEXT
+    if found.pairs:
+        columns["text_b"] = [text_b for _, text_b in found.texts]
+        schema = schema.append(pa.field("text_b", pa.string()))
+    if found.held_out is not None:
+        schema = schema.with_metadata({_HELD_OUT: "\n".join(sorted(found.held_out.digests)).encode()})
+    write_parquet(ingest / PRETRAINING, columns, schema)
+
+
+def read_held_out(ingest: Path) -> HeldOut:
+    """Returns the rows of dev and test of the ingest artifact in this folder, by digest."""
+    return HeldOut(frozenset(read_texts(ingest / HELD_OUT)))
+
+
+def write_held_out(ingest: Path, found: HeldOut) -> None:
+    """Writes what `read_held_out` reads."""
+    write_parquet(ingest / HELD_OUT, {"text": sorted(found.digests)}, TEXT)
 
 
 def write_parquet(path: Path, columns: dict[str, list[Any]], schema: pa.Schema) -> None:

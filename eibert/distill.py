@@ -199,7 +199,7 @@ def learn(
             terms = {
                 "task": task_loss(logits, room.lessons.targets[batch_rows].to(device), regression=spec.regression),
                 "logits": _divergence(logits, said.logits[batch_rows].to(device), room),
-                "hidden": representation_distance(pooled, said.pooled[batch_rows].to(device), scale=scale),
+                "hidden": representation_distance(pooled, said.pooled[batch_rows].to(device).float(), scale=scale),
             }
             loss = sum(getattr(weights, name) * term for name, term in terms.items())
             assert isinstance(loss, Tensor)

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from eibert import optimize
 from eibert.augment import Variants
 from eibert.batches import Encoded, by_length, encode
 from eibert.corpus import Split, TaskSpec
+from eibert.outputs import Outputs, key_of
 from eibert.params.section import Precision
 from eibert.progress import Report, silent
 from eibert.student import Student
@@ -71,7 +73,7 @@ def gather(
 
 @dataclass(frozen=True)
 class Answers:
-    """What a fixed teacher says of every row: logits float (N, C) and sentence representations float (N, H)."""
+    """What a fixed teacher says of every row: logits float32 (N, C) and sentence representations float16 (N, H)."""
 
     logits: Tensor
     pooled: Tensor
@@ -86,21 +88,38 @@ class Answers:
         return torch.nonzero(sure).squeeze(-1).numpy()
 
 
-@torch.no_grad()
 def answers(
-    teacher: Teacher, rows: Encoded, *, batch_size: int, precision: Precision, report: Report = silent
+    teacher: Teacher,
+    rows: Encoded,
+    *,
+    batch_size: int,
+    precision: Precision,
+    outputs: Outputs | None = None,
+    report: Report = silent,
 ) -> Answers:
-    """Returns the teacher's logits and representations of all rows, in order."""
+    """Returns the teacher's logits and representations of all rows, in order; those kept on disk where they are."""
+    key = key_of(teacher, rows, "answers", batch_size, precision) if outputs else ""
+    if outputs and (path := outputs.find(key)):
+        return Answers(**load_file(path))
+    found = _read(teacher, rows, batch_size=batch_size, precision=precision, report=report)
+    if outputs:
+        with outputs.writing(key) as part:
+            save_file({"logits": found.logits, "pooled": found.pooled}, part)
+    return found
+
+
+@torch.no_grad()
+def _read(teacher: Teacher, rows: Encoded, *, batch_size: int, precision: Precision, report: Report) -> Answers:
     teacher.eval()
     device = next(teacher.parameters()).device
     batches = by_length(rows.lengths, batch_size)
     assert teacher.head is not None
     logits = torch.empty(len(rows), teacher.head.out_features)
-    pooled = torch.empty(len(rows), teacher.hidden)
+    pooled = torch.empty(len(rows), teacher.hidden, dtype=torch.float16)
     for position, chosen in enumerate(batches):
         with optimize.autocast(precision, device):
             _, found = teacher(rows.batch(chosen, device))
-        pooled[chosen] = found.float().cpu()
+        pooled[chosen] = found.half().cpu()
         logits[chosen] = teacher.answer(found.float()).cpu()
         report(position + 1, len(batches))
     return Answers(logits, pooled)

@@ -1,9 +1,6 @@
 """The student before it: language from the base teacher's representations of plain text."""
 
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +11,11 @@ from eibert import optimize
 from eibert.augment import Variants, draw, top_up
 from eibert.batches import Encoded, by_length, encode
 from eibert.checkpoint import Checkpoint
-from eibert.corpus import Text
+from eibert.corpus import Pretraining, Text
 from eibert.inherit import inherit
 from eibert.losses import representation_distance, variance
+from eibert.matching import HeldOut
+from eibert.outputs import Outputs, key_of
 from eibert.params.pretrain import PretrainParams
 from eibert.params.section import Pooling
 from eibert.progress import Report, silent
@@ -49,12 +48,11 @@ class Pretrained:
 
 def pretrain(
     teacher: Teacher,
-    texts: list[Text],
+    corpus: Pretraining,
     params: PretrainParams,
     *,
-    pairs: bool,
     seed: int,
-    scratch: Path,
+    outputs: Outputs,
     checkpoint: Checkpoint,
     read: Report = silent,
     report: Report = silent,
@@ -66,23 +64,22 @@ def pretrain(
 
     Args:
         teacher: Base teacher.
-        texts: Plain texts; fewer than `texts_min` are topped up with variants.
+        corpus: Plain texts, or pairs; fewer than `texts_min` are topped up with variants where held-out rows are known.
         params: Section `pretrain`.
-        pairs: Whether the task has pairs; then lone texts get a partner, so that the student learns to compare.
         seed: Seed of draws, initial weights, order and dropout.
-        scratch: Folder for the teacher's outputs while training; nothing stays in it.
+        outputs: Where the teacher's outputs are kept; they are larger than memory.
         checkpoint: Where whole epochs are kept.
         read: Told while the teacher reads the texts.
         report: Told after each step of the student.
     """
     device = optimize.prepare(params.threads)
     generator = np.random.default_rng([seed, 1])
-    chosen = draw(texts, params.texts_limit, generator)
-    filled = _filled(chosen, teacher, params.texts_min, generator, pairs=pairs)
+    chosen = draw(corpus.texts, params.texts_limit, generator)
+    filled = _filled(chosen, teacher, params.texts_min, generator, corpus)
     rows = encode(
         teacher.tokenizer,
         [text for text, _ in filled],
-        [text_b or "" for _, text_b in filled] if pairs else None,
+        [text_b or "" for _, text_b in filled] if corpus.pairs else None,
         max_tokens=min(params.max_tokens, teacher.max_tokens),
     )
     torch.manual_seed(seed)
@@ -95,51 +92,48 @@ def pretrain(
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
     done, memory = checkpoint.restore({"student": student}, optimizer)
     history: list[dict[str, float]] = memory.get("history", [])
-    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
-    scratch.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as place:
-        targets = TokenTargets.read(teacher.to(device), rows, params, Path(place) / "tokens.f16", read)
-        while done < plan.passes:
-            torch.manual_seed(seed + done)
-            student.train()
-            sums: dict[str, float] = {}
-            batches = plan.epoch(done)
-            for position, batch_rows in enumerate(batches):
-                step = done * plan.steps_per_epoch + position
-                batch = rows.batch(batch_rows, device)
-                guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask, teacher.pooling)
-                with optimize.autocast(params.precision, device):
-                    tokens, pooled = student(batch)
-                    tokens, pooled = student.project(tokens), student.project(pooled)
-                terms = {
-                    "token": representation_distance(
-                        tokens, guide_tokens, scale=targets.token_scale, keep=batch.mask.bool()
-                    ),
-                    "sentence": representation_distance(pooled, guide_pooled, scale=targets.sentence_scale),
-                }
-                loss = params.token_weight * terms["token"] + params.sentence_weight * terms["sentence"]
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "pretrain")
-                values = {name: float(term.detach()) for name, term in terms.items()}
-                sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-                report(step + 1, plan.total, **values)
-            done += 1
-            means = {name: value / len(batches) for name, value in sums.items()}
-            history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means})
-            checkpoint.save(done, {"student": student}, optimizer, {"history": history})
+    targets = TokenTargets.read(teacher.to(device), rows, params, outputs, read)
+    while done < plan.passes:
+        torch.manual_seed(seed + done)
+        student.train()
+        sums: dict[str, float] = {}
+        batches = plan.epoch(done)
+        for position, batch_rows in enumerate(batches):
+            step = done * plan.steps_per_epoch + position
+            batch = rows.batch(batch_rows, device)
+            guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask, teacher.pooling)
+            with optimize.autocast(params.precision, device):
+                tokens, pooled = student(batch)
+                tokens, pooled = student.project(tokens), student.project(pooled)
+            terms = {
+                "token": representation_distance(
+                    tokens, guide_tokens, scale=targets.token_scale, keep=batch.mask.bool()
+                ),
+                "sentence": representation_distance(pooled, guide_pooled, scale=targets.sentence_scale),
+            }
+            loss = params.token_weight * terms["token"] + params.sentence_weight * terms["sentence"]
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "pretrain")
+            values = {name: float(term.detach()) for name, term in terms.items()}
+            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
+            report(step + 1, plan.total, **values)
+        done += 1
+        means = {name: value / len(batches) for name, value in sums.items()}
+        history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means})
+        checkpoint.save(done, {"student": student}, optimizer, {"history": history})
     return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), inherited, history)
 
 
 def _filled(
-    chosen: list[Text], teacher: Teacher, count: int, generator: np.random.Generator, *, pairs: bool
+    chosen: list[Text], teacher: Teacher, count: int, generator: np.random.Generator, corpus: Pretraining
 ) -> list[Text]:
-    """Returns the chosen texts, lone ones of a task of pairs with a partner, topped up with variants to `count`."""
+    """Returns the chosen texts, topped up with variants to `count`; in a task of pairs lone ones get a partner."""
     sides = [side for text in chosen for side in text if side is not None]
-    make = Variants(sides, teacher.tokens, teacher.table, generator)
-    if not pairs:
-        return top_up(chosen, count, lambda text: (make.of(text[0]), None))
-    whole: list[Text] = [(text, text_b if text_b is not None else make.partner(text, sides)) for text, text_b in chosen]
-    return top_up(whole, count, lambda text: make.of_pair(text[0], text[1] or "", sides))
+    make = Variants(sides, teacher.tokens, teacher.table, generator, corpus.held_out or HeldOut())
+    if corpus.pairs:
+        chosen = [(text, text_b if text_b is not None else make.partner(text, sides)) for text, text_b in chosen]
+        return top_up(chosen, count, lambda text: make.of_pair(text[0], text[1] or "", sides))
+    return chosen if corpus.held_out is None else top_up(chosen, count, lambda text: (make.of(text[0]), None))
 
 
 def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> Student:
@@ -194,35 +188,30 @@ def weighted_svd(table: Tensor, weights: Tensor, rank: int) -> tuple[Tensor, Ten
 class TokenTargets:
     """The teacher's token representations of every row, half precision, on disk."""
 
-    def __init__(self, memory: np.ndarray[Any, Any], starts: np.ndarray[Any, Any]) -> None:
+    def __init__(self, memory: np.ndarray[Any, Any], rows: Encoded, pooling: Pooling) -> None:
         self._memory = memory
-        self._starts = starts
-        self.token_scale = 1.0
-        self.sentence_scale = 1.0
+        self._starts = np.concatenate([[0], np.cumsum(rows.lengths)])
+        sample = np.random.default_rng(0).permutation(len(rows))[:_SCALE_ROWS]
+        mask = rows.batch(sample).mask
+        tokens, pooled = self.of(sample, mask, pooling)
+        self.token_scale, self.sentence_scale = variance(tokens[mask.bool()]), variance(pooled)
 
     @classmethod
-    @torch.no_grad()
     def read(
-        cls, teacher: Teacher, rows: Encoded, params: PretrainParams, path: Path, report: Report
+        cls, teacher: Teacher, rows: Encoded, params: PretrainParams, outputs: Outputs, report: Report
     ) -> "TokenTargets":
-        """Returns the outputs of the teacher over all rows, written to path."""
-        device = next(teacher.parameters()).device
-        starts = np.concatenate([[0], np.cumsum(rows.lengths)])
-        memory = np.memmap(path, np.float16, "w+", shape=(int(starts[-1]), teacher.hidden))
-        targets = cls(memory, starts)
-        batches = by_length(rows.lengths, params.batch_size)
-        for position, batch_rows in enumerate(batches):
-            with optimize.autocast(params.precision, device):
-                tokens, _ = teacher(rows.batch(batch_rows, device))
-            found = tokens.float().cpu().numpy()
-            for row, values in zip(batch_rows, found, strict=True):
-                memory[starts[row] : starts[row + 1]] = values[: rows.lengths[row]]
-            report(position + 1, len(batches))
-        sample = np.random.default_rng(0).permutation(len(rows))[:_SCALE_ROWS]
-        batch = rows.batch(sample)
-        tokens, pooled = targets.of(sample, batch.mask, teacher.pooling)
-        targets.token_scale, targets.sentence_scale = variance(tokens[batch.mask.bool()]), variance(pooled)
-        return targets
+        """Returns the outputs of the teacher over all rows: those kept on disk, else read now and kept."""
+        key = key_of(teacher, rows, "tokens", params.batch_size, params.precision)
+        shape = (int(rows.lengths.sum()), teacher.hidden)
+        path = outputs.find(key)
+        if path is None:
+            with outputs.writing(key) as part:
+                memory = np.memmap(part, np.float16, "w+", shape=shape)
+                _fill(memory, teacher, rows, params, report)
+                memory.flush()
+        else:
+            memory = np.memmap(path, np.float16, "r", shape=shape)
+        return cls(memory, rows, teacher.pooling)
 
     def of(self, rows: np.ndarray[Any, Any], mask: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]:
         """Returns padded token targets float (B, T, H) and sentence targets (B, H) of some rows."""
@@ -234,3 +223,19 @@ class TokenTargets:
         if pooling is Pooling.CLS:
             return tokens, tokens[:, 0]
         return tokens, tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+
+@torch.no_grad()
+def _fill(
+    memory: np.ndarray[Any, Any], teacher: Teacher, rows: Encoded, params: PretrainParams, report: Report
+) -> None:
+    device = next(teacher.parameters()).device
+    starts = np.concatenate([[0], np.cumsum(rows.lengths)])
+    batches = by_length(rows.lengths, params.batch_size)
+    for position, batch_rows in enumerate(batches):
+        with optimize.autocast(params.precision, device):
+            tokens, _ = teacher(rows.batch(batch_rows, device))
+        found = tokens.float().cpu().numpy()
+        for row, values in zip(batch_rows, found, strict=True):
+            memory[starts[row] : starts[row + 1]] = values[: rows.lengths[row]]
+        report(position + 1, len(batches))

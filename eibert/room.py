@@ -10,6 +10,8 @@ from eibert.augment import Variants, draw
 from eibert.batches import Encoded, predict
 from eibert.corpus import Split, TaskSpec
 from eibert.lessons import Answers, Lessons, answers, gather
+from eibert.matching import HeldOut
+from eibert.outputs import Outputs
 from eibert.params.distill import DistillParams
 from eibert.progress import Report, silent
 from eibert.scores import score
@@ -19,7 +21,10 @@ from eibert.teacher import Teacher
 
 @dataclass(frozen=True)
 class Room:
-    """Where a student learns: its teacher, the task, the rows as each of the two sees them, parameters and seed."""
+    """Where a student learns: its teacher, the task, the rows as each of the two sees them, parameters and seed.
+
+    `outputs` keeps the teacher's answers where it is given.
+    """
 
     teacher: Teacher
     spec: TaskSpec
@@ -30,6 +35,7 @@ class Room:
     params: DistillParams
     seed: int
     device: torch.device
+    outputs: Outputs | None = None
 
     @classmethod
     def of(
@@ -40,9 +46,11 @@ class Room:
         train: Split,
         dev: Split,
         unlabelled: list[str],
+        held_out: HeldOut,
         params: DistillParams,
         *,
         seed: int,
+        outputs: Outputs | None = None,
     ) -> "Room":
         """Returns the room, the same for the same arguments.
 
@@ -53,24 +61,28 @@ class Room:
             train: Labelled rows.
             dev: Rows by which epochs are chosen and the teacher's drift is bounded.
             unlabelled: Texts for the teacher to answer.
+            held_out: Rows of dev and test, which no variant may be equal to.
             params: Section `distill`.
             seed: Seed of variants, order, dropout and new weights.
+            outputs: Where the teacher's answers are kept.
         """
         device = optimize.prepare(params.threads)
         generator = np.random.default_rng([seed, 2])
-        make = Variants([*train.texts, *(train.texts_b or [])], teacher.tokens, teacher.table, generator)
+        corpus = [*train.texts, *(train.texts_b or [])]
+        make = Variants(corpus, teacher.tokens, teacher.table, generator, held_out)
         some = draw(unlabelled, params.unlabelled_limit, generator)
         lessons = gather(spec, train, some, make, variants=params.variants)
         rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
         rows = lessons.encoded(student, params.max_tokens)
-        return cls(teacher.to(device), spec, dev, lessons, rows, rows_teacher, params, seed, device)
+        return cls(teacher.to(device), spec, dev, lessons, rows, rows_teacher, params, seed, device, outputs)
 
     def teacher_says(self, report: Report = silent) -> Answers:
         """Returns the teacher's answers to every row, as it is now."""
         params = self.params
         return answers(
-            self.teacher, self.rows_teacher, batch_size=params.batch_size, precision=params.precision, report=report
-        )
+            self.teacher, self.rows_teacher, batch_size=params.batch_size, precision=params.precision,
+            outputs=self.outputs, report=report,
+        )  # fmt: skip
 
     def dev_score(self, model: Teacher | Student) -> float:
         """Returns the task's metric of a model on dev."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from eibert import artifact
 from eibert.checkpoint import Checkpoint
+from eibert.outputs import Outputs
 from eibert.params.section import Section, Shared
 
 STATE = ".eibert"
-"""Folder of a workspace for what may be lost: checkpoints and scratch files."""
+"""Folder of a workspace for what may be lost: checkpoints and scratch files; the repository's own holds outputs."""
 
 
 def recorded(stage: str, params: Section, shared: Shared, *, teacher: bool = False) -> dict[str, Any]:
@@ -25,3 +26,10 @@ def checkpoint(workspace: Path, stage: str, part: str, shaped_by: dict[str, Any]
     identity = [shaped_by, inputs, code.read_text(encoding="utf-8") if code.is_file() else None]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return Checkpoint(workspace / STATE / "checkpoints" / f"{stage}-{part}.safetensors", key)
+
+
+def outputs(workspace: Path) -> Outputs:
+    """Returns where teachers' outputs are kept: one place for all workspaces of a repository."""
+    here = workspace.resolve()
+    root = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
+    return Outputs(root / STATE / "outputs")

@@ -7,14 +7,14 @@ from typing import Any
 
 from eibert import artifact
 from eibert.checkpoint import Checkpoint
-from eibert.corpus import read_spec, read_split, read_texts
+from eibert.corpus import read_held_out, read_spec, read_split, read_texts
 from eibert.distill import distill, distill_plainly
 from eibert.params.distill import DistillParams
 from eibert.params.section import Shared
 from eibert.room import Room
 from eibert.student import WEIGHTS, load_student, save_student
 from eibert.teacher import load_teacher
-from tasks.adapter import STATE, checkpoint, recorded
+from tasks.adapter import STATE, checkpoint, outputs, recorded
 from tasks.beside import beside
 from tasks.progress import reporting, say
 
@@ -26,6 +26,7 @@ def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
     """Writes the artifact `distill` and returns its folder."""
     inputs = artifact.verified(
         workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/dev.parquet", "ingest/unlabelled.parquet",
+        "ingest/held_out.parquet",
         "finetune", "prune",
     )  # fmt: skip
     shaped_by = recorded(STAGE, params, shared)
@@ -86,6 +87,8 @@ def _room(workspace: Path, params: DistillParams, shared: Shared) -> Room:
         read_split(ingest, "train", spec),
         read_split(ingest, "dev", spec),
         read_texts(ingest / "unlabelled.parquet"),
+        read_held_out(ingest),
         params,
         seed=shared.seed,
+        outputs=outputs(workspace),
     )

@@ -9,7 +9,7 @@ import pyarrow as pa
 import yaml
 
 from eibert.artifact import METRICS, folder, write_json, writing
-from eibert.corpus import write_parquet
+from eibert.corpus import TEXT, write_held_out, write_parquet, write_pretraining
 from eibert.errors import DataError
 from eibert.ingest import Ingested, Refused, RefusedRowsError, ingest, local_sources
 from eibert.params.ingest import IngestParams
@@ -17,7 +17,6 @@ from eibert.params.section import Shared
 from tasks.progress import say
 
 _STAGE = "ingest"
-_TEXT = pa.schema([pa.field("text", pa.string(), nullable=False)])
 
 
 def run(workspace: Path, params: IngestParams, shared: Shared) -> Path:
@@ -69,20 +68,12 @@ def _write(part: Path, ingested: Ingested) -> None:
             columns["text_b"] = [row.text_b for row in rows]
         columns["label"] = [row.label for row in rows]
         write_parquet(part / f"{split}.parquet", columns, _schema(ingested.dataset))
-    write_parquet(part / "unlabelled.parquet", {"text": ingested.unlabelled}, _TEXT)
-    _write_pretraining(part / "pretraining.parquet", ingested)
+    write_parquet(part / "unlabelled.parquet", {"text": ingested.unlabelled}, TEXT)
+    write_pretraining(part, ingested.pretraining)
+    write_held_out(part, ingested.held_out)
     _write_refused(part / "refused.jsonl", ingested.refused)
     write_json(part / "dataset.json", ingested.dataset)
     write_json(part / METRICS, ingested.metrics)
-
-
-def _write_pretraining(path: Path, ingested: Ingested) -> None:
-    columns: dict[str, list[Any]] = {"text": [text for text, _ in ingested.pretraining]}
-    schema = _TEXT
-    if ingested.dataset["pair"]:
-        columns["text_b"] = [text_b for _, text_b in ingested.pretraining]
-        schema = schema.append(pa.field("text_b", pa.string()))
-    write_parquet(path, columns, schema)
 
 
 def _schema(dataset: dict[str, Any]) -> pa.Schema:

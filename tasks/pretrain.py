@@ -9,7 +9,7 @@ from eibert.params.section import Shared
 from eibert.pretrain import pretrain
 from eibert.student import save_student
 from eibert.teacher import digests, load_base, locate
-from tasks.adapter import STATE, checkpoint, recorded
+from tasks.adapter import checkpoint, outputs, recorded
 from tasks.progress import reporting, say
 from tasks.verdict import passed
 
@@ -19,7 +19,7 @@ STAGE = "pretrain"
 def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
     """Writes the artifact `pretrain` and returns its folder."""
     inputs = artifact.verified(workspace, "ingest/pretraining.parquet", passed(workspace))
-    texts, pairs = read_pretraining(artifact.folder(workspace, "ingest"))
+    corpus = read_pretraining(artifact.folder(workspace, "ingest"))
     base = locate(shared.teacher, workspace)
     inputs |= digests(base)
     teacher = load_base(base, shared.teacher.pooling)
@@ -27,7 +27,7 @@ def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
     kept = checkpoint(workspace, STAGE, "student", shaped_by, inputs)
     with reporting(STAGE, "teacher reads") as read, reporting(STAGE, "student") as report:
         found = pretrain(
-            teacher, texts, params, pairs=pairs, seed=shared.seed, scratch=workspace / STATE / "scratch",
+            teacher, corpus, params, seed=shared.seed, outputs=outputs(workspace),
             checkpoint=kept, read=read, report=report,
         )  # fmt: skip
     last = found.history[-1]

@@ -10,19 +10,20 @@ from typing import Any
 
 from eibert import sample
 from eibert.artifact import sha256
-from eibert.corpus import SplitName, Text
+from eibert.corpus import Pretraining, SplitName, Text
 from eibert.ingest.carving import carve
 from eibert.ingest.describing import describe
 from eibert.ingest.labelled import Labelled, read_labelled, texts_of
-from eibert.ingest.matching import pair_key
 from eibert.ingest.rows import Refused, RefusedRowsError, Row
 from eibert.ingest.sources import SAMPLE, SPLITS, File, Source, find, local_sources
 from eibert.ingest.unlabelled import Collection, Counts, collect, files_of
+from eibert.matching import HeldOut, pair_key
 from eibert.params.ingest import IngestParams
 
 __all__ = ["Ingested", "Refused", "RefusedRowsError", "ingest", "local_sources"]
 
 _SHOWN = 5
+_HELD: tuple[SplitName, ...] = ("dev", "test")
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Ingested:
         dataset: What the data set is, as in dataset.json of the artifact.
         splits: Rows of train, dev and test.
         unlabelled: Texts without labels, each once.
-        pretraining: Texts to pre-train on, none of which stands in dev or test: the unlabelled ones, or without any the
-            training texts; for pairs the training pairs and the unlabelled texts.
+        pretraining: Texts to pre-train on, none of which stands in dev or test: the unlabelled ones alone where they
+            are as many as the training texts, so that other models may share them; else, and for pairs, both.
+        held_out: The rows of dev and test.
         refused: Rows that could not be used, no more than allowed.
         metrics: Counts of rows and texts: read, refused, kept and why not.
         inputs: SHA-256 of each file read, by its name.
@@ -43,7 +45,8 @@ class Ingested:
     dataset: dict[str, Any]
     splits: dict[SplitName, list[Row]]
     unlabelled: list[str]
-    pretraining: list[Text]
+    pretraining: Pretraining
+    held_out: HeldOut
     refused: list[Refused]
     metrics: dict[str, Any]
     inputs: dict[str, str]
@@ -82,7 +85,8 @@ def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
 
     refused = [row for split in SPLITS for row in labelled.refused.get(split, [])] + collection.refused
     _within_limit(refused, params.refused_rows_limit)
-    pretraining = _pretraining(splits, unlabelled, pair=labelled.pair)
+    held_out = HeldOut.of(text for split in _HELD for text in _texts(splits[split], pair=labelled.pair))
+    pretraining = _pretraining(splits["train"], unlabelled, held_out, pair=labelled.pair)
     carved = {split: len(splits[split]) for split in missing}
     digests = [{file.name: sha256(file.path) for file in files} for _, files in sources]
     return Ingested(
@@ -90,8 +94,9 @@ def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
         splits=splits,
         unlabelled=unlabelled,
         pretraining=pretraining,
+        held_out=held_out,
         refused=refused,
-        metrics=_metrics(labelled, splits, collection.counts, len(pretraining)),
+        metrics=_metrics(labelled, splits, collection.counts, len(pretraining.texts)),
         inputs={name: digest for each in digests for name, digest in each.items()},
     )
 
@@ -111,15 +116,16 @@ def _of_sample(generated: sample.Sample) -> Labelled:
     return Labelled(pair=False, regression=False, splits=rows, read={split: len(part) for split, part in rows.items()})
 
 
-def _pretraining(splits: dict[SplitName, list[Row]], unlabelled: list[str], *, pair: bool) -> list[Text]:
+def _pretraining(train: list[Row], unlabelled: list[str], held_out: HeldOut, *, pair: bool) -> Pretraining:
     lone: list[Text] = [(text, None) for text in unlabelled]
-    if lone and not pair:
-        return lone
-    held_out = {pair_key(*text) for split in ("dev", "test") for text in _texts(splits[split], pair=pair)}
     unique: dict[tuple[str, str], Text] = {}
-    for text in _texts(splits["train"], pair=pair):
+    for text in _texts(train, pair=pair):
         unique.setdefault(pair_key(*text), text)
-    return [text for key, text in unique.items() if key not in held_out] + lone
+    if not pair and len(lone) >= len(unique):
+        return Pretraining(lone, pairs=False, held_out=None)
+    own = [text for text in unique.values() if not held_out.has(*text)]
+    new = lone if pair else [text for text in lone if pair_key(*text) not in unique]
+    return Pretraining(own + new, pairs=pair, held_out=held_out)
 
 
 def _texts(rows: list[Row], *, pair: bool) -> list[Text]:

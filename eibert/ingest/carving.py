@@ -6,8 +6,8 @@ from random import Random
 
 from eibert.corpus import SplitName
 from eibert.errors import DataError
-from eibert.ingest.matching import pair_key
 from eibert.ingest.rows import Label, Row
+from eibert.matching import pair_key
 
 _NUMBER_BINS = 10
 

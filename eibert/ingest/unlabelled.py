@@ -7,10 +7,10 @@ from random import Random
 
 from eibert.errors import DataError
 from eibert.ingest import sentences
-from eibert.ingest.matching import text_key
 from eibert.ingest.reading import Table, read
 from eibert.ingest.rows import Refused, UnusableError, text_of
 from eibert.ingest.sources import File, Source
+from eibert.matching import text_key
 from eibert.params.ingest import IngestParams
 
 

@@ -42,7 +42,10 @@ class PretrainParams(Section):
     warmup_share: Share = Field(description="Share of all steps over which the rate rises; then it falls linearly.")
     max_tokens: MaxTokens = Field(description="Tokens per text; longer ones are cut.")
     texts_limit: int | None = Field(ge=1, description="Most texts used, drawn by seed; null: all.")
-    texts_min: int = Field(ge=0, description="Too little text is topped up to this many with mixed variants of it.")
+    texts_min: int = Field(
+        ge=0,
+        description="Too little text is topped up to this many with variants, unless it is unlabelled text alone, which models share.",
+    )
     sentence_weight: Weight = Field(description="Weight of the distance of sentence representations.")
     token_weight: Weight = Field(description="Weight of the distance of token representations.")
     precision: Precision = Field(strict=False, description="Arithmetic of training.")

@@ -13,12 +13,13 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eibert.corpus import Pretraining
 from eibert.errors import DataError
 from eibert.ingest import Ingested, ingest, local_sources, sources
 from eibert.ingest.carving import carve
 from eibert.ingest.describing import metric_of
-from eibert.ingest.matching import pair_key, text_key
 from eibert.ingest.rows import Row
+from eibert.matching import pair_key, text_key
 from eibert.params.ingest import IngestParams
 
 COLUMNS = {"text": "text", "text_b": "text_b", "label": "label", "id": None, "split": None}
@@ -312,7 +313,14 @@ def test_text_of_dev_or_test_is_removed_from_unlabelled_text_and_counted(tmp_pat
     (tmp_path / "u.txt").write_text("a new text\nThe  DEV text\n\n the test text\na new text\nA NEW TEXT\nanother\n")
     ingested = ingest(params(unlabelled=["u.txt"]), 1, tmp_path)
     assert ingested.unlabelled == ["a new text", "another"]
-    assert ingested.pretraining == [("a new text", None), ("another", None)]
+    few = ingested.pretraining
+    assert few.texts == [*((text, None) for text, _ in ROWS), ("a new text", None), ("another", None)]
+    assert few.held_out == ingested.held_out
+    assert [ingested.held_out.has(text) for text in ("the  dev TEXT", "The test text", "another")] == [
+        True,
+        True,
+        False,
+    ]
     assert ingested.metrics["unlabelled"] == {
         "read": 7, "refused": 0, "empty": 1, "split": 0, "split_into": 0, "in_dev_or_test": 2, "duplicates": 2,
         "over_limit": 0, "kept": 2,
@@ -372,7 +380,18 @@ def test_without_unlabelled_text_pretraining_reads_train_less_dev_and_test(tmp_p
     task(tmp_path / "data", dev=(ROWS[4][0].upper(),), test=("never seen",))
     ingested = ingest(params(), 1, tmp_path)
     assert ingested.unlabelled == []
-    assert ingested.pretraining == [(text, None) for n, (text, _) in enumerate(ROWS) if n != 4]
+    assert ingested.pretraining.texts == [(text, None) for n, (text, _) in enumerate(ROWS) if n != 4]
+
+
+def test_much_unlabelled_text_is_pretrained_on_alone_so_that_models_share_it(tmp_path: Path) -> None:
+    texts = [f"plain {n}" for n in range(len(ROWS))]
+    (tmp_path / "u.txt").write_text("\n".join(texts))
+    found = []
+    for held in ("one", "two"):
+        task(tmp_path / held / "data", dev=(held,))
+        (tmp_path / held / "u.txt").write_text("\n".join(texts))
+        found.append(ingest(params(unlabelled=["u.txt"]), 1, tmp_path / held).pretraining)
+    assert found[0] == found[1] == Pretraining([(text, None) for text in texts], pairs=False, held_out=None)
 
 
 def test_pairs_are_pretrained_on_as_pairs_less_those_of_dev_and_test(tmp_path: Path) -> None:
@@ -386,7 +405,10 @@ def test_pairs_are_pretrained_on_as_pairs_less_those_of_dev_and_test(tmp_path: P
     (tmp_path / "u.txt").write_text("alone\nfirst 5\n")
     ingested = ingest(params(unlabelled=["u.txt"]), 1, tmp_path)
     kept = [(one, other) for n, (one, other, _) in enumerate(train) if n not in (4, 7)]
-    assert ingested.pretraining == [*kept, ("alone", None)]  # "first 5" stands in a row of test, its pair does not
+    assert ingested.pretraining.texts == [
+        *kept,
+        ("alone", None),
+    ]  # "first 5" stands in a row of test, its pair does not
 
 
 @given(st.lists(st.text("ab. \n。", max_size=120), max_size=12))

@@ -8,9 +8,11 @@ import torch
 
 from eibert.batches import Batch, predict
 from eibert.checkpoint import Checkpoint
-from eibert.corpus import Split, TaskSpec, Text
+from eibert.corpus import Pretraining, Split, TaskSpec, Text
 from eibert.distill import Distilled, distill, distill_plainly
 from eibert.finetune import finetune
+from eibert.matching import HeldOut
+from eibert.outputs import Outputs
 from eibert.params.load import Params
 from eibert.pretrain import Pretrained, pretrain
 from eibert.room import Room
@@ -51,14 +53,12 @@ def fine(teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> Teache
 @pytest.fixture
 def young(teacher_folder: Path, teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> Student:
     base = load_base(teacher_folder, teacher.pooling)
-    return pretrain(
-        base, lone(rows.texts), quick.pretrain, pairs=False, seed=3, scratch=tmp_path, checkpoint=NOWHERE
-    ).student
+    return pretrained(base, lone(rows.texts), quick, tmp_path).student
 
 
 def room(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Room:
     params = quick.distill.model_copy(update=changes)
-    return Room.of(young, fine, spec, rows, rows, ["stop mum now"], params, seed=3)
+    return Room.of(young, fine, spec, rows, rows, ["stop mum now"], HeldOut(), params, seed=3)
 
 
 def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Distilled:
@@ -66,7 +66,8 @@ def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Pa
 
 
 def pretrained(teacher: Teacher, texts: list[Text], quick: Params, scratch: Path, *, pairs: bool = False) -> Pretrained:
-    return pretrain(teacher, texts, quick.pretrain, pairs=pairs, seed=3, scratch=scratch, checkpoint=NOWHERE)
+    corpus = Pretraining(texts, pairs, HeldOut())
+    return pretrain(teacher, corpus, quick.pretrain, seed=3, outputs=Outputs(scratch), checkpoint=NOWHERE)
 
 
 def lone(texts: list[str]) -> list[Text]:
@@ -154,12 +155,9 @@ def test_regression_teacher_learns_a_number(teacher: Teacher, rows: Split, quick
 
 
 def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> None:
-    found = pretrain(
-        teacher, lone(rows.texts), quick.pretrain, pairs=False, seed=3, scratch=tmp_path, checkpoint=NOWHERE
-    )
+    found = pretrained(teacher, lone(rows.texts), quick, tmp_path)
     assert found.history[-1]["sentence"] < 0.8 * found.history[0]["sentence"]
     assert (found.texts, found.variants) == (200, 200 - len(rows.texts))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_task_of_pairs_is_pretrained_on_pairs_only(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eibert.artifact import problems, read_json, read_manifest
-from eibert.corpus import read_pretraining, read_spec, read_split, read_texts
+from eibert.corpus import read_held_out, read_pretraining, read_spec, read_split, read_texts
 from eibert.errors import DataError
 from eibert.params.ingest import IngestParams
 from eibert.params.section import Shared
@@ -51,9 +51,12 @@ def test_artifact_is_complete_and_what_later_stages_read(tmp_path: Path, capsys:
     assert (len(train), len(dev), train.targets.dtype) == (32, 4, np.float32)
     assert train.texts_b is not None
     assert [text.replace("é", "b") for text in train.texts] == train.texts_b
-    pretraining, pairs = read_pretraining(folder)
-    assert pairs
-    assert pretraining == list(zip(train.texts, train.texts_b, strict=True))
+    pretraining = read_pretraining(folder)
+    assert pretraining.pairs
+    assert pretraining.texts == list(zip(train.texts, train.texts_b, strict=True))
+    assert pretraining.held_out == read_held_out(folder)
+    assert len(read_held_out(folder).digests) == 8
+    assert read_held_out(folder).has(dev.texts_b[0], dev.texts[0])  # type: ignore[index]
     assert read_texts(folder / "unlabelled.parquet") == []
     assert pq.read_schema(folder / "test.parquet").names == ["text", "text_b", "label"]
     refused = [json.loads(line) for line in (folder / "refused.jsonl").read_text().splitlines()]

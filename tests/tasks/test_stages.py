@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from eibert import artifact
-from eibert.corpus import Split, write_parquet
+from eibert.corpus import TEXT, Pretraining, Split, write_held_out, write_parquet, write_pretraining
 from eibert.errors import BudgetError, CorruptArtifactError, GateError
+from eibert.matching import HeldOut
 from eibert.params.load import Params
 from eibert.params.section import Pooling, Shared, TeacherParams
 from tasks import distill, export, finetune, pretrain, prune, quantize
@@ -25,8 +26,9 @@ def workspace(tmp_path: Path, teacher_folder: Path, rows: Split) -> Path:
         columns = {"text": rows.texts, "label": [labels[target] for target in rows.targets]}
         for split in ("train", "dev", "test"):
             write_parquet(out / f"{split}.parquet", columns, schema)
-        for name in ("unlabelled", "pretraining"):
-            write_parquet(out / f"{name}.parquet", {"text": rows.texts}, pa.schema([("text", pa.string())]))
+        write_parquet(out / "unlabelled.parquet", {"text": rows.texts}, TEXT)
+        write_pretraining(out, Pretraining([(text, None) for text in rows.texts], pairs=False, held_out=HeldOut()))
+        write_held_out(out, HeldOut())
         facts = {"name": "toy", "pair": False, "labels": labels, "metric": "accuracy"}
         artifact.write_json(out / "dataset.json", facts)
     with artifact.writing(tmp_path, "validate", params={}, inputs={}) as out:

@@ -1,0 +1,43 @@
+"""When two texts count as equal, whatever their case and white space, and what must not be learnt from."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_DIGEST_BYTES = 8
+
+
+def text_key(text: str) -> str:
+    """Returns what equal texts have in common."""
+    return " ".join(text.casefold().split())
+
+
+def pair_key(text: str, text_b: str | None) -> tuple[str, str]:
+    """Returns what equal rows have in common; a pair is equal to itself turned round."""
+    first, second = sorted((text_key(text), text_key(text_b or "")))
+    return first, second
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows of dev and test by digest, so that no text made up meanwhile is one of them.
+
+    Attributes:
+        digests: 16 hexadecimal digits of each row's key.
+    """
+
+    digests: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[str, str | None]]) -> "HeldOut":
+        """Returns the rows as held out."""
+        return cls(frozenset(_digest(*row) for row in rows))
+
+    def has(self, text: str, text_b: str | None = None) -> bool:
+        """Returns whether a text, or a pair, is one of the rows."""
+        return bool(self.digests) and _digest(text, text_b) in self.digests
+
+
+def _digest(text: str, text_b: str | None) -> str:
+    key = "\t".join(pair_key(text, text_b))  # keys hold no tab: white space is folded
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

@@ -1,0 +1,67 @@
+"""Variants: as many as asked for, near their text, and none of them a row of dev or test."""
+
+import numpy as np
+import pytest
+
+from eibert.augment import Variants, top_up
+from eibert.matching import HeldOut
+from eibert.teacher import Teacher
+
+TEXTS = ["play the song", "stop the song", "turn on the light"]
+
+
+def variants(teacher: Teacher, held_out: HeldOut, seed: int = 0) -> Variants:
+    return Variants(TEXTS, teacher.tokens, teacher.table, np.random.default_rng(seed), held_out)
+
+
+def test_words_come_from_the_corpus_or_the_teachers_whole_words(teacher: Teacher) -> None:
+    made = variants(teacher, HeldOut())
+    words = {word for _ in range(200) for text in TEXTS for word in made.of(text).split()}
+    whole = {token for token in teacher.tokens if token.isalpha() and len(token) > 1}
+    assert words <= whole | {word for text in TEXTS for word in text.split()}
+    assert words - {word for text in TEXTS for word in text.split()}
+
+
+def test_no_variant_is_a_row_that_was_held_out(teacher: Teacher) -> None:
+    free = variants(teacher, HeldOut())
+    often = sorted({free.of(text) for _ in range(300) for text in TEXTS} - {*TEXTS})
+    held_out = HeldOut.of((text, None) for text in often[::2])
+    made = variants(teacher, held_out)
+    found = {made.of(text.upper()).lower() for _ in range(300) for text in TEXTS}
+    assert not found & {*often[::2]}
+    assert found & {*often[1::2]}
+
+
+def test_a_text_with_no_free_variant_stands_for_itself(teacher: Teacher) -> None:
+    class Everything(HeldOut):
+        def has(self, text: str, text_b: str | None = None) -> bool:  # noqa: ARG002
+            return True
+
+    made = variants(teacher, Everything())
+    assert made.of("play the song") == "play the song"
+    assert made.of_pair("play", "stop", TEXTS) == ("play", "stop")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_pair_made_is_one_that_was_held_out(turned: bool, teacher: Teacher) -> None:
+    rows = [(TEXTS[0], other) for other in TEXTS[1:]]
+    held_out = HeldOut.of((b, a) if turned else (a, b) for a, b in rows)
+    made = variants(teacher, held_out)
+    found = {made.of_pair(TEXTS[0], TEXTS[0], TEXTS) for _ in range(500)}
+    partners = {(TEXTS[0], made.partner(TEXTS[0], TEXTS)) for _ in range(500)}
+    free = variants(teacher, HeldOut())
+    assert {*rows} <= {free.of_pair(TEXTS[0], TEXTS[0], TEXTS) for _ in range(500)}
+    assert not (found | partners) & {*rows}
+
+
+def test_topping_up_keeps_the_rows_and_repeats_none(teacher: Teacher) -> None:
+    found = top_up(TEXTS, 40, variants(teacher, HeldOut()).of)
+    assert found[:3] == TEXTS
+    assert len(found) == len(set(found)) == 40
+    assert top_up(TEXTS, 2, str.upper) == TEXTS
+    assert top_up([], 5, str.upper) == []
+
+
+def test_equal_seeds_make_equal_variants(teacher: Teacher) -> None:
+    first, second, other = ([variants(teacher, HeldOut(), seed).of(text) for text in TEXTS * 9] for seed in (1, 1, 2))
+    assert first == second != other

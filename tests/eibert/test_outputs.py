@@ -1,0 +1,124 @@
+"""Outputs of a teacher on disk: found again by content, never altered, never over the limit."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eibert.batches import Encoded, encode
+from eibert.lessons import Answers, answers
+from eibert.outputs import Outputs, key_of
+from eibert.params.section import Pooling, Precision
+from eibert.teacher import Teacher, load_base
+
+
+@pytest.fixture
+def rows(teacher: Teacher) -> Encoded:
+    return encode(teacher.tokenizer, ["play the song", "stop now", "turn on"], None, max_tokens=16)
+
+
+@pytest.fixture
+def knowing(teacher: Teacher) -> Teacher:
+    torch.manual_seed(4)
+    return Teacher(teacher.encoder, teacher.tokenizer, teacher.pooling, outputs=3)
+
+
+def put(outputs: Outputs, key: str, content: bytes) -> None:
+    with outputs.writing(key) as part:
+        part.write_bytes(content)
+
+
+def said(teacher: Teacher, rows: Encoded, outputs: Outputs | None, told: list[int]) -> Answers:
+    return answers(
+        teacher, rows, batch_size=2, precision=Precision.FP32, outputs=outputs,
+        report=lambda step, *_, **__: told.append(step),
+    )  # fmt: skip
+
+
+def test_what_was_written_is_found(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "outputs")
+    put(outputs, "a", b"one")
+    found = outputs.find("a")
+    assert found is not None
+    assert found.read_bytes() == b"one"
+    assert outputs.find("b") is None
+
+
+@pytest.mark.parametrize("harm", ["altered", "cut", "gone", "undescribed", "nonsense"])
+def test_what_is_not_as_written_is_not_found_and_goes(harm: str, tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path)
+    put(outputs, "a", b"one")
+    match harm:
+        case "altered":
+            (tmp_path / "a").write_bytes(b"two")
+        case "cut":
+            (tmp_path / "a").write_bytes(b"on")
+        case "gone":
+            (tmp_path / "a").unlink()
+        case "undescribed":
+            (tmp_path / "a.json").unlink()
+        case "nonsense":
+            (tmp_path / "a.json").write_text("[1")
+    assert outputs.find("a") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> None:
+        with Outputs(tmp_path).writing("a") as part:
+            part.write_bytes(b"half")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_used_longest_ago_makes_room(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path, limit_bytes=10)
+    for age, key in ((30, "a"), (20, "b")):
+        put(outputs, key, b"1234")
+        now = (tmp_path / key).stat().st_mtime
+        os.utime(tmp_path / key, (now, now - age))
+    outputs.find("a")  # used now
+    put(outputs, "c", b"1234")
+    assert [outputs.find(key) is not None for key in "abc"] == [True, False, True]
+
+
+def test_what_a_dead_process_left_half_written_goes(tmp_path: Path) -> None:
+    dead, own = tmp_path / ".a.part-4194305", tmp_path / f".b.part-{os.getpid()}"
+    for part in (dead, own):
+        part.write_bytes(b"half")
+    Outputs(tmp_path).clear_parts()
+    assert [part.exists() for part in (dead, own)] == [False, True]
+
+
+def test_the_teacher_reads_the_same_rows_once(knowing: Teacher, rows: Encoded, tmp_path: Path) -> None:
+    told: list[int] = []
+    first = said(knowing, rows, Outputs(tmp_path), told)
+    again = said(knowing, rows, Outputs(tmp_path), told)
+    assert told == [1, 2]
+    assert torch.equal(first.logits, again.logits)
+    assert torch.equal(first.pooled, again.pooled)
+    with torch.no_grad():
+        alone = knowing(rows.batch([0]))[1][0]
+    assert torch.allclose(again.pooled[0].float(), alone, atol=2e-3)
+    assert torch.allclose(again.logits[0], knowing.answer(alone), atol=1e-5)
+
+
+def test_anything_that_shapes_the_answers_changes_the_key(
+    knowing: Teacher, teacher_folder: Path, rows: Encoded
+) -> None:
+    fewer = Encoded(rows.ids[:2], rows.segments[:2])
+    other = Encoded(rows.ids, [np.ones_like(row) for row in rows.segments])
+    first_token = Teacher(knowing.encoder, knowing.tokenizer, Pooling.CLS, outputs=3)
+    first_token.load_state_dict(knowing.state_dict())
+    keys = [
+        key_of(knowing, rows, 1), key_of(knowing, rows, 2), key_of(knowing, fewer, 1), key_of(knowing, other, 1),
+        key_of(first_token, rows, 1), key_of(load_base(teacher_folder, Pooling.MEAN), rows, 1),
+    ]  # fmt: skip
+    with torch.no_grad():
+        knowing.head.bias[0] += 1e-3  # type: ignore[union-attr]
+    assert len({*keys, key_of(knowing, rows, 1)}) == 7
