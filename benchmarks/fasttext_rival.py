@@ -1,0 +1,90 @@
+"""A fastText classifier of no more bytes than the bundle, chosen on dev.
+
+Pairs are one line: the first text, a separator, and the words of the second with a prefix, so that a linear model of
+word pairs within the window can tell the sides apart.
+"""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import numpy as np
+
+from eibert.corpus import Split, TaskSpec
+from eibert.scores import score
+
+LABEL = "__label__"
+SPLIT = re.compile(r"\w+|[^\w\s]")
+EPOCHS, RATES, GRAMS = (10, 25, 50), (0.25, 0.5), (1, 2)
+BUCKETS = 200_000
+CUTOFFS = (24_000, 20_000, 16_000, 12_000, 8_000, 4_000)
+
+
+@dataclass(frozen=True)
+class FastTextRival:
+    """A quantized fastText model as measured: its scores on dev and test, its bytes, and what was chosen."""
+
+    dev: float
+    test: float
+    bytes: int
+    chosen: dict[str, Any]
+
+
+def measure(spec: TaskSpec, train: Split, dev: Split, test: Split, budget: int) -> FastTextRival:
+    """Returns the model that is best on dev, quantized to at most `budget` bytes; its test score is read once.
+
+    Args:
+        spec: The task, which has classes.
+        train: Labelled rows.
+        dev: Rows that choose epochs, rate and n-grams before quantization.
+        test: Rows of the last figure.
+        budget: Most bytes of the `.ftz` file.
+
+    Raises:
+        ValueError: no cutoff is small enough.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        lines, path = Path(folder) / "train.txt", Path(folder) / "model.ftz"
+        texts = [f"{LABEL}{target} {line}" for target, line in zip(train.targets, _lines(train), strict=True)]
+        lines.write_text("\n".join(texts) + "\n", encoding="utf-8")
+
+        def trained(chosen: dict[str, Any]) -> Any:
+            return fasttext.train_supervised(
+                str(lines), dim=100, thread=1, seed=17, verbose=0, bucket=BUCKETS, **chosen
+            )
+
+        grid = [{"epoch": e, "lr": rate, "wordNgrams": n} for e, rate, n in product(EPOCHS, RATES, GRAMS)]
+        chosen = max(grid, key=lambda each: _score(trained(each), spec, dev))
+        for cutoff in CUTOFFS:
+            model = trained(chosen)
+            model.quantize(str(lines), retrain=True, cutoff=cutoff, qnorm=True, thread=1, verbose=0)
+            model.save_model(str(path))
+            if path.stat().st_size <= budget:
+                found = _score(model, spec, dev), _score(model, spec, test)
+                return FastTextRival(*found, path.stat().st_size, chosen | {"cutoff": cutoff})
+    raise ValueError(f"no fastText model fits {budget} bytes")
+
+
+def _score(model: Any, spec: TaskSpec, split: Split) -> float:
+    logits = np.full((len(split), len(spec.labels)), -np.inf, np.float32)
+    for row, line in enumerate(_lines(split)):
+        for chance, label in model.f.predict(f"{line}\n", 1, 0.0, "strict"):  # the wrapper breaks with numpy 2
+            logits[row, int(label.removeprefix(LABEL))] = chance
+    return score(spec.metric, logits, split.targets)
+
+
+def _lines(split: Split) -> list[str]:
+    firsts = [" ".join(_words(text)) for text in split.texts]
+    if split.texts_b is None:
+        return firsts
+    seconds = [" ".join(f"b_{word}" for word in _words(text)) for text in split.texts_b]
+    return [f"{first} | {second}" for first, second in zip(firsts, seconds, strict=True)]
+
+
+def _words(text: str) -> Sequence[str]:
+    return SPLIT.findall(text.lower())
