@@ -1,6 +1,6 @@
 """Hard token pruning: score vocabulary entries → choose → slice the student's table and vocabulary."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,26 +98,42 @@ def essential(tokens: Sequence[str]) -> Array:
     return np.array(keep)
 
 
-def choose(tokens: Sequence[str], scores: Array, keep: int) -> Array:
-    """Returns the ids kept, int64 (K,), rising: all essential entries and the highest scores of the rest.
+def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PruneParams) -> Array:
+    """Returns the ids kept, int64 (K,), rising: all that must stay, and the best of the rest.
 
-    Choice: equal scores go by id, and entries like `[unused1]` that no text can contain are never chosen.
+    Choice: `keep` entries by score; or with `vocabulary_bytes` by score per byte, where an entry costs its row and its
+    line of vocab.txt. Equal ones go by id, and entries like `[unused1]` that no text can contain are never chosen
+    (decision 0006).
+
+    Args:
+        tokens: Vocabulary, V entries.
+        scores: Score of each, float (V,).
+        row_bytes: Bytes of a row of the table as shipped.
+        params: Section `prune`.
 
     Raises:
-        ParamsError: `keep` is too small for the essential entries.
+        ParamsError: what must stay is more than `keep` or `vocabulary_bytes` allows.
     """
-    musts = needed(tokens)
-    if keep < musts.sum():
-        raise ParamsError(
-            f"prune.keep: {keep} is too small; the special tokens and characters alone are {int(musts.sum())}"
-        )
+    musts = needed(tokens, characters=params.keep_characters)
     free = np.flatnonzero(~musts & ~_unusable(tokens))
-    ranked = free[np.lexsort((free, -scores[free]))]
-    return np.sort(np.concatenate([np.flatnonzero(musts), ranked[: keep - int(musts.sum())]]))
+    if params.vocabulary_bytes is None:
+        key, limit, costs = "keep", params.keep, np.ones(len(tokens))
+    else:
+        key, limit = "vocabulary_bytes", params.vocabulary_bytes
+        costs = np.array([row_bytes + len(token.encode()) + 1 for token in tokens], np.float64)
+    room = limit - int(costs[musts].sum())
+    if room < 0:
+        raise ParamsError(
+            f"prune.{key}: {limit} is too small; the special tokens and characters alone are {limit - room}"
+        )
+    ranked = free[np.lexsort((free, -scores[free] / costs[free]))]
+    return np.sort(np.concatenate([np.flatnonzero(musts), ranked[np.cumsum(costs[ranked]) <= room]]))
 
 
-def needed(tokens: Sequence[str]) -> Array:
-    """Returns which entries are always kept, bool (V,): the essential ones, but for unusable ones."""
+def needed(tokens: Sequence[str], *, characters: bool = True) -> Array:
+    """Returns which entries are always kept, bool (V,): special tokens, and the other essential ones on demand."""
+    if not characters:
+        return np.array([token in SPECIALS for token in tokens])
     return essential(tokens) & ~_unusable(tokens)
 
 
@@ -158,8 +174,32 @@ def coverage(tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] 
     return Coverage(covered, sum(int((row == unknown).sum()) for row in rows.ids) / max(1, total), total / len(rows))
 
 
-def coverage_curve(scores: Array, counts: Array, musts: Array, sizes: Sequence[int]) -> list[dict[str, float]]:
-    """Returns for each size the share of token occurrences whose entry is kept when `size` entries are."""
-    order = np.lexsort((np.arange(len(scores)), -scores, ~musts))
-    seen = np.cumsum(counts[order]) / max(1, counts.sum())
-    return [{"kept": int(size), "covered": float(seen[min(size, len(seen)) - 1])} for size in sizes]
+def coverage_curve(
+    tokens: Sequence[str],
+    found: Importances,
+    make: Callable[[Sequence[str]], Tokenizer],
+    texts: Sequence[str],
+    musts: Array,
+    sizes: Sequence[int],
+) -> list[dict[str, Any]]:
+    """Returns for each importance and size the share of token occurrences covered, and the mean tokens of a text.
+
+    Args:
+        tokens: Vocabulary, V entries.
+        found: What the texts say of them.
+        make: Gives the tokenizer of a vocabulary.
+        texts: Texts to write.
+        musts: Entries always kept, bool (V,).
+        sizes: Entries kept.
+    """
+    curve = []
+    for importance in Importance:
+        scores = found.ranked_by(importance)
+        order = np.lexsort((np.arange(len(scores)), -scores, ~musts))
+        seen = np.cumsum(found.counts[order]) / max(1, found.counts.sum())
+        for size in sizes:
+            kept = [tokens[index] for index in np.sort(order[:size])]
+            written = coverage(make(kept), texts, None, float(seen[min(size, len(seen)) - 1]))
+            point = {"covered": written.covered, "tokens_per_text": written.tokens_per_text}
+            curve.append({"importance": importance.value, "kept": int(size), **point})
+    return curve

@@ -1,10 +1,13 @@
 """Adapter of `prune`: student over the whole vocabulary → student over the entries worth keeping."""
 
 import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from tokenizers import Tokenizer
 
 from eibert import artifact, optimize
 from eibert.batches import encode
@@ -12,14 +15,18 @@ from eibert.corpus import read_spec, read_split, read_texts, write_parquet
 from eibert.params.prune import PruneParams
 from eibert.params.section import Shared
 from eibert.prune import choose, coverage, coverage_curve, needed, slice_student, token_importance
-from eibert.student import load_student, save_student
+from eibert.runtime.tokenizer import wordpiece
+from eibert.student import Student, load_student, save_student
 from eibert.teacher import load_teacher
 from tasks.adapter import recorded
 from tasks.progress import reporting, say
 
 STAGE = "prune"
-SIZES = (1000, 2000, 3000, 4000, 5000, 6000, 8000, 10000, 12000, 16000, 20000, 25000, 30000, 50000, 100000)
+SIZES = (500, 1000, 2000, 3000, 4000, 6000, 8000, 12000, 16000, 20000, 30000, 50000, 100000)
 """Kept entries at which coverage is reported, between the fewest possible and the whole vocabulary."""
+_CURVE_TEXTS = 1000
+"""Texts written anew for each point of the curve."""
+_SCALE_BYTES = 4
 
 
 def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
@@ -40,7 +47,7 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
         found = token_importance(teacher, rows, params, report)
     scores = found.ranked_by(params.importance)
     student = load_student(artifact.folder(workspace, "pretrain"))
-    kept_ids = choose(student.tokens, scores, params.keep)
+    kept_ids = choose(student.tokens, scores, student.shape.embedding + _SCALE_BYTES, params)
     pruned = slice_student(student, kept_ids)
     kept = np.isin(np.arange(len(scores)), kept_ids)
     before = coverage(student.tokenizer, texts, None, 1.0)
@@ -58,9 +65,13 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
         )
         write_parquet(out / "scores.parquet", columns | {"kept": kept.tolist()}, schema)
         musts = needed(student.tokens)
-        sizes = sorted({params.keep, len(scores), *(size for size in SIZES if musts.sum() <= size < len(scores))})
-        curve = coverage_curve(scores, found.counts, musts, sizes)
-        facts = {"before": dataclasses.asdict(before), "after": dataclasses.asdict(after)}
+        sizes = sorted({len(kept_ids), len(scores), *(size for size in SIZES if musts.sum() <= size < len(scores))})
+        curve = coverage_curve(student.tokens, found, _tokenizer(student), texts[:_CURVE_TEXTS], musts, sizes)
+        facts = {
+            "importance": params.importance.value,
+            "before": dataclasses.asdict(before),
+            "after": dataclasses.asdict(after),
+        }
         artifact.write_json(out / "coverage.json", facts | {"curve": curve})
         figures = {"entries": len(kept_ids), "covered": after.covered, "unknown": after.unknown}
         tokens = {"tokens_per_text": after.tokens_per_text, "tokens_per_text_before": before.tokens_per_text}
@@ -73,3 +84,10 @@ def _drawn(labelled: list[str], unlabelled: list[str], limit: int, seed: int) ->
     texts = [labelled[index] for index in generator.permutation(len(labelled))[:limit]]
     rest = generator.permutation(len(unlabelled))[: limit - len(texts)]
     return texts + [unlabelled[index] for index in rest]
+
+
+def _tokenizer(student: Student) -> Callable[[Sequence[str]], Tokenizer]:
+    shape = student.shape
+    return functools.partial(
+        wordpiece, lowercase=shape.lowercase, strip_accents=shape.strip_accents, max_tokens=shape.positions
+    )

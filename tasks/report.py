@@ -162,13 +162,27 @@ def _modules(modules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _coverage(coverage: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the rows (name, before, after) and the panel of the curve, or None where there is nothing."""
-    before, after = coverage.get("before", {}), coverage.get("after", {})
-    points = [(float(point["kept"]), 100 * point["covered"]) for point in coverage.get("curve", [])]
-    if not after and not points:
+    """Returns the rows (name, before, after) and the panels of the curves, or None where there is nothing.
+
+    A panel shows the importance that was chosen first, and the others after it.
+    """
+    before, after, curve = (coverage.get(name, {}) for name in ("before", "after", "curve"))
+    if not after and not curve:
         return None
     rows = [(name.replace("_", " "), before.get(name), value) for name, value in after.items()]
-    return {"rows": rows, "plot": plots.lines({"": points}, "entries kept", "Coverage, %") if points else None}
+    chosen = coverage.get("importance")
+    names = sorted({point["importance"] for point in curve}, key=lambda name: (name != chosen, name))
+    panels = []
+    for figure, title, scale in (
+        ("covered", "token occurrences kept, %", 100.0),
+        ("tokens_per_text", "tokens a text", 1.0),
+    ):
+        drawn = {
+            name: [(float(p["kept"]), scale * p[figure]) for p in curve if p["importance"] == name] for name in names
+        }
+        if drawn:
+            panels.append({"name": title, "plot": plots.lines(drawn, "entries kept", title)})
+    return {"rows": rows, "panels": panels, "others": [name.replace("_", " ") for name in names[1:]], "chosen": chosen}
 
 
 def _classification(spec: TaskSpec, test: Split, answers: Mapping[str, Array]) -> dict[str, Any]:

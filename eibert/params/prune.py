@@ -19,6 +19,14 @@ class PruneParams(Section):
     """Hard token pruning."""
 
     keep: int = Field(ge=16, description="Vocabulary entries kept, special tokens and characters included.")
+    vocabulary_bytes: int | None = Field(
+        ge=1,
+        description="Most bytes of kept rows (at 8 bits) and their lines of vocab.txt; the best scores per byte are "
+        "kept. null: `keep` entries.",
+    )
+    keep_characters: bool = Field(
+        description="Keep all characters, so that a dropped word falls apart; false: it may become [UNK]."
+    )
     importance: Importance = Field(strict=False, description="Score by which entries are ranked.")
     texts_limit: int = Field(ge=1, description="Most texts scored, train first, then unlabelled, drawn by seed.")
     batch_size: BatchSize = Field(description="Texts per forward pass.")

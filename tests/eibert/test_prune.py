@@ -1,5 +1,8 @@
 """Hard token pruning: importance by hand, no new [UNK], equal answers for kept entries."""
 
+import functools
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,16 +11,30 @@ from hypothesis import strategies as st
 
 from eibert.batches import encode
 from eibert.errors import ParamsError
-from eibert.params.load import Params
-from eibert.params.prune import Importance
-from eibert.prune import choose, coverage, coverage_curve, essential, slice_student, token_importance
+from eibert.params.load import Params, load
+from eibert.params.prune import Importance, PruneParams
+from eibert.prune import (
+    Importances,
+    choose,
+    coverage,
+    coverage_curve,
+    essential,
+    needed,
+    slice_student,
+    token_importance,
+)  # fmt: skip
 from eibert.runtime.tokenizer import SPECIALS, UNKNOWN, wordpiece
 from eibert.student import Student
 from eibert.teacher import Teacher, load_base
 
+ROOT = Path(__file__).resolve().parents[2]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("play", "stop", "the", "song", "light", "turn", "on", "off", "call", "mum", "now", "##ing", "please")
 TOKENS = (*SPECIALS, "[unused0]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS)
+
+
+def keeping(params: Params, keep: int, **changes: object) -> PruneParams:
+    return params.prune.model_copy(update={"keep": keep} | changes)
 
 
 @pytest.fixture
@@ -49,15 +66,15 @@ def test_attention_received_matches_a_plain_loop(attentive: Teacher, params: Par
     assert np.array_equal(found.ranked_by(Importance.FREQUENCY), counts)
 
 
-def test_special_tokens_and_characters_always_stay() -> None:
-    kept = choose(TOKENS, np.zeros(len(TOKENS)), 60)
+def test_special_tokens_and_characters_always_stay(params: Params) -> None:
+    kept = choose(TOKENS, np.zeros(len(TOKENS)), 8, keeping(params, 60))
     assert {TOKENS[index] for index in kept} >= {*SPECIALS, *"abcxyz", "##a", "##z"}
 
 
-def test_unused_entries_are_never_chosen() -> None:
+def test_unused_entries_are_never_chosen(params: Params) -> None:
     scores = np.zeros(len(TOKENS))
     scores[TOKENS.index("[unused0]")] = 100.0
-    assert TOKENS.index("[unused0]") not in choose(TOKENS, scores, len(TOKENS))
+    assert TOKENS.index("[unused0]") not in choose(TOKENS, scores, 8, keeping(params, len(TOKENS)))
 
 
 def test_an_entry_that_characters_cannot_spell_stays() -> None:
@@ -65,24 +82,24 @@ def test_an_entry_that_characters_cannot_spell_stays() -> None:
     assert essential(tokens).tolist() == [True] * 5 + [True, True, True, False]
 
 
-def test_the_best_scores_are_kept_and_equal_ones_go_by_id() -> None:
+def test_the_best_scores_are_kept_and_equal_ones_go_by_id(params: Params) -> None:
     scores = np.zeros(len(TOKENS))
     scores[TOKENS.index("mum")] = 3.0
     musts = [index for index in np.flatnonzero(essential(TOKENS)) if TOKENS[index] != "[unused0]"]
-    kept = choose(TOKENS, scores, len(musts) + 2)
+    kept = choose(TOKENS, scores, 8, keeping(params, len(musts) + 2))
     assert [TOKENS[index] for index in kept if index not in musts] == ["play", "mum"]
 
 
-def test_a_size_below_the_characters_is_refused() -> None:
+def test_a_size_below_the_characters_is_refused(params: Params) -> None:
     with pytest.raises(ParamsError, match=r"prune\.keep: 20 is too small"):
-        choose(TOKENS, np.zeros(len(TOKENS)), 20)
+        choose(TOKENS, np.zeros(len(TOKENS)), 8, keeping(params, 20))
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=30), st.integers(0, 2**16))
 def test_pruning_never_adds_an_unknown(text: str, seed: int) -> None:
     scores = np.random.default_rng(seed).random(len(TOKENS))
-    kept = choose(TOKENS, scores, 62)
+    kept = choose(TOKENS, scores, 8, keeping(load(ROOT / "params.yaml"), 62))
     whole = wordpiece(TOKENS, lowercase=True, strip_accents=None, max_tokens=512)
     part = wordpiece([TOKENS[index] for index in kept], lowercase=True, strip_accents=None, max_tokens=512)
     assert part.encode(text).tokens.count(UNKNOWN) <= whole.encode(text).tokens.count(UNKNOWN)
@@ -108,10 +125,41 @@ def test_coverage_counts_unknowns_and_tokens(student: Student) -> None:
     assert found.unknown == pytest.approx(2 / 10)
 
 
-def test_coverage_curve_ends_at_one_and_never_falls() -> None:
-    generator = np.random.default_rng(0)
-    scores, counts = generator.random(50), generator.integers(0, 9, 50)
-    curve = [entry["covered"] for entry in coverage_curve(scores, counts, np.zeros(50, bool), (1, 10, 30, 50, 90))]
-    assert curve == sorted(curve)
-    assert curve[-1] == curve[-2] == 1.0
-    assert curve[0] == pytest.approx(counts[scores.argmax()] / counts.sum())
+def test_coverage_curve_ends_at_one_and_never_falls(student: Student) -> None:
+    counts = np.random.default_rng(0).integers(0, 9, len(TOKENS))
+    found = Importances(np.random.default_rng(1).random(len(TOKENS)), counts)
+    sizes, texts, musts = (58, 60, 66, len(TOKENS)), ["play the song now", "stop"], needed(TOKENS)
+    make = functools.partial(wordpiece, lowercase=True, strip_accents=None, max_tokens=32)
+    curve = coverage_curve(TOKENS, found, make, texts, musts, sizes)
+    assert [entry["importance"] for entry in curve[::4]] == ["attention", "mean_attention", "frequency"]
+    for start in (0, 4, 8):
+        covered = [entry["covered"] for entry in curve[start : start + 4]]
+        tokens = [entry["tokens_per_text"] for entry in curve[start : start + 4]]
+        assert covered == sorted(covered)
+        assert covered[-1] == 1.0
+        assert tokens == sorted(tokens, reverse=True)
+        assert tokens[-1] == pytest.approx((6 + 3) / 2)
+    order = np.lexsort((np.arange(len(TOKENS)), -counts, ~musts))
+    assert curve[9]["covered"] == pytest.approx(counts[order[:60]].sum() / counts.sum())
+
+
+def test_bytes_are_spent_on_the_best_score_a_byte(params: Params) -> None:
+    musts = needed(TOKENS)
+    scores = np.zeros(len(TOKENS))
+    for token, score in (("the", 1.0), ("please", 1.2), ("mum", 0.9)):  # 4, 7 and 4 bytes with the line's end
+        scores[TOKENS.index(token)] = score
+    spent = sum(2 + len(TOKENS[index]) + 1 for index in np.flatnonzero(musts))
+    budget = keeping(params, 1, vocabulary_bytes=spent + 12)
+    kept = choose(TOKENS, scores, 2, budget)
+    assert [TOKENS[index] for index in kept if not musts[index]] == ["the", "mum"]
+    assert sum(2 + len(TOKENS[index]) + 1 for index in kept) <= spent + 12
+    with pytest.raises(ParamsError, match=rf"prune\.vocabulary_bytes: 99 is too small; .* alone are {spent}"):
+        choose(TOKENS, scores, 2, keeping(params, 1, vocabulary_bytes=99))
+
+
+def test_without_characters_a_dropped_word_is_unknown(params: Params, student: Student) -> None:
+    scores = np.zeros(len(TOKENS))
+    scores[TOKENS.index("play")] = 1.0
+    kept = choose(TOKENS, scores, 8, keeping(params, 6, keep_characters=False))
+    pruned = slice_student(student, kept)
+    assert pruned.tokenizer.encode("play mum").tokens == ["[CLS]", "play", "[UNK]", "[SEP]"]

@@ -79,13 +79,17 @@ def test_a_death_is_told_in_one_line(function: object) -> None:
 
 
 def test_ctrl_c_is_left_to_the_caller(tmp_path: Path) -> None:
-    with beside(slow, tmp_path):
-        pid = started(tmp_path)
-        os.kill(pid, signal.SIGINT)
-        time.sleep(0.3)
-        os.kill(pid, 0)  # still there
-    assert gone(pid)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job may ignore it
+    try:
+        with beside(slow, tmp_path):
+            pid = started(tmp_path)
+            os.kill(pid, signal.SIGINT)
+            time.sleep(0.3)
+            os.kill(pid, 0)  # still there
+        assert gone(pid)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_it_is_stopped_where_the_body_fails(tmp_path: Path) -> None:

@@ -77,7 +77,12 @@ def background() -> Background:
         coverage={
             "before": {"covered": 1.0, "unknown": 0.0001, "tokens_per_text": 12.31},
             "after": {"covered": 0.9912, "unknown": 0.0002, "tokens_per_text": 12.74},
-            "curve": [{"kept": k, "covered": 1 - 800 / k} for k in (2500, 4000, 8000, 16000, 30522)],
+            "importance": "attention",
+            "curve": [
+                {"importance": name, "kept": k, "covered": 1 - less / k, "tokens_per_text": 12.3 + less / k}
+                for name, less in (("attention", 800), ("mean_attention", 1500), ("frequency", 700))
+                for k in (2500, 4000, 8000, 16000, 30522)
+            ],
         },
         shaped_by={"seed": 17, "evaluate": PARAMS.model_dump(mode="json")},
         inputs=dict.fromkeys(("ingest", "finetune", "distill", "quantize", "export"), "ab12" * 16),

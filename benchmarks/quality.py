@@ -1,0 +1,110 @@
+"""Quality over eight real tasks (and cola, apart): the bundle, its teacher, and everything else of its size.
+
+    python benchmarks/quality.py trec6 snips --seeds 17 18 19
+
+One workspace under models/<preset>/ for each task and seed; what is up to date there is not built again. Records are
+added to benchmarks/quality.json as they come, and the table of all records is printed.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import fasttext_rival
+from workspaces import DATASETS, PROJECT, UNLABELLED, Task, run, scores
+
+from eibert.artifact import write_json
+from eibert.corpus import read_spec, read_split
+
+RECORDS = PROJECT / "benchmarks" / "quality.json"
+UNDISTILLED: dict[str, Any] = {
+    "distill.logits_weight": 0.0,
+    "distill.hidden_weight": 0.0,
+    "distill.head_reuse": False,
+    "distill.teacher_rows": 0,
+    "distill.unlabelled_limit": 0,
+    "distill.variants": 0,
+    "distill.control": False,
+}
+"""The same student, pre-trained and pruned, learns from the labels alone."""
+MODELS = ("teacher", "bundle", "control", "undistilled", "static", "fasttext", "tfidf")
+APART = "cola"
+
+
+def measure(task: Task) -> dict[str, Any]:
+    """Returns the record of a task and seed: test and dev scores and bytes by model, and the minutes it took."""
+    folder = task.workspace()
+    said, seconds = run(folder)
+    found = said["metrics"]
+    record = {
+        "task": task.name, "seed": task.seed, "preset": task.preset, "metric": found["metric"], "minutes": seconds / 60,
+        "dev": found["dev"], "test": found["test"], "bytes": found["bytes"], "agreement": found["agreement"]["student"],
+    }  # fmt: skip
+    plain = task.workspace("undistilled", UNDISTILLED)
+    run(plain, "--until", "export")
+    rivals = {"undistilled": scores(plain)}
+    ingest = PROJECT / folder / "data" / "ingest"
+    spec = read_spec(ingest)
+    splits = [read_split(ingest, name, spec) for name in ("train", "dev", "test")]  # type: ignore[arg-type]
+    rivals["fasttext"] = asdict(fasttext_rival.measure(spec, *splits, budget=found["bytes"]["bundle"]))
+    for name, rival in rivals.items():
+        for part in ("dev", "test", "bytes"):
+            record[part][name] = rival[part]
+    return record
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """Returns the Markdown table of all records, the means of eight tasks in its last row."""
+    lines = ["| task | metric | seeds | " + " | ".join(MODELS) + " | retention | bytes of the bundle |"]
+    lines.append("|" + "---|" * (len(MODELS) + 5))
+    means: dict[str, list[float]] = {}
+    for name in UNLABELLED:
+        chosen = [record for record in records if record["task"] == name]
+        if not chosen:
+            continue
+        tests = {model: [100 * record["test"][model] for record in chosen] for model in MODELS}
+        kept = statistics.mean(tests["bundle"]) / statistics.mean(tests["teacher"])
+        cells = [_cell(tests[model]) for model in MODELS] + [f"{100 * kept:.1f}", f"{chosen[0]['bytes']['bundle']:,}"]
+        lines.append("| " + " | ".join([name, chosen[0]["metric"], str(len(chosen)), *cells]) + " |")
+        if name != APART:
+            for model in MODELS:
+                means.setdefault(model, []).append(statistics.mean(tests[model]))
+            means.setdefault("retention", []).append(100 * kept)
+    cells = [f"{statistics.mean(means[column]):.1f}" for column in (*MODELS, "retention")]
+    return "\n".join([*lines, "| " + " | ".join(["mean", "", "", *cells, ""]) + " |"])
+
+
+def _cell(values: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def main() -> None:
+    """Measures what is asked for and prints the table of all records."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[[], *UNLABELLED])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[17])
+    parser.add_argument("--preset", default="default")
+    parser.add_argument("--datasets", type=Path, default=DATASETS)
+    arguments = parser.parse_args()
+    records = json.loads(RECORDS.read_text()) if RECORDS.exists() else []
+    for name in arguments.names:
+        for seed in arguments.seeds:
+            found = measure(Task(name, seed, arguments.preset, arguments.datasets))
+            same = [(record["task"], record["seed"]) for record in records]
+            if (name, seed) in same:
+                records[same.index((name, seed))] = found
+            else:
+                records.append(found)
+            write_json(RECORDS, records)
+            print(f"{name}, seed {seed}: {found['minutes']:.1f} min", file=sys.stderr)
+    print(table(records))
+
+
+if __name__ == "__main__":
+    main()
