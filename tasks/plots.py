@@ -73,7 +73,7 @@ def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) 
 
 
 def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Markup:
-    """Returns one small panel with a line for each series; the first is drawn full, others dashed."""
+    """Returns one small panel with a line for each series; the first is drawn full, the second dashed, others dotted."""
     every = [point for points in series.values() for point in points]
     xs, ys = [x for x, _ in every], [y for _, y in every]
     frame = Frame(300, 190, (min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1), _around(ys))
@@ -82,9 +82,9 @@ def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Mar
     for index, points in enumerate(series.values()):
         places = [frame.place(*point) for point in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        marks.append(Markup('<polyline class="line{}" points="{}"/>').format(min(index, 1), path))
+        marks.append(Markup('<polyline class="line{}" points="{}"/>').format(min(index, 2), path))
         if len(places) <= _MARKED:
-            marks += [_circle(f"mark{min(index, 1)}", at, 3) for at in places]
+            marks += [_circle(f"mark{min(index, 2)}", at, 3) for at in places]
     told = "; ".join(f"{name}: from {points[0][1]:.4g} to {points[-1][1]:.4g}" for name, points in series.items())
     return _svg(frame, f"{title}. {told}", marks)
 
