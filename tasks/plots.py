@@ -73,7 +73,7 @@ def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) 
 
 
 def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Markup:
-    """Returns one small panel with a line for each series; the first is drawn full, the second dashed, others dotted."""
+    """Returns one small panel with a line for each series: the first full, the second dashed, others dotted."""
     every = [point for points in series.values() for point in points]
     xs, ys = [x for x, _ in every], [y for _, y in every]
     frame = Frame(300, 190, (min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1), _around(ys))
