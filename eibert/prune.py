@@ -1,7 +1,7 @@
 """Hard token pruning: score vocabulary entries → choose → slice the student's table and vocabulary."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from eibert.errors import ParamsError
 from eibert.params.prune import Importance, PruneParams
 from eibert.progress import Report, silent
 from eibert.runtime.tokenizer import SPECIALS, UNKNOWN
-from eibert.student import Student
+from eibert.student import Student, student_of
 from eibert.teacher import Teacher
 
 CONTINUES = "##"
@@ -144,11 +144,10 @@ def _unusable(tokens: Sequence[str]) -> Array:
 def slice_student(student: Student, kept_ids: Array) -> Student:
     """Returns a copy of the student over the kept entries; every other weight is as before."""
     tokens = [student.tokens[index] for index in kept_ids]
-    smaller = Student(replace(student.shape), tokens)
-    state = dict(student.state_dict())
-    state["table.weight"] = state["table.weight"][torch.from_numpy(kept_ids)]
-    smaller.load_state_dict(state)
-    return smaller.eval()
+    state = student.state_dict()
+    return student_of(
+        student.shape, tokens, state | {"table.weight": state["table.weight"][torch.from_numpy(kept_ids)]}
+    )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Choice: post-norm layers as in BERT, one matrix for query, key and value, mean p
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,13 +188,16 @@ def load_student(folder: Path, weights: str = WEIGHTS) -> Student:
     Raises:
         CorruptArtifactError: shape and weights do not belong together.
     """
-    student = Student(read_shape(folder), read_tokens(folder))
-    state = load_file(folder / weights)
-    if "projection.weight" not in state:
-        student.projection = None
-        student.head = nn.Linear(student.shape.hidden, student.shape.outputs)
     try:
-        student.load_state_dict(state)
+        return student_of(read_shape(folder), read_tokens(folder), load_file(folder / weights))
     except RuntimeError as error:
         raise CorruptArtifactError(f"{folder / weights}: does not fit {SHAPE}; run `eibert run` to rebuild") from error
+
+
+def student_of(shape: StudentShape, tokens: Sequence[str], state: Mapping[str, Tensor]) -> Student:
+    """Returns a student with given weights, its head folded where the weights have no projection."""
+    student = Student(shape, tokens)
+    if "projection.weight" not in state:
+        student.projection, student.head = None, nn.Linear(shape.hidden, shape.outputs)
+    student.load_state_dict(state)
     return student.eval()

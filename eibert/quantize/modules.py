@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eibert.params.quantize import ModuleParams, QuantizeParams
 from eibert.quantize.tensor import Quantized, pack, quantize_tensor, unpack
-from eibert.student import Student, read_shape, read_tokens
+from eibert.student import Student, read_shape, read_tokens, student_of
 
 WEIGHTS = "weights.safetensors"
 _SCALE, _ACTIVATION, _BITS = ".scale", "activation.", ".bits"
@@ -123,7 +123,6 @@ def load_quantized(folder: Path) -> tuple[Student, QuantizedStudent]:
         if not special.search(key) and key.removesuffix(".weight") not in weights
     }
     quantized = QuantizedStudent(weights, floats, activations)
-    student = Student(read_shape(folder), read_tokens(folder))
-    student.projection, student.head = None, nn.Linear(student.shape.hidden, student.shape.outputs)
-    student.load_state_dict(floats | {f"{name}.weight": tensor.dequantize() for name, tensor in weights.items()})
+    dequantized = {f"{name}.weight": tensor.dequantize() for name, tensor in weights.items()}
+    student = student_of(read_shape(folder), read_tokens(folder), floats | dequantized)
     return simulate(student, quantized), quantized

@@ -163,3 +163,12 @@ def test_without_characters_a_dropped_word_is_unknown(params: Params, student: S
     kept = choose(TOKENS, scores, 8, keeping(params, 6, keep_characters=False))
     pruned = slice_student(student, kept)
     assert pruned.tokenizer.encode("play mum").tokens == ["[CLS]", "play", "[UNK]", "[SEP]"]
+
+
+def test_a_student_whose_head_is_folded_is_sliced_too(student: Student) -> None:
+    student.fold()
+    pruned = slice_student(student, np.flatnonzero([token != "mum" for token in TOKENS]))
+    text = encode(pruned.tokenizer, ["play"], None, max_tokens=32).batch([0])
+    with torch.no_grad():
+        whole = student.logits(encode(student.tokenizer, ["play"], None, max_tokens=32).batch([0]))
+        assert torch.allclose(pruned.logits(text), whole, atol=1e-6)
