@@ -9,7 +9,7 @@ from eibert.errors import ArtifactError
 from eibert.export import bundle_logits, write_bundle
 from eibert.params.export import ExportParams
 from eibert.params.section import Shared
-from eibert.quantize import load_quantized
+from eibert.quantize.modules import load_quantized
 from eibert.scores import agreement
 from tasks.progress import say
 

@@ -8,7 +8,9 @@ from eibert.batches import predict
 from eibert.corpus import read_spec, read_split
 from eibert.params.quantize import QuantizeParams
 from eibert.params.section import Shared
-from eibert.quantize import measure, quantize, save_quantized, simulate, spend
+from eibert.quantize.modules import save_quantized, simulate
+from eibert.quantize.post_training import measure, quantize
+from eibert.quantize.search import spend
 from eibert.scores import agreement, score
 from eibert.student import SHAPE, VOCABULARY, load_student
 from tasks.adapter import recorded

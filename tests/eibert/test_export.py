@@ -15,7 +15,8 @@ from eibert.errors import BudgetError
 from eibert.export import bundle_logits, write_bundle
 from eibert.params.load import Params
 from eibert.params.quantize import Activations, Granularity
-from eibert.quantize import QuantizedStudent, quantize, simulate
+from eibert.quantize.modules import QuantizedStudent, simulate
+from eibert.quantize.post_training import quantize
 from eibert.student import Student
 
 

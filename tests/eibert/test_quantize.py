@@ -13,19 +13,11 @@ from eibert.corpus import Split, TaskSpec
 from eibert.errors import ParamsError
 from eibert.params.load import Params
 from eibert.params.quantize import Activations, Calibration, Granularity, QuantizeParams
-from eibert.quantize import (
-    load_quantized,
-    measure,
-    modules_of,
-    quantize,
-    quantize_tensor,
-    save_quantized,
-    simulate,
-    spend,
-)  # fmt: skip
 from eibert.quantize.calibrate import calibrate
-from eibert.quantize.search import Option, fitting
-from eibert.quantize.tensor import pack, spread, unpack
+from eibert.quantize.modules import load_quantized, modules_of, save_quantized, simulate
+from eibert.quantize.post_training import measure, quantize
+from eibert.quantize.search import Option, fitting, spend
+from eibert.quantize.tensor import pack, quantize_tensor, spread, unpack
 from eibert.student import Student, save_student
 
 

@@ -18,7 +18,7 @@ from eibert.errors import CorruptArtifactError, MissingArtifactError
 from eibert.export import write_bundle
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.load import Params
-from eibert.quantize import measure, quantize
+from eibert.quantize.post_training import measure, quantize
 from eibert.student import Student, save_student
 from eibert.teacher import Teacher, save_teacher
 from tasks import evaluate
