@@ -3,7 +3,7 @@
     python benchmarks/ablation.py sst2 banking77 mrpc
 
 Workspaces lie under models/<preset>/; stages that a change leaves alone are restored from DVC's cache, and the
-teacher's answers are read once. The budget of rows is smaller than the preset's, so that twelve models fit an evening.
+teacher's answers are read once. The budget of rows is smaller than the preset's, so that fifteen models fit an evening.
 """
 
 import argparse
@@ -28,8 +28,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no-unlabelled": {"distill.unlabelled_limit": 0},
     "no-variants": {"distill.variants": 0},
     "no-inheritance": {"pretrain.inherit_tokens": 0},
-    "no-pretraining-steps": {"pretrain.rows_limit": 32},
-    "no-start-at-all": {"pretrain.inherit_tokens": 0, "pretrain.rows_limit": 32},
+    "one-pretraining-step": {"pretrain.rows_limit": 32},
+    "neither": {"pretrain.inherit_tokens": 0, "pretrain.rows_limit": 32},
     "frequency-pruning": {"prune.importance": "frequency"},
     "mean-attention-pruning": {"prune.importance": "mean_attention"},
     "no-piece-fallback": {"prune.keep_characters": False},

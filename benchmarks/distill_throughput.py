@@ -28,6 +28,7 @@ from eibert.distill import Weights, learn, with_head
 from eibert.lessons import Lessons
 from eibert.losses import logits_divergence, representation_distance, task_loss
 from eibert.params.load import Params, load
+from eibert.params.section import Precision
 from eibert.pretrain import initial_student
 from eibert.room import Room
 from eibert.student import Student
@@ -70,6 +71,12 @@ class Distilling(nn.Module):
     def __init__(self, student: Student, teacher: Teacher, temperature: float) -> None:
         super().__init__()
         self.student, self.teacher, self.temperature = student, teacher, temperature
+
+    def train(self, mode: bool = True) -> "Distilling":
+        """Puts the student in training mode; the teacher stays as it is."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
 
     def forward(self, student: Batch, teacher: Batch, targets: Tensor) -> dict[str, Tensor]:
         """Returns the loss."""
@@ -138,9 +145,10 @@ def main() -> None:
     params = load(ROOT / "params.yaml")
     torch.set_num_threads(arguments.threads)
     print("| epochs | eibert, examples/s | Trainer, examples/s | ratio |\n|---|---|---|---|")
+    alike = {"threads": arguments.threads, "precision": Precision.FP32}
     room, student = room_of(params, arguments.rows)
     for epochs in arguments.epochs:
-        room = replace(room, params=params.distill.model_copy(update={"epochs": epochs, "threads": arguments.threads}))
+        room = replace(room, params=params.distill.model_copy(update={"epochs": epochs} | alike))
         rates = [epochs * arguments.rows / seconds(room, student) for seconds in (eibert_seconds, trainer_seconds)]
         print(f"| {epochs} | {rates[0]:.0f} | {rates[1]:.0f} | {rates[0] / rates[1]:.2f} |", flush=True)
 

@@ -43,6 +43,7 @@ def measure(task: Task) -> dict[str, Any]:
     found = said["metrics"]
     record = {
         "task": task.name, "seed": task.seed, "preset": task.preset, "metric": found["metric"], "minutes": seconds / 60,
+        "ran": sum(state == "Completed" for state in said["stages"].values()),
         "dev": found["dev"], "test": found["test"], "bytes": found["bytes"], "agreement": found["agreement"]["student"],
     }  # fmt: skip
     plain = task.workspace("undistilled", UNDISTILLED)
@@ -75,8 +76,10 @@ def table(records: Sequence[dict[str, Any]]) -> str:
             for model in MODELS:
                 means.setdefault(model, []).append(statistics.mean(tests[model]))
             means.setdefault("retention", []).append(100 * kept)
-    cells = [f"{statistics.mean(means[column]):.1f}" for column in (*MODELS, "retention")]
-    return "\n".join([*lines, "| " + " | ".join(["mean", "", "", *cells, ""]) + " |"])
+    if means:
+        cells = [f"{statistics.mean(means[column]):.1f}" for column in (*MODELS, "retention")]
+        lines.append("| " + " | ".join(["mean", "", "", *cells, ""]) + " |")
+    return "\n".join(lines)
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -96,14 +99,14 @@ def main() -> None:
     for name in arguments.names:
         for seed in arguments.seeds:
             found = measure(Task(name, seed, arguments.preset, arguments.datasets))
-            same = [(record["task"], record["seed"]) for record in records]
-            if (name, seed) in same:
-                records[same.index((name, seed))] = found
-            else:
-                records.append(found)
+            identity = {key: found[key] for key in ("task", "seed", "preset")}
+            earlier = [record for record in records if identity.items() <= record.items()]
+            if earlier and found["ran"] == 0:
+                found["minutes"] = earlier[0]["minutes"]
+            records = [record for record in records if record not in earlier] + [found]
             write_json(RECORDS, records)
             print(f"{name}, seed {seed}: {found['minutes']:.1f} min", file=sys.stderr)
-    print(table(records))
+    print(table([record for record in records if record["preset"] == arguments.preset]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What benchmarks on real data have in common: a workspace for each model, and the scores of its bundle."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -46,10 +47,11 @@ class Task:
             variant: Name of what is changed; "": nothing.
             changes: Values by dotted key.
         """
-        folder = Path("models") / self.preset / f"{self.name}-{self.seed}{'-' if variant else ''}{variant}"
+        values = {"seed": self.seed} | dict(changes or {})
+        digest = hashlib.sha256(json.dumps([values, str(self.datasets)], sort_keys=True).encode()).hexdigest()[:6]
+        folder = Path("models") / self.preset / "-".join(filter(None, (self.name, variant, digest)))
         if not (PROJECT / folder / "params.yaml").exists():
             texts = [part for name in UNLABELLED[self.name] for part in ("--unlabelled", str(self.datasets / name))]
-            values = {"seed": self.seed} | dict(changes or {})
             sets = [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
             data = ("--data", str(self.datasets / self.name), "--preset", self.preset)
             subprocess.run([COMMAND, "new", folder, *data, *texts, *sets], cwd=PROJECT, check=True, stdout=sys.stderr)

@@ -121,7 +121,7 @@ def read_pretraining(ingest: Path) -> Pretraining:
 
 
 def write_pretraining(ingest: Path, found: Pretraining) -> None:
-    """Writes what `read_pretraining` reads; the file of a model with other held-out rows differs only if it has any."""
+    """Writes what `read_pretraining` reads; digests of held-out rows only where variants may be made."""
     columns: dict[str, list[Any]] = {"text": [text for text, _ in found.texts]}
     schema = TEXT
     if found.pairs:

@@ -130,7 +130,8 @@ def _over_budget(size: int, budget: int, model: onnx.ModelProto, folder: Path) -
     names = ", ".join(f"{name} {count:,}" for name, count in largest)
     return (
         f"export.budget_bytes: the bundle has {size:,} bytes, {size - budget:,} over the budget of {budget:,}; "
-        f"largest: {names}. Lower prune.keep or pretrain.student.*, or raise the budget"
+        f"largest: {names}. Keep fewer tokens (section prune), lower pretrain.student.*, pack "
+        "weights (quantize.weight_bytes), or raise the budget"
     )
 
 

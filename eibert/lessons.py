@@ -1,10 +1,12 @@
 """The rows a student learns from: labelled ones, unlabelled text, and variants, which the teacher answers."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -17,6 +19,8 @@ from eibert.params.section import Precision
 from eibert.progress import Report, silent
 from eibert.student import Student
 from eibert.teacher import Teacher
+
+_HEADER_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,21 @@ def answers(
     report: Report = silent,
 ) -> Answers:
     """Returns the teacher's logits and representations of all rows, in order; those kept on disk where they are."""
-    key = key_of(teacher, rows, "answers", batch_size, precision) if outputs else ""
-    if outputs and (path := outputs.find(key)):
-        return Answers(**load_file(path))
-    found = _read(teacher, rows, batch_size=batch_size, precision=precision, report=report)
-    if outputs:
-        with outputs.writing(key) as part:
+
+    def read() -> Answers:
+        return _read(teacher, rows, batch_size=batch_size, precision=precision, report=report)
+
+    if outputs is None:
+        return read()
+    key = key_of(teacher, rows, precision, "answers", batch_size)
+    with outputs.alone(key):
+        if path := outputs.find(key):
+            return Answers(**load_file(path))
+        found = read()
+        size = sum(tensor.numel() * tensor.element_size() for tensor in (found.logits, found.pooled)) + _HEADER_BYTES
+        with contextlib.suppress(OSError, SafetensorError), outputs.writing(key, size) as part:  # else not kept
             save_file({"logits": found.logits, "pooled": found.pooled}, part)
-    return found
+        return found
 
 
 @torch.no_grad()

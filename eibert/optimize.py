@@ -23,12 +23,15 @@ def prepare(threads: int) -> torch.device:
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Returns the context of a forward pass: bf16 where it is asked for or helps, else plain fp32."""
+    return torch.autocast(device.type, torch.bfloat16) if is_bf16(precision, device) else contextlib.nullcontext()
+
+
+def is_bf16(precision: Precision, device: torch.device) -> bool:
+    """Returns whether forward passes use bf16."""
     capable = device.type == "cuda" or any(
         torch.cpu.get_capabilities().get(name, False) for name in ("avx512_bf16", "amx_bf16")
     )
-    if precision is Precision.BF16 or (precision is Precision.AUTO and capable):
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()
+    return precision is Precision.BF16 or (precision is Precision.AUTO and capable)
 
 
 def adamw(groups: Iterable[tuple[Iterable[nn.Parameter], float]], *, weight_decay: float) -> torch.optim.AdamW:

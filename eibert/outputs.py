@@ -5,17 +5,20 @@ An output may be lost at any time and is then computed anew; one that was altere
 
 import contextlib
 import hashlib
+import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
-from eibert.artifact import read_json, sha256, write_json
+from eibert import optimize
+from eibert.artifact import read_json, sha256
 from eibert.batches import Encoded
 from eibert.errors import EibertError
+from eibert.params.section import Precision
 from eibert.teacher import Teacher
 
 LIMIT_BYTES = 4 << 30
@@ -32,73 +35,108 @@ class Outputs:
     """
 
     def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._folder = folder
+        self.folder = folder
         self._limit_bytes = limit_bytes
 
     def find(self, key: str) -> Path | None:
         """Returns the file of a key; None where there is none, or it is not what was written, which removes it."""
-        path = self._folder / key
-        description = path.with_suffix(_DESCRIPTION)
+        path = self.folder / key
         try:
-            if sha256(path) == read_json(description)["sha256"]:
-                os.utime(path)
-                return path
+            sound = sha256(path) == read_json(path.with_suffix(_DESCRIPTION))["sha256"]
         except (OSError, EibertError, KeyError, TypeError):
-            pass
-        path.unlink(missing_ok=True)
-        description.unlink(missing_ok=True)
-        return None
+            sound = False
+        with contextlib.suppress(OSError):  # another user's, or read-only
+            if sound:
+                os.utime(path)
+            else:
+                _remove(path)
+        return path if sound else None
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[Path]:
-        """Yields a path to write to; on success it becomes the file of the key, else nothing is left of it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        part = self._folder / f".{key}.part-{os.getpid()}"
+    def writing(self, key: str, size_bytes: int) -> Iterator[Path]:
+        """Yields a file of `size_bytes` to write to; on success it becomes the file of the key, else nothing is left.
+
+        Raises:
+            OSError: the folder cannot be written to, or the disk is full, which shows before the body starts.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(size_bytes)
+        part, described = self._part(key), self._part(key + _DESCRIPTION)
         try:
+            with part.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, max(1, size_bytes))
             yield part
-            self._trim(part.stat().st_size)
-            write_json((self._folder / key).with_suffix(_DESCRIPTION), {"sha256": sha256(part)})
-            part.replace(self._folder / key)
+            described.write_text(json.dumps({"sha256": sha256(part)}), encoding="utf-8")
+            described.replace((self.folder / key).with_suffix(_DESCRIPTION))
+            part.replace(self.folder / key)
         finally:
             part.unlink(missing_ok=True)
+            described.unlink(missing_ok=True)
 
-    def clear_parts(self) -> None:
-        """Removes what killed processes left half written."""
-        for part in self._folder.glob(".*.part-*"):
+    @contextmanager
+    def alone(self, key: str) -> Iterator[None]:
+        """Keeps other processes with the same key waiting, where the folder allows a lock."""
+        lock = FileLock(self.folder / f".{key}.lock")
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _part(self, name: str) -> Path:
+        return self.folder / f".{name}.part-{os.getpid()}"
+
+    def _make_room(self, coming: int) -> None:
+        for part in self.folder.glob(".*.part-*"):
             if not _alive(int(part.name.rpartition("-")[2])):
                 part.unlink(missing_ok=True)
-
-    def _trim(self, coming: int) -> None:
-        self.clear_parts()
-        files = [path for path in self._folder.iterdir() if not path.name.startswith(".") and not path.suffix]
-        files.sort(key=lambda path: path.stat().st_mtime)
-        room = min(self._limit_bytes, sum(x.stat().st_size for x in files) + shutil.disk_usage(self._folder).free // 2)
-        taken = coming + sum(path.stat().st_size for path in files)
-        for path in files:
-            if taken <= room:
+        found = []
+        for path in self.folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another process made room too
+                if not path.name.startswith(".") and not path.suffix:
+                    found.append((path.stat().st_mtime, path.stat().st_size, path))
+        taken, free = sum(size for _, size, _ in found), _free_bytes(self.folder)
+        for _, size, path in sorted(found):
+            if taken + coming <= self._limit_bytes and coming < free:
                 break
-            taken -= path.stat().st_size
-            path.with_suffix(_DESCRIPTION).unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
+            _remove(path)
+            path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
+            taken, free = taken - size, free + size
 
 
-def key_of(teacher: Teacher, rows: Encoded, *conditions: object) -> str:
+def key_of(teacher: Teacher, rows: Encoded, precision: Precision, *conditions: object) -> str:
     """Returns the digest of all that shapes a teacher's outputs, 64 hexadecimal digits.
 
     Args:
-        teacher: Its weights count, not where they came from.
+        teacher: Its weights and configuration count, not where they came from.
         rows: Their tokens count.
-        conditions: What else shapes the outputs: precision, batch size and the like.
+        precision: Counts as what it comes to on this machine.
+        conditions: What else shapes the outputs: the kind of output, the batch size.
     """
-    digest = hashlib.sha256(repr((conditions, teacher.pooling, torch.__version__, torch.get_num_threads())).encode())
+    device = next(teacher.parameters()).device
+    how = (device.type, optimize.is_bf16(precision, device), torch.__version__, torch.get_num_threads())
+    config = sorted(teacher.encoder.config.to_dict().items())  # type: ignore[operator, union-attr]
+    digest = hashlib.sha256(repr((how, config, teacher.pooling, conditions)).encode())
     for name, value in teacher.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(rows.lengths.tobytes())
     for arrays in (rows.ids, rows.segments):
-        digest.update(rows.lengths.tobytes())
         for array in arrays:
             digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _remove(path: Path) -> None:
+    path.with_suffix(_DESCRIPTION).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def _free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def _alive(process: int) -> bool:

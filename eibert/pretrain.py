@@ -12,6 +12,7 @@ from eibert.augment import Variants, draw, top_up
 from eibert.batches import Encoded, by_length, encode
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Pretraining, Text
+from eibert.errors import RunError
 from eibert.inherit import inherit
 from eibert.losses import representation_distance, variance
 from eibert.matching import HeldOut
@@ -200,17 +201,27 @@ class TokenTargets:
     def read(
         cls, teacher: Teacher, rows: Encoded, params: PretrainParams, outputs: Outputs, report: Report
     ) -> "TokenTargets":
-        """Returns the outputs of the teacher over all rows: those kept on disk, else read now and kept."""
-        key = key_of(teacher, rows, "tokens", params.batch_size, params.precision)
+        """Returns the outputs of the teacher over all rows: those kept on disk, else read now and kept.
+
+        Raises:
+            RunError: there is no place on disk for them.
+        """
+        key = key_of(teacher, rows, params.precision, "tokens", params.batch_size)
         shape = (int(rows.lengths.sum()), teacher.hidden)
-        path = outputs.find(key)
-        if path is None:
-            with outputs.writing(key) as part:
-                memory = np.memmap(part, np.float16, "w+", shape=shape)
-                _fill(memory, teacher, rows, params, report)
-                memory.flush()
-        else:
-            memory = np.memmap(path, np.float16, "r", shape=shape)
+        size = shape[0] * shape[1] * np.dtype(np.float16).itemsize
+        with outputs.alone(key):
+            if path := outputs.find(key):
+                return cls(np.memmap(path, np.float16, "r", shape=shape), rows, teacher.pooling)
+            try:
+                with outputs.writing(key, size) as part:
+                    memory = np.memmap(part, np.float16, "r+", shape=shape)
+                    _fill(memory, teacher, rows, params, report)
+                    memory.flush()
+            except OSError as error:
+                raise RunError(
+                    f"{outputs.folder}: no place for {size:,} bytes of the teacher's outputs ({error.strerror}); "
+                    "free some, or lower pretrain.texts_limit"
+                ) from error
         return cls(memory, rows, teacher.pooling)
 
     def of(self, rows: np.ndarray[Any, Any], mask: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]:
@@ -230,12 +241,13 @@ def _fill(
     memory: np.ndarray[Any, Any], teacher: Teacher, rows: Encoded, params: PretrainParams, report: Report
 ) -> None:
     device = next(teacher.parameters()).device
-    starts = np.concatenate([[0], np.cumsum(rows.lengths)])
-    batches = by_length(rows.lengths, params.batch_size)
+    lengths = rows.lengths
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    batches = by_length(lengths, params.batch_size)
     for position, batch_rows in enumerate(batches):
         with optimize.autocast(params.precision, device):
             tokens, _ = teacher(rows.batch(batch_rows, device))
         found = tokens.float().cpu().numpy()
         for row, values in zip(batch_rows, found, strict=True):
-            memory[starts[row] : starts[row + 1]] = values[: rows.lengths[row]]
+            memory[starts[row] : starts[row + 1]] = values[: lengths[row]]
         report(position + 1, len(batches))

@@ -116,11 +116,10 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
     """
     musts = needed(tokens, characters=params.keep_characters)
     free = np.flatnonzero(~musts & ~_unusable(tokens))
-    if params.vocabulary_bytes is None:
-        key, limit, costs = "keep", params.keep, np.ones(len(tokens))
-    else:
-        key, limit = "vocabulary_bytes", params.vocabulary_bytes
-        costs = np.array([row_bytes + len(token.encode()) + 1 for token in tokens], np.float64)
+    costs = costs_of(tokens, row_bytes, params)
+    key, limit = (
+        ("keep", params.keep) if params.vocabulary_bytes is None else ("vocabulary_bytes", params.vocabulary_bytes)
+    )
     room = limit - int(costs[musts].sum())
     if room < 0:
         raise ParamsError(
@@ -128,6 +127,13 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
         )
     ranked = free[np.lexsort((free, -scores[free] / costs[free]))]
     return np.sort(np.concatenate([np.flatnonzero(musts), ranked[np.cumsum(costs[ranked]) <= room]]))
+
+
+def costs_of(tokens: Sequence[str], row_bytes: int, params: PruneParams) -> Array:
+    """Returns what each entry costs, float (V,): bytes where they are limited, else 1."""
+    if params.vocabulary_bytes is None:
+        return np.ones(len(tokens))
+    return np.array([row_bytes + len(token.encode()) + 1 for token in tokens], np.float64)
 
 
 def needed(tokens: Sequence[str], *, characters: bool = True) -> Array:
@@ -179,6 +185,7 @@ def coverage_curve(
     make: Callable[[Sequence[str]], Tokenizer],
     texts: Sequence[str],
     musts: Array,
+    costs: Array,
     sizes: Sequence[int],
 ) -> list[dict[str, Any]]:
     """Returns for each importance and size the share of token occurrences covered, and the mean tokens of a text.
@@ -189,12 +196,13 @@ def coverage_curve(
         make: Gives the tokenizer of a vocabulary.
         texts: Texts to write.
         musts: Entries always kept, bool (V,).
+        costs: What each entry costs, float (V,).
         sizes: Entries kept.
     """
     curve = []
     for importance in Importance:
         scores = found.ranked_by(importance)
-        order = np.lexsort((np.arange(len(scores)), -scores, ~musts))
+        order = np.lexsort((np.arange(len(scores)), -scores / costs, ~musts))
         seen = np.cumsum(found.counts[order]) / max(1, found.counts.sum())
         for size in sizes:
             kept = [tokens[index] for index in np.sort(order[:size])]

@@ -14,7 +14,7 @@ from eibert.batches import encode
 from eibert.corpus import read_spec, read_split, read_texts, write_parquet
 from eibert.params.prune import PruneParams
 from eibert.params.section import Shared
-from eibert.prune import choose, coverage, coverage_curve, needed, slice_student, token_importance
+from eibert.prune import choose, costs_of, coverage, coverage_curve, needed, slice_student, token_importance
 from eibert.runtime.tokenizer import wordpiece
 from eibert.student import Student, load_student, save_student
 from eibert.teacher import load_teacher
@@ -47,7 +47,8 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
         found = token_importance(teacher, rows, params, report)
     scores = found.ranked_by(params.importance)
     student = load_student(artifact.folder(workspace, "pretrain"))
-    kept_ids = choose(student.tokens, scores, student.shape.embedding + _SCALE_BYTES, params)
+    row_bytes = student.shape.embedding + _SCALE_BYTES
+    kept_ids, costs = choose(student.tokens, scores, row_bytes, params), costs_of(student.tokens, row_bytes, params)
     pruned = slice_student(student, kept_ids)
     kept = np.isin(np.arange(len(scores)), kept_ids)
     before = coverage(student.tokenizer, texts, None, 1.0)
@@ -64,9 +65,9 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
             [("token", pa.string()), ("score", pa.float64()), ("count", pa.int64()), ("kept", pa.bool_())]
         )
         write_parquet(out / "scores.parquet", columns | {"kept": kept.tolist()}, schema)
-        musts = needed(student.tokens)
+        musts = needed(student.tokens, characters=params.keep_characters)
         sizes = sorted({len(kept_ids), len(scores), *(size for size in SIZES if musts.sum() <= size < len(scores))})
-        curve = coverage_curve(student.tokens, found, _tokenizer(student), texts[:_CURVE_TEXTS], musts, sizes)
+        curve = coverage_curve(student.tokens, found, _tokenizer(student), texts[:_CURVE_TEXTS], musts, costs, sizes)
         facts = {
             "importance": params.importance.value,
             "before": dataclasses.asdict(before),

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from eibert import artifact
+from eibert import artifact, optimize
 from eibert.batches import predict
 from eibert.corpus import read_spec, read_split
 from eibert.params.quantize import QuantizeParams
@@ -28,6 +28,7 @@ def run(workspace: Path, params: QuantizeParams, shared: Shared) -> Path:
     spec = read_spec(ingest)
     train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)
     student = load_student(artifact.folder(workspace, "distill"))
+    optimize.prepare(params.threads)
     with reporting(STAGE, "search") as report:
         bits, harms = spend(student, train, params, report)
     with reporting(STAGE, "tuning") as report:

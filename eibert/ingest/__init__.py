@@ -11,6 +11,7 @@ from typing import Any
 from eibert import sample
 from eibert.artifact import sha256
 from eibert.corpus import Pretraining, SplitName, Text
+from eibert.errors import DataError
 from eibert.ingest.carving import carve
 from eibert.ingest.describing import describe
 from eibert.ingest.labelled import Labelled, read_labelled, texts_of
@@ -23,6 +24,8 @@ from eibert.params.ingest import IngestParams
 __all__ = ["Ingested", "Refused", "RefusedRowsError", "ingest", "local_sources"]
 
 _SHOWN = 5
+PLENTY = 20_000
+"""Unlabelled texts from which a student is pre-trained on them alone, so that models with the same ones share it."""
 _HELD: tuple[SplitName, ...] = ("dev", "test")
 
 
@@ -35,7 +38,7 @@ class Ingested:
         splits: Rows of train, dev and test.
         unlabelled: Texts without labels, each once.
         pretraining: Texts to pre-train on, none of which stands in dev or test: the unlabelled ones alone where they
-            are as many as the training texts, so that other models may share them; else, and for pairs, both.
+            are PLENTY, so that other models may share them; else, and for pairs, with the training texts.
         held_out: The rows of dev and test.
         refused: Rows that could not be used, no more than allowed.
         metrics: Counts of rows and texts: read, refused, kept and why not.
@@ -121,10 +124,14 @@ def _pretraining(train: list[Row], unlabelled: list[str], held_out: HeldOut, *, 
     unique: dict[tuple[str, str], Text] = {}
     for text in _texts(train, pair=pair):
         unique.setdefault(pair_key(*text), text)
-    if not pair and len(lone) >= len(unique):
+    if not pair and len(lone) >= PLENTY:
         return Pretraining(lone, pairs=False, held_out=None)
     own = [text for text in unique.values() if not held_out.has(*text)]
     new = lone if pair else [text for text in lone if pair_key(*text) not in unique]
+    if not own + new:
+        raise DataError(
+            "ingest.source: every training text stands in dev or test; give other splits, or unlabelled text"
+        )
     return Pretraining(own + new, pairs=pair, held_out=held_out)
 
 

@@ -32,7 +32,7 @@ class Calibration(StrEnum):
 class ModuleParams(Section):
     """Quantization of one kind of module."""
 
-    bits: int = Field(ge=2, le=8, description="Bits of a weight; up to 4 are stored two to a byte, more as INT8.")
+    bits: int = Field(ge=4, le=8, description="Bits of a weight; 4 are stored two to a byte, more as INT8.")
     granularity: Granularity = Field(strict=False, description="Which weights share a scale.")
     activations: Activations = Field(strict=False, description="Arithmetic of the module's inputs.")
 

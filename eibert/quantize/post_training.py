@@ -78,7 +78,7 @@ def measure(
 
     A record holds `module kind bits parameters bytes sqnr_db max_error` of the weights, and what happens when this
     module alone is quantized: `agreement` of dev answers with the float student and `logits_error`, the largest
-    difference of a logit.
+    difference of a logit. After tuning the float student is the one behind the rounding, not the one distilled.
     """
     reference = predict(student, dev, batch_size=batch_size)
     parts, errors = modules_of(student), []

@@ -78,7 +78,7 @@ def fitting(options: Mapping[str, Option], total: int, budget: int) -> set[str]:
     if total > budget:
         raise ParamsError(
             f"quantize.weight_bytes: {budget:,} is too small; with every module at {PACKED_BITS} bits the weights have "
-            f"{total:,} bytes. Raise it, or lower prune.keep or pretrain.student.*"
+            f"{total:,} bytes. Raise it, keep fewer tokens (section prune), or lower pretrain.student.*"
         )
     for name in sorted(chosen, key=lambda name: -options[name].harm):
         if total + options[name].saved <= budget:

@@ -1,6 +1,7 @@
 """Outputs of a teacher on disk: found again by content, never altered, never over the limit."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from eibert.lessons import Answers, answers
 from eibert.outputs import Outputs, key_of
 from eibert.params.section import Pooling, Precision
 from eibert.teacher import Teacher, load_base
+
+FP32 = Precision.FP32
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def knowing(teacher: Teacher) -> Teacher:
 
 
 def put(outputs: Outputs, key: str, content: bytes) -> None:
-    with outputs.writing(key) as part:
+    with outputs.writing(key, len(content)) as part:
         part.write_bytes(content)
 
 
@@ -67,7 +70,7 @@ def test_what_is_not_as_written_is_not_found_and_goes(harm: str, tmp_path: Path)
 
 def test_a_failure_while_writing_leaves_nothing(tmp_path: Path) -> None:
     def fail() -> None:
-        with Outputs(tmp_path).writing("a") as part:
+        with Outputs(tmp_path).writing("a", 4) as part:
             part.write_bytes(b"half")
             raise ValueError("stop")
 
@@ -87,12 +90,60 @@ def test_the_file_used_longest_ago_makes_room(tmp_path: Path) -> None:
     assert [outputs.find(key) is not None for key in "abc"] == [True, False, True]
 
 
+def test_room_is_made_before_anything_is_written(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path, limit_bytes=10)
+    put(outputs, "a", b"123456")
+    with outputs.writing("b", 6) as part:
+        assert outputs.find("a") is None
+        part.write_bytes(b"1")
+    assert outputs.find("b") is not None
+
+
+def test_a_full_disk_shows_before_the_work(tmp_path: Path) -> None:
+    worked = []
+    with pytest.raises(OSError, match=r"No space|too large"), Outputs(tmp_path).writing("a", 1 << 60):
+        worked.append(1)
+    assert worked == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_a_dead_process_left_half_written_goes(tmp_path: Path) -> None:
     dead, own = tmp_path / ".a.part-4194305", tmp_path / f".b.part-{os.getpid()}"
     for part in (dead, own):
         part.write_bytes(b"half")
-    Outputs(tmp_path).clear_parts()
+    put(Outputs(tmp_path), "c", b"1")
     assert [part.exists() for part in (dead, own)] == [False, True]
+
+
+def test_equal_work_in_two_threads_is_done_once(knowing: Teacher, rows: Encoded, tmp_path: Path) -> None:
+    told: list[int] = []
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(said, knowing, rows, Outputs(tmp_path), told) for _ in range(2)]
+    assert told == [1, 2]
+    assert torch.equal(both[0].result().logits, both[1].result().logits)
+
+
+def test_where_nothing_can_be_kept_the_teacher_reads(
+    knowing: Teacher, rows: Encoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    told: list[int] = []
+    for _ in range(2):
+        said(knowing, rows, Outputs(tmp_path / "file"), told)
+    assert told == [1, 2, 1, 2]
+
+
+def test_a_sound_file_is_used_though_it_cannot_be_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("read-only")
+
+    outputs = Outputs(tmp_path)
+    put(outputs, "a", b"one")
+    monkeypatch.setattr(os, "utime", refuse)
+    assert outputs.find("a") == tmp_path / "a"
+    (tmp_path / "a").write_bytes(b"two")
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert outputs.find("a") is None
 
 
 def test_the_teacher_reads_the_same_rows_once(knowing: Teacher, rows: Encoded, tmp_path: Path) -> None:
@@ -116,9 +167,11 @@ def test_anything_that_shapes_the_answers_changes_the_key(
     first_token = Teacher(knowing.encoder, knowing.tokenizer, Pooling.CLS, outputs=3)
     first_token.load_state_dict(knowing.state_dict())
     keys = [
-        key_of(knowing, rows, 1), key_of(knowing, rows, 2), key_of(knowing, fewer, 1), key_of(knowing, other, 1),
-        key_of(first_token, rows, 1), key_of(load_base(teacher_folder, Pooling.MEAN), rows, 1),
+        key_of(knowing, rows, FP32, 1), key_of(knowing, rows, FP32, 2), key_of(knowing, fewer, FP32, 1),
+        key_of(knowing, other, FP32, 1), key_of(first_token, rows, FP32, 1),
+        key_of(load_base(teacher_folder, Pooling.MEAN), rows, FP32, 1), key_of(knowing, rows, Precision.BF16, 1),
     ]  # fmt: skip
+    assert key_of(knowing, rows, Precision.AUTO, 1) in keys  # what it comes to counts
     with torch.no_grad():
         knowing.head.bias[0] += 1e-3  # type: ignore[union-attr]
-    assert len({*keys, key_of(knowing, rows, 1)}) == 7
+    assert len({*keys, key_of(knowing, rows, FP32, 1)}) == 8

@@ -130,7 +130,7 @@ def test_coverage_curve_ends_at_one_and_never_falls(student: Student) -> None:
     found = Importances(np.random.default_rng(1).random(len(TOKENS)), counts)
     sizes, texts, musts = (58, 60, 66, len(TOKENS)), ["play the song now", "stop"], needed(TOKENS)
     make = functools.partial(wordpiece, lowercase=True, strip_accents=None, max_tokens=32)
-    curve = coverage_curve(TOKENS, found, make, texts, musts, sizes)
+    curve = coverage_curve(TOKENS, found, make, texts, musts, np.ones(len(TOKENS)), sizes)
     assert [entry["importance"] for entry in curve[::4]] == ["attention", "mean_attention", "frequency"]
     for start in (0, 4, 8):
         covered = [entry["covered"] for entry in curve[start : start + 4]]

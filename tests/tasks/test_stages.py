@@ -1,5 +1,6 @@
 """The adapters refuse what they must not build on, and leave nothing half written."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +9,17 @@ import pyarrow as pa
 import pytest
 
 from eibert import artifact
-from eibert.corpus import TEXT, Pretraining, Split, write_held_out, write_parquet, write_pretraining
+from eibert.batches import encode
+from eibert.corpus import (
+    TEXT,
+    Pretraining,
+    Split,
+    read_pretraining,
+    read_texts,
+    write_held_out,
+    write_parquet,
+    write_pretraining,
+)  # fmt: skip
 from eibert.errors import BudgetError, CorruptArtifactError, GateError
 from eibert.matching import HeldOut
 from eibert.params.load import Params
@@ -120,3 +131,55 @@ def test_words_of_dropped_entries_fall_apart(workspace: Path, quick: Params, sha
     facts = json.loads((workspace / "data" / "prune" / "coverage.json").read_text())
     assert facts["after"]["unknown"] == facts["before"]["unknown"] == 0.0
     assert facts["after"]["tokens_per_text"] >= facts["before"]["tokens_per_text"]
+
+
+def test_every_option_of_pruning_and_quantizing_goes_through(workspace: Path, quick: Params, shared: Shared) -> None:
+    options = {
+        "prune": {"vocabulary_bytes": 600, "keep_characters": False},
+        "quantize": {"weight_bytes": 1900, "tune_rows": 64},
+    }
+    chosen = quick.model_copy(
+        update={stage: quick.section(stage).model_copy(update=change) for stage, change in options.items()}
+    )
+    build(workspace, chosen, shared)
+    vocabulary = (workspace / "data" / "prune" / "vocab.txt").read_bytes()
+    assert len(vocabulary) + vocabulary.count(b"\n") * (8 + 4) <= 600
+    facts = json.loads((workspace / "data" / "prune" / "coverage.json").read_text())
+    kept = vocabulary.count(b"\n")
+    point = next(p for p in facts["curve"] if p["kept"] == kept and p["importance"] == facts["importance"])
+    assert point["covered"] == pytest.approx(facts["after"]["covered"])
+    modules = json.loads((workspace / "data" / "quantize" / "modules.json").read_text())
+    assert {module["bits"] for module in modules} == {4, 8}
+    assert sum(module["bytes"] for module in modules) <= 1900
+
+
+def test_no_text_learnt_from_is_held_out(
+    workspace: Path, quick: Params, shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = quick.distill.model_copy(update={"variants": 300})
+    topped = quick.pretrain.model_copy(update={"texts_min": 400})
+    read: list[str] = []
+
+    def listening(tokenizer, texts, texts_b, *, max_tokens):
+        read.extend(texts)
+        return encode(tokenizer, texts, texts_b, max_tokens=max_tokens)
+
+    monkeypatch.setattr("eibert.pretrain.encode", listening)
+    finetune.run(workspace, quick.finetune, shared)
+    ingest = workspace / "data" / "ingest"
+    texts = set(read_texts(ingest / "train.parquet"))
+
+    def made() -> set[str]:
+        read.clear()
+        pretrain.run(workspace, topped, shared)
+        prune.run(workspace, quick.prune, shared)
+        return {*distill._room(workspace, many, shared).lessons.texts, *read} - texts
+
+    held_out = HeldOut.of((text, None) for text in sorted(made())[::2])
+    write_held_out(ingest, held_out)
+    write_pretraining(ingest, dataclasses.replace(read_pretraining(ingest), held_out=held_out))
+    with artifact.writing(workspace, "ingest", params={}, inputs={}) as out:
+        shutil.copytree(ingest, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.json"))
+    again = made()
+    assert len(again) > 100
+    assert not [text for text in again if held_out.has(text)]
