@@ -73,6 +73,8 @@ def pretrain(
         read: Told while the teacher reads the texts.
         report: Told after each step of the student.
     """
+    if not corpus.texts:
+        raise RunError("pretrain: every training text stands in dev or test; give other splits or unlabelled text")
     device = optimize.prepare(params.threads)
     generator = np.random.default_rng([seed, 1])
     chosen = draw(corpus.texts, params.texts_limit, generator)

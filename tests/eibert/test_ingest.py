@@ -383,12 +383,6 @@ def test_without_unlabelled_text_pretraining_reads_train_less_dev_and_test(tmp_p
     assert ingested.pretraining.texts == [(text, None) for n, (text, _) in enumerate(ROWS) if n != 4]
 
 
-def test_training_texts_that_all_stand_in_dev_leave_nothing_to_pretrain_on(tmp_path: Path) -> None:
-    task(tmp_path / "data", dev=tuple(text for text, _ in ROWS))
-    with pytest.raises(DataError, match="every training text stands in dev or test"):
-        ingest(params(), 1, tmp_path)
-
-
 def test_much_unlabelled_text_is_pretrained_on_alone_so_that_models_share_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from eibert.batches import Batch, predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Pretraining, Split, TaskSpec, Text
 from eibert.distill import Distilled, distill, distill_plainly
+from eibert.errors import RunError
 from eibert.finetune import finetune
 from eibert.matching import HeldOut
 from eibert.outputs import Outputs
@@ -158,6 +159,11 @@ def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split,
     found = pretrained(teacher, lone(rows.texts), quick, tmp_path)
     assert found.history[-1]["sentence"] < 0.8 * found.history[0]["sentence"]
     assert (found.texts, found.variants) == (200, 200 - len(rows.texts))
+
+
+def test_nothing_to_pretrain_on_is_told(teacher: Teacher, quick: Params, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="every training text stands in dev or test"):
+        pretrained(teacher, [], quick, tmp_path)
 
 
 def test_a_task_of_pairs_is_pretrained_on_pairs_only(
