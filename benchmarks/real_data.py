@@ -6,27 +6,22 @@ Models lie in models/<name>; what is up to date there is not built again. Wall t
 """
 
 import argparse
-import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
-DATASETS = PROJECT.parent / "shared" / "datasets"
+from workspaces import COMMAND, DATASETS, PROJECT, run
+
 COLUMNS = ("teacher", "bundle", "control", "tfidf", "static", "majority")
 
 
 def build(name: str, datasets: Path) -> tuple[dict[str, Any], float]:
     """Returns what `eibert run --json` says of a data set's model, and the seconds it took."""
-    command = str(Path(sys.executable).with_name("eibert"))
-    folder = f"models/{name}"
+    folder = Path("models") / name
     if not (PROJECT / folder / "params.yaml").exists():
-        subprocess.run([command, "new", folder, "--data", str(datasets / name)], cwd=PROJECT, check=True)
-    started = time.monotonic()
-    done = subprocess.run([command, "run", "-C", folder, "--json"], cwd=PROJECT, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout), time.monotonic() - started
+        subprocess.run([COMMAND, "new", folder, "--data", datasets / name], cwd=PROJECT, check=True, stdout=sys.stderr)
+    return run(folder)
 
 
 def row(name: str, said: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ UNLABELLED: dict[str, tuple[str, ...]] = {
     "sick": (),
     "cola": ("text-en-mix",),
 }
-"""Plain text for each task, none of it from the sources of another task's test split; chosen on dev."""
+"""Plain text for each task, chosen by its field; none comes from the source of that task's dev or test split."""
 COMMAND = Path(sys.executable).with_name("eibert")
 
 

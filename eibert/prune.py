@@ -117,9 +117,8 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
     musts = needed(tokens, characters=params.keep_characters)
     free = np.flatnonzero(~musts & ~_unusable(tokens))
     costs = costs_of(tokens, row_bytes, params)
-    key, limit = (
-        ("keep", params.keep) if params.vocabulary_bytes is None else ("vocabulary_bytes", params.vocabulary_bytes)
-    )
+    key = "keep" if params.vocabulary_bytes is None else "vocabulary_bytes"
+    limit: int = getattr(params, key)
     room = limit - int(costs[musts].sum())
     if room < 0:
         raise ParamsError(

@@ -123,9 +123,7 @@ def test_equal_work_in_two_threads_is_done_once(knowing: Teacher, rows: Encoded,
     assert torch.equal(both[0].result().logits, both[1].result().logits)
 
 
-def test_where_nothing_can_be_kept_the_teacher_reads(
-    knowing: Teacher, rows: Encoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_nothing_can_be_kept_the_teacher_reads(knowing: Teacher, rows: Encoded, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     told: list[int] = []
     for _ in range(2):
