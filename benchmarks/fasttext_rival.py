@@ -20,8 +20,8 @@ from eibert.scores import score
 
 LABEL = "__label__"
 SPLIT = re.compile(r"\w+|[^\w\s]")
-EPOCHS, RATES, GRAMS = (10, 25, 50), (0.25, 0.5), (1, 2)
-BUCKETS = 200_000
+EPOCHS, RATES, GRAMS = (10, 30), (0.5,), (1, 2)
+BUCKETS = 100_000
 CUTOFFS = (24_000, 20_000, 16_000, 12_000, 8_000, 4_000)
 
 
