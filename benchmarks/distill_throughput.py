@@ -105,16 +105,15 @@ def room_of(params: Params, rows: int) -> tuple[Room, Student]:
     lessons = Lessons(train.texts, None, torch.from_numpy(targets), len(train))
     dev = train.take(range(32))
     rows_student = lessons.encoded(student, params.distill.max_tokens)
-    return Room(
-        teacher, spec, dev, lessons, rows_student, plain, params.distill, params.seed, torch.device("cpu")
-    ), student
+    same = params.distill.model_copy(update={"token_weight": 0.0})
+    return Room(teacher, spec, dev, lessons, rows_student, plain, same, params.seed, torch.device("cpu")), student
 
 
 def eibert_seconds(room: Room, student: Student) -> float:
     """Returns the seconds of eibert's own loop, the teacher's reading included."""
     learner = with_head(student, room, reuse=True)
     started = time.perf_counter()
-    learn(learner, room.teacher_says(), room, Weights(1.0, 1.0, 1.0), Checkpoint(None))
+    learn(learner, room.teacher_says(), room, Weights(1.0, 1.0, 1.0, 0.0), Checkpoint(None))
     return time.perf_counter() - started
 
 

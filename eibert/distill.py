@@ -33,6 +33,7 @@ class Weights:
     task: float
     logits: float
     hidden: float
+    token: float
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def distill(
     learner = with_head(student, room, reuse=params.head_reuse)
     scores = learn_together(learner, room, reports("together"))
     said = room.teacher_says(reports("teacher reads"))
-    weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight)
+    weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight, params.token_weight)
     learnt = learn(learner, said, room, weights, checkpoint, reports("student"))
     confident = said.confident(room.lessons, params.unlabelled_confidence, regression=room.spec.regression)
     labelled, answered = room.lessons.labelled, len(confident) - room.lessons.labelled
@@ -99,7 +100,7 @@ def distill_plainly(
     """
     learner = with_head(student, room, reuse=False)
     said = room.teacher_says(reports("teacher reads"))
-    weights = Weights(room.params.task_weight, room.params.logits_weight, 0.0)
+    weights = Weights(room.params.task_weight, room.params.logits_weight, 0.0, 0.0)
     return learn(learner, said, room, weights, checkpoint, reports("student"))
 
 
@@ -194,13 +195,16 @@ def learn(
             batch_rows = rows[places]
             step = done * plan.steps_per_epoch + position
             with optimize.autocast(params.precision, device):
-                pooled = student.project(student(room.rows.batch(batch_rows, device))[1]).float()
+                tokens, pooled = student(room.rows.batch(batch_rows, device))
+                pooled = student.project(pooled).float()
             logits = student.head(pooled)  # type: ignore[misc]
             terms = {
                 "task": task_loss(logits, room.lessons.targets[batch_rows].to(device), regression=spec.regression),
                 "logits": _divergence(logits, said.logits[batch_rows].to(device), room),
                 "hidden": representation_distance(pooled, said.pooled[batch_rows].to(device).float(), scale=scale),
             }
+            if weights.token and said.words is not None:
+                terms["token"] = said.words.distance(student, tokens.float(), batch_rows)
             loss = sum(getattr(weights, name) * term for name, term in terms.items())
             assert isinstance(loss, Tensor)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ from eibert.params.section import Precision
 from eibert.progress import Report, silent
 from eibert.student import Student
 from eibert.teacher import Teacher
+from eibert.words import Places, WordTargets, word_places
 
 _HEADER_BYTES = 4096
 
@@ -42,6 +43,10 @@ class Lessons:
     def encoded(self, model: Teacher | Student, max_tokens: int) -> Encoded:
         """Returns the tokens of every row as a model sees them."""
         return encode(model.tokenizer, self.texts, self.texts_b, max_tokens=max_tokens)
+
+    def words(self, model: Teacher | Student, max_tokens: int) -> Places:
+        """Returns the word of each of those tokens."""
+        return word_places(model.tokenizer, self.texts, self.texts_b, max_tokens=max_tokens)
 
 
 def gather(
@@ -77,10 +82,17 @@ def gather(
 
 @dataclass(frozen=True)
 class Answers:
-    """What a fixed teacher says of every row: logits float32 (N, C) and sentence representations float16 (N, H)."""
+    """What a fixed teacher says of every row.
+
+    Attributes:
+        logits: Float32 (N, C).
+        pooled: Sentence representations, float16 (N, H).
+        words: What it makes of every word, where that is asked for.
+    """
 
     logits: Tensor
     pooled: Tensor
+    words: WordTargets | None = None
 
     def confident(
         self, lessons: Lessons, threshold: float, *, regression: bool

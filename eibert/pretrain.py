@@ -1,7 +1,6 @@
 """The student before it: language from the base teacher's representations of plain text."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,23 +8,20 @@ from torch import Tensor
 
 from eibert import optimize
 from eibert.augment import Variants, draw, top_up
-from eibert.batches import Encoded, by_length, encode
+from eibert.batches import Encoded, encode
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Pretraining, Text
 from eibert.errors import RunError
 from eibert.inherit import inherit
-from eibert.losses import representation_distance, variance
+from eibert.losses import representation_distance
 from eibert.matching import HeldOut
-from eibert.outputs import Outputs, key_of
+from eibert.outputs import Outputs
 from eibert.params.pretrain import PretrainParams
-from eibert.params.section import Pooling
 from eibert.progress import Report, silent
 from eibert.schedule import Schedule
 from eibert.student import Student, StudentShape
 from eibert.teacher import Teacher
-
-_SCALE_ROWS = 2000
-"""Rows from which the variance of the teacher's representations is taken."""
+from eibert.token_targets import TokenTargets
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,10 @@ def pretrain(
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
     done, memory = checkpoint.restore({"student": student}, optimizer)
     history: list[dict[str, float]] = memory.get("history", [])
-    targets = TokenTargets.read(teacher.to(device), rows, params, outputs, read)
+    targets = TokenTargets.read(
+        teacher.to(device), rows, batch_size=params.batch_size, precision=params.precision, outputs=outputs,
+        fewer="pretrain.texts_limit", report=read,
+    )  # fmt: skip
     while done < plan.passes:
         torch.manual_seed(seed + done)
         student.train()
@@ -104,7 +103,7 @@ def pretrain(
         for position, batch_rows in enumerate(batches):
             step = done * plan.steps_per_epoch + position
             batch = rows.batch(batch_rows, device)
-            guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask, teacher.pooling)
+            guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask)
             with optimize.autocast(params.precision, device):
                 tokens, pooled = student(batch)
                 tokens, pooled = student.project(tokens), student.project(pooled)
@@ -186,70 +185,3 @@ def weighted_svd(table: Tensor, weights: Tensor, rank: int) -> tuple[Tensor, Ten
     filled = torch.zeros(rows.shape[1], rank, dtype=torch.float64)
     filled[:, : directions.shape[1]] = directions
     return (rows @ filled).float(), filled.float()
-
-
-class TokenTargets:
-    """The teacher's token representations of every row, half precision, on disk."""
-
-    def __init__(self, memory: np.ndarray[Any, Any], rows: Encoded, pooling: Pooling) -> None:
-        self._memory = memory
-        self._starts = np.concatenate([[0], np.cumsum(rows.lengths)])
-        sample = np.random.default_rng(0).permutation(len(rows))[:_SCALE_ROWS]
-        mask = rows.batch(sample).mask
-        tokens, pooled = self.of(sample, mask, pooling)
-        self.token_scale, self.sentence_scale = variance(tokens[mask.bool()]), variance(pooled)
-
-    @classmethod
-    def read(
-        cls, teacher: Teacher, rows: Encoded, params: PretrainParams, outputs: Outputs, report: Report
-    ) -> "TokenTargets":
-        """Returns the outputs of the teacher over all rows: those kept on disk, else read now and kept.
-
-        Raises:
-            RunError: there is no place on disk for them.
-        """
-        key = key_of(teacher, rows, params.precision, "tokens", params.batch_size)
-        shape = (int(rows.lengths.sum()), teacher.hidden)
-        size = shape[0] * shape[1] * np.dtype(np.float16).itemsize
-        with outputs.alone(key):
-            if path := outputs.find(key):
-                return cls(np.memmap(path, np.float16, "r", shape=shape), rows, teacher.pooling)
-            try:
-                with outputs.writing(key, size) as part:
-                    memory = np.memmap(part, np.float16, "r+", shape=shape)
-                    _fill(memory, teacher, rows, params, report)
-                    memory.flush()
-            except OSError as error:
-                raise RunError(
-                    f"{outputs.folder}: no place for {size:,} bytes of the teacher's outputs ({error.strerror}); "
-                    "free some, or lower pretrain.texts_limit"
-                ) from error
-        return cls(memory, rows, teacher.pooling)
-
-    def of(self, rows: np.ndarray[Any, Any], mask: Tensor, pooling: Pooling) -> tuple[Tensor, Tensor]:
-        """Returns padded token targets float (B, T, H) and sentence targets (B, H) of some rows."""
-        found = np.zeros((*mask.shape, self._memory.shape[1]), np.float32)
-        for position, row in enumerate(rows):
-            values = self._memory[self._starts[row] : self._starts[row + 1]]
-            found[position, : len(values)] = values
-        tokens = torch.from_numpy(found).to(mask.device)
-        if pooling is Pooling.CLS:
-            return tokens, tokens[:, 0]
-        return tokens, tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True)
-
-
-@torch.no_grad()
-def _fill(
-    memory: np.ndarray[Any, Any], teacher: Teacher, rows: Encoded, params: PretrainParams, report: Report
-) -> None:
-    device = next(teacher.parameters()).device
-    lengths = rows.lengths
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    batches = by_length(lengths, params.batch_size)
-    for position, batch_rows in enumerate(batches):
-        with optimize.autocast(params.precision, device):
-            tokens, _ = teacher(rows.batch(batch_rows, device))
-        found = tokens.float().cpu().numpy()
-        for row, values in zip(batch_rows, found, strict=True):
-            memory[starts[row] : starts[row + 1]] = values[: lengths[row]]
-        report(position + 1, len(batches))

@@ -17,13 +17,16 @@ from eibert.progress import Report, silent
 from eibert.scores import score
 from eibert.student import Student
 from eibert.teacher import Teacher
+from eibert.token_targets import TokenTargets
+from eibert.words import Places, WordTargets, shared
 
 
 @dataclass(frozen=True)
 class Room:
     """Where a student learns: its teacher, the task, the rows as each of the two sees them, parameters and seed.
 
-    `outputs` keeps the teacher's answers where it is given.
+    `words` are the places of the words of all rows, the teacher's and the student's; empty where they do not count.
+    `outputs` keeps the teacher's answers; without it they stay in memory.
     """
 
     teacher: Teacher
@@ -35,6 +38,7 @@ class Room:
     params: DistillParams
     seed: int
     device: torch.device
+    words: tuple[Places, Places] = ([], [])
     outputs: Outputs | None = None
 
     @classmethod
@@ -64,7 +68,7 @@ class Room:
             held_out: Rows of dev and test, which no variant may be equal to.
             params: Section `distill`.
             seed: Seed of variants, order, dropout and new weights.
-            outputs: Where the teacher's answers are kept.
+            outputs: Where the teacher's answers are kept; None: in memory.
         """
         device = optimize.prepare(params.threads)
         generator = np.random.default_rng([seed, 2])
@@ -72,17 +76,29 @@ class Room:
         make = Variants(corpus, teacher.tokens, teacher.table, generator, held_out)
         some = draw(unlabelled, params.unlabelled_limit, generator)
         lessons = gather(spec, train, some, make, variants=params.variants)
-        rows_teacher = lessons.encoded(teacher, min(params.max_tokens, teacher.max_tokens))
-        rows = lessons.encoded(student, params.max_tokens)
-        return cls(teacher.to(device), spec, dev, lessons, rows, rows_teacher, params, seed, device, outputs)
+        limit = min(params.max_tokens, teacher.max_tokens)
+        rows_teacher, rows = lessons.encoded(teacher, limit), lessons.encoded(student, params.max_tokens)
+        words: tuple[Places, Places] = [], []
+        if params.token_weight:
+            words = shared(lessons.words(teacher, limit), lessons.words(student, params.max_tokens))
+        return cls(teacher.to(device), spec, dev, lessons, rows, rows_teacher, params, seed, device, words, outputs)
 
     def teacher_says(self, report: Report = silent) -> Answers:
-        """Returns the teacher's answers to every row, as it is now."""
-        params = self.params
-        return answers(
-            self.teacher, self.rows_teacher, batch_size=params.batch_size, precision=params.precision,
-            outputs=self.outputs, report=report,
+        """Returns the teacher's answers to every row, as it is now; those to words too where they are weighed."""
+        params, teacher = self.params, self.teacher
+        if not params.token_weight:
+            return answers(
+                teacher, self.rows_teacher, batch_size=params.batch_size, precision=params.precision,
+                outputs=self.outputs, report=report,
+            )  # fmt: skip
+        tokens = TokenTargets.read(
+            teacher, self.rows_teacher, batch_size=params.batch_size, precision=params.precision, outputs=self.outputs,
+            fewer="distill.unlabelled_limit", report=report,
         )  # fmt: skip
+        pooled = tokens.sentences()
+        with torch.no_grad():
+            logits = teacher.answer(pooled.float().to(self.device)).cpu()
+        return Answers(logits, pooled, WordTargets(tokens, *self.words))
 
     def dev_score(self, model: Teacher | Student) -> float:
         """Returns the task's metric of a model on dev."""

@@ -23,6 +23,7 @@ class DistillParams(Section):
     task_weight: Weight = Field(description="Weight of the student's task loss (labelled rows).")
     logits_weight: Weight = Field(description="Weight of KL(teacher ‖ student) on softened classes.")
     hidden_weight: Weight = Field(description="Weight of MSE of projected student against teacher representations.")
+    token_weight: Weight = Field(description="Weight of MSE on the mean of each word's tokens; 0: not read.")
     teacher_task_weight: Weight = Field(description="Weight of the teacher's own task loss.")
     teacher_logits_weight: Weight = Field(description="Weight of KL(student ‖ teacher), the student's feedback.")
     teacher_hidden_weight: Weight = Field(description="Weight of the teacher's MSE towards the student.")

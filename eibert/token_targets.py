@@ -1,0 +1,132 @@
+"""What a teacher that does not learn makes of every token of some rows, in half precision, on disk."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eibert import optimize
+from eibert.batches import Encoded, by_length
+from eibert.errors import RunError
+from eibert.losses import variance
+from eibert.outputs import Outputs, key_of
+from eibert.params.section import Pooling, Precision
+from eibert.progress import Report, silent
+from eibert.teacher import Teacher
+
+_SCALE_ROWS = 2000
+"""Rows from which the variance of the teacher's representations is taken."""
+
+
+class TokenTargets:
+    """The teacher's last layer over every token of some rows.
+
+    Args:
+        memory: Float16 (M, H), the tokens of all rows one after another.
+        rows: The rows, M tokens in all.
+        pooling: How the teacher makes one vector of a row.
+
+    Attributes:
+        rows: The rows.
+        token_scale: Variance of token vectors.
+        sentence_scale: Variance of sentence vectors.
+    """
+
+    def __init__(self, memory: np.ndarray[Any, Any], rows: Encoded, pooling: Pooling) -> None:
+        self.rows = rows
+        self._memory, self._pooling = memory, pooling
+        self._starts = np.concatenate([[0], np.cumsum(rows.lengths)])
+        sample = np.random.default_rng(0).permutation(len(rows))[:_SCALE_ROWS]
+        mask = rows.batch(sample).mask
+        tokens, pooled = self.of(sample, mask)
+        self.token_scale, self.sentence_scale = variance(tokens[mask.bool()]), variance(pooled)
+
+    @classmethod
+    def read(
+        cls,
+        teacher: Teacher,
+        rows: Encoded,
+        *,
+        batch_size: int,
+        precision: Precision,
+        outputs: Outputs | None,
+        fewer: str,
+        report: Report = silent,
+    ) -> "TokenTargets":
+        """Returns the outputs of the teacher over all rows: those kept on disk, else read now and kept.
+
+        Args:
+            teacher: On the device where it is to read.
+            rows: As the teacher's tokenizer cuts them.
+            batch_size: Rows per forward pass.
+            precision: Arithmetic of the passes.
+            outputs: Where they are kept, as they may be larger than memory; None: in memory.
+            fewer: Dotted key that makes them smaller, for the message.
+            report: Told after each batch.
+
+        Raises:
+            RunError: there is no place on disk for them.
+        """
+        shape = (int(rows.lengths.sum()), teacher.hidden)
+        if outputs is None:
+            held = np.empty(shape, np.float16)
+            _fill(held, teacher, rows, batch_size, precision, report)
+            return cls(held, rows, teacher.pooling)
+        key = key_of(teacher, rows, precision, "tokens", batch_size)
+        size = shape[0] * shape[1] * np.dtype(np.float16).itemsize
+        with outputs.alone(key):
+            if path := outputs.find(key):
+                return cls(np.memmap(path, np.float16, "r", shape=shape), rows, teacher.pooling)
+            try:
+                with outputs.writing(key, size) as part:
+                    memory = np.memmap(part, np.float16, "r+", shape=shape)
+                    _fill(memory, teacher, rows, batch_size, precision, report)
+                    memory.flush()
+            except OSError as error:
+                raise RunError(
+                    f"{outputs.folder}: no place for {size:,} bytes of the teacher's outputs ({error.strerror}); "
+                    f"free some, or lower {fewer}"
+                ) from error
+        return cls(memory, rows, teacher.pooling)
+
+    def of(self, rows: np.ndarray[Any, Any], mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns padded token targets float (B, T, H) and sentence targets (B, H) of some rows with their mask."""
+        found = np.zeros((*mask.shape, self._memory.shape[1]), np.float32)
+        for position, row in enumerate(rows):
+            values = self._memory[self._starts[row] : self._starts[row + 1]]
+            found[position, : len(values)] = values
+        tokens = torch.from_numpy(found).to(mask.device)
+        if self._pooling is Pooling.CLS:
+            return tokens, tokens[:, 0]
+        return tokens, tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+
+    def sentences(self) -> Tensor:
+        """Returns the sentence vectors of all rows in order, float16 (N, H)."""
+        found = torch.empty(len(self.rows), self._memory.shape[1], dtype=torch.float16)
+        for chosen in by_length(self.rows.lengths, _SCALE_ROWS):
+            found[chosen] = self.of(chosen, self.rows.batch(chosen).mask)[1].half()
+        return found
+
+
+@torch.no_grad()
+def _fill(
+    memory: np.ndarray[Any, Any],
+    teacher: Teacher,
+    rows: Encoded,
+    batch_size: int,
+    precision: Precision,
+    report: Report,
+) -> None:
+    teacher.eval()
+    device = next(teacher.parameters()).device
+    lengths = rows.lengths
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    batches = by_length(lengths, batch_size)
+    for position, batch_rows in enumerate(batches):
+        with optimize.autocast(precision, device):
+            tokens, _ = teacher(rows.batch(batch_rows, device))
+        found = tokens.float().cpu().numpy()
+        for row, values in zip(batch_rows, found, strict=True):
+            memory[starts[row] : starts[row + 1]] = values[: lengths[row]]
+        report(position + 1, len(batches))

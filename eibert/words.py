@@ -1,0 +1,97 @@
+"""Words as the common measure of two tokenizers: what the teacher makes of a word, the student is to make of it.
+
+Source: TinyBERT (Jiao et al. 2020) fits the tokens of a fine-tuned teacher, where both share one vocabulary. Choice: a
+pruned student cuts rare words into more pieces, so the mean over a word's pieces is compared (decision 0012).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from eibert.losses import representation_distance
+from eibert.student import Student
+from eibert.token_targets import TokenTargets
+
+Places = list[np.ndarray[Any, Any]]
+"""For each row the word of each token, int16 (T_n,); -1: none that both models see."""
+
+_CHUNK = 4096
+_SECOND_TEXT = 1 << 16
+"""Added to the words of a pair's second text."""
+
+
+def word_places(
+    tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] | None, *, max_tokens: int
+) -> Places:
+    """Returns the word of each token of texts, or of pairs, as `encode` cuts them; -1 for special tokens."""
+    tokenizer.enable_truncation(max_tokens, strategy="longest_first")
+    tokenizer.no_padding()
+    inputs = list(texts) if texts_b is None else list(zip(texts, texts_b, strict=True))
+    places = []
+    for start in range(0, len(inputs), _CHUNK):
+        for found in tokenizer.encode_batch(inputs[start : start + _CHUNK]):
+            pairs = zip(found.word_ids, found.type_ids, strict=True)
+            places.append(np.array([-1 if w is None else w + _SECOND_TEXT * s for w, s in pairs], np.int32))
+    return places
+
+
+def shared(teacher: Places, student: Places) -> tuple[Places, Places]:
+    """Returns both models' places with the words numbered 0, 1, … that both have, row by row."""
+    found: tuple[Places, Places] = [], []
+    for ours, theirs in zip(teacher, student, strict=True):
+        common = np.intersect1d(ours, theirs)
+        common = common[common >= 0]
+        for part, places in zip(found, (ours, theirs), strict=True):
+            known = np.isin(places, common)
+            part.append(np.where(known, np.searchsorted(common, places), -1).astype(np.int16))
+    return found
+
+
+def word_means(tokens: Tensor, places: Tensor, words: int) -> Tensor:
+    """Returns the mean over each word's tokens: float (B, T, H), places int64 (B, T) → (B, words, H); 0 without any."""
+    rows = torch.arange(len(tokens), device=tokens.device).unsqueeze(-1) * (words + 1)
+    slots = (rows + torch.where(places < 0, words, places)).flatten()  # the last slot of a row takes what is no word
+    sums = tokens.new_zeros(len(tokens) * (words + 1), tokens.shape[-1]).index_add(0, slots, tokens.flatten(0, 1))
+    counts = torch.bincount(slots, minlength=len(sums)).clamp(min=1).to(tokens.dtype)
+    return (sums / counts.unsqueeze(-1)).view(len(tokens), words + 1, -1)[:, :words]
+
+
+@dataclass(frozen=True)
+class WordTargets:
+    """The teacher's tokens, and where both models have the words of each row."""
+
+    tokens: TokenTargets
+    teacher: Places
+    student: Places
+
+    def distance(self, student: Student, hidden: Tensor, rows: np.ndarray[Any, Any]) -> Tensor:
+        """Returns how far the student's words are from the teacher's, in units of the teacher's variance.
+
+        Args:
+            student: Projects its representations into the teacher's space.
+            hidden: The student's tokens of some rows, float (B, T, H).
+            rows: Which rows, (B,).
+
+        Returns:
+            Scalar; 0 where both share no word.
+        """
+        mask = self.tokens.rows.batch(rows, hidden.device).mask
+        guide, _ = self.tokens.of(rows, mask)
+        words = 1 + max(int(self.student[row].max(initial=-1)) for row in rows)
+        ours = _padded(self.student, rows, hidden)
+        present = (ours.unsqueeze(-1) == torch.arange(words, device=hidden.device)).any(dim=1)  # (B, T) → (B, words)
+        learnt = student.project(word_means(hidden, ours, words)).float()
+        taught = word_means(guide, _padded(self.teacher, rows, guide), words)
+        return representation_distance(learnt, taught, scale=self.tokens.token_scale, keep=present)
+
+
+def _padded(places: Places, rows: np.ndarray[Any, Any], like: Tensor) -> Tensor:
+    found = np.full(like.shape[:2], -1, np.int64)
+    for position, row in enumerate(rows):
+        found[position, : len(places[row])] = places[row]
+    return torch.from_numpy(found).to(like.device)
