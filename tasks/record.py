@@ -55,9 +55,10 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
     digests = {
         stage: artifact.sha256(artifact.folder(built.workspace, stage) / artifact.MANIFEST) for stage in manifests
     }
-    state = _state(built.name, digests, bundle["sha256"])
+    place = built.workspace.relative_to(built.root).as_posix()
+    state = _state(place, digests, bundle["sha256"])
     folder = built.root / keys.TRAIL
-    earlier = [record for record in trail.read(folder) if record.body.get("workspace") == built.name]
+    earlier = [record for record in trail.read(folder) if record.body["folder"] == place]
     same = [record for record in earlier if record.body["state"] == state]
     if clean := next((record for record in same if not record.body["git"]["dirty"]), None):
         return clean
@@ -69,6 +70,7 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "who": git.identity(built.root),
         "workspace": built.name,
+        "folder": place,
         "parent": {"sequence": earlier[-1].sequence, "digest": earlier[-1].digest} if earlier else None,
         "state": state,
         "git": commit,
@@ -92,8 +94,8 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
     )
 
 
-def _state(name: str, manifests: Mapping[str, str], bundle: str) -> str:
-    return trail.sha256(trail.canonical({"bundle": bundle, "manifests": dict(manifests), "workspace": name}))
+def _state(folder: str, manifests: Mapping[str, str], bundle: str) -> str:
+    return trail.sha256(trail.canonical({"bundle": bundle, "manifests": dict(manifests), "folder": folder}))
 
 
 def _stage(manifest: Mapping[str, Any], digest: str, state: str) -> dict[str, Any]:
