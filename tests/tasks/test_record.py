@@ -9,7 +9,7 @@ from eibert import artifact, trail
 from eibert.errors import ArtifactError
 from tasks import facts
 from tasks.record import Built, keep
-from tests.tasks.conftest import STAGES, commit, make, record
+from tests.recorded import STAGES, commit, make, record
 
 
 def records(root: Path) -> list[trail.Record]:

@@ -12,7 +12,7 @@ import pytest
 from eibert import envelope
 from eibert.errors import SignatureError
 from tasks import keys, signing
-from tests.tasks.conftest import key_of, record, sign
+from tests.recorded import key_of, record, sign
 
 FLIPS = 300
 

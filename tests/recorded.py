@@ -1,10 +1,7 @@
 """A small workspace whose artifacts look like those of a real run, recorded and signed."""
 
-import shutil
 import subprocess
 from pathlib import Path
-
-import pytest
 
 from eibert import artifact, trail
 from eibert.trail import Record
@@ -78,9 +75,8 @@ def key_of(root: Path) -> Path:
     return found
 
 
-@pytest.fixture(scope="session")
-def _signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("signed") / "root"
+def make_repository(root: Path) -> Path:
+    """Returns the root of a repository with one recorded and signed bundle."""
     (root / "w").mkdir(parents=True)
     (root / ".dvc").mkdir()
     (root / ".gitignore").write_text("data/\n.eibert/\n")
@@ -92,10 +88,3 @@ def _signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make(root / "w")
     sign(root, record(root))
     return root
-
-
-@pytest.fixture
-def signed(_signed: Path, tmp_path: Path) -> Path:
-    """A repository of one's own with one recorded and signed bundle."""
-    shutil.copytree(_signed, tmp_path / "root")
-    return tmp_path / "root"
