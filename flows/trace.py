@@ -92,8 +92,8 @@ def lines(traced: Trace) -> Iterator[str]:
     }
     for title, section in sections.items():
         yield from ("", title, *section)
-    for name, stage in record.body["stages"].items():
-        yield from ("", f"stage {name}", *_stage(stage))
+    for name in record.body["order"]:
+        yield from ("", f"stage {name}", *_stage(record.body["stages"][name]))
 
 
 def _bundle(body: Mapping[str, Any]) -> Iterator[str]:

@@ -42,6 +42,27 @@ def libraries(workspace: Path) -> dict[str, str]:
     return {name: _version(name, stated) for name, stated in sorted(_stated(workspace).items())}
 
 
+def differences(recorded: Mapping[str, Any]) -> list[str]:
+    """Returns what here differs from where a record was made and may change bits, one line each.
+
+    Args:
+        recorded: Body of the record.
+    """
+    here, lines = machine(), []
+    for key, before in recorded["machine"].items():
+        if here.get(key) != before:
+            lines.append(f"{key}: recorded {_shown(before)}, here {_shown(here.get(key))}")
+    for name, before in recorded["libraries"].items():
+        now = _version(name, "not installed")
+        if now != before and name not in _TOOLS:
+            lines.append(f"library {name}: recorded {before}, here {now}")
+    return lines
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
 def _stated(workspace: Path) -> Mapping[str, str]:
     """The versions that `code` found for the stages; the tools have none there."""
     stated: dict[str, str] = dict.fromkeys(_TOOLS, "not installed")

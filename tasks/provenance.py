@@ -29,11 +29,12 @@ def statement(record: Record, bom: Mapping[str, str]) -> dict[str, Any]:
 
     files = record.body["bundle"]["files"]
     subjects = [ResourceDescriptor(name=name, digest={"sha256": files[name]["sha256"]}).pb for name in sorted(files)]
-    predicate = MessageToDict(ParseDict(_predicate(record, bom), Provenance()))
+    predicate = _predicate(record, bom)
+    ParseDict(predicate, Provenance())  # raises where the predicate is not SLSA's
     made = Statement(subjects, PREDICATE, predicate)
     made.validate()
     found: dict[str, Any] = MessageToDict(made.pb)
-    return found
+    return found | {"predicate": predicate}  # the message has every number as a float
 
 
 def _predicate(record: Record, bom: Mapping[str, str]) -> dict[str, Any]:

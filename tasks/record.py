@@ -76,6 +76,7 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
         "git": commit,
         "machine": machine(),
         "libraries": libraries(built.workspace),
+        "order": list(manifests),
         "stages": {name: _stage(manifests[name], digests[name], built.states[name]) for name in manifests},
         "data": facts.data_facts(built.workspace, manifests),
         "teacher": facts.teacher_facts(built.workspace, manifests),
