@@ -17,6 +17,7 @@ from flows import rebuild
 from flows.run import Selection, run
 from flows.workspace import Workspace
 from flows.worktree import checked_out
+from tasks import git
 from tests.flows.conftest import STAGES, command, ran
 from tests.recorded import commit
 
@@ -141,10 +142,9 @@ def test_outside_paths_lead_to_what_is_there_now(signed: Path, tmp_path: Path) -
     (tmp_path / "far" / "data" / "train.csv").write_text("x")
     (signed / "ignored").mkdir()
     (signed / "ignored" / "rows.csv").write_text("y")
-    commits = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=signed, capture_output=True, text=True, check=True
-    ).stdout
     up = os.path.relpath(tmp_path / "far" / "data", signed)
+    head = git.answer(signed, "rev-parse", "HEAD")
+    assert head
     outside = [up, f"w/../../{up}", "ignored/rows.csv", "rows.csv", f"../../{'../' * 40}etc/hostname"]
     with checked_out(signed, head, outside) as place:
         assert place != signed
