@@ -52,13 +52,19 @@ class Record:
     @property
     def digest(self) -> str:
         """SHA-256 of sequence, previous and body in canonical form."""
-        return sha256(canonical({"body": self.body, "previous": self.previous, "sequence": self.sequence}))
+        return sha256(self._with(b"", canonical(self.body)))
 
     @property
     def line(self) -> bytes:
         """The record as it stands in records.jsonl, without the end of the line."""
-        fields = {"body": self.body, "digest": self.digest, "previous": self.previous, "sequence": self.sequence}
-        return canonical(fields)
+        body = canonical(self.body)  # once: it is nearly all of the line
+        digest = sha256(self._with(b"", body)).encode()
+        return self._with(b'"digest":"' + digest + b'",', body)
+
+    def _with(self, digest: bytes, body: bytes) -> bytes:
+        """The canonical form of all fields, whose names are in order."""
+        rest = canonical({"previous": self.previous, "sequence": self.sequence})
+        return b'{"body":' + body + b"," + digest + rest[1:]
 
 
 def canonical(value: object) -> bytes:
