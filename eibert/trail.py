@@ -150,7 +150,7 @@ def _parsed(folder: Path, number: int, line: bytes, previous: str) -> Record:
     if line.startswith(_CONFLICT):
         raise TrailError(
             f"{place}: git left a conflict here: two branches appended to the trail; keep one side whole "
-            f"(`git checkout --ours {folder}` or `--theirs`), then `eibert run` in the other side's workspaces"
+            f"(`git checkout --ours -- {folder}` or `--theirs`), then `eibert run` in the other side's workspaces"
         )
     try:
         found = json.loads(line)

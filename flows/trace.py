@@ -81,7 +81,7 @@ def lines(traced: Trace) -> Iterator[str]:
     found, record = traced.found, traced.found.record
     yield f"{found.what} of {record.body['workspace']}, record {record.sequence} of {traced.records}"
     if found.also:
-        yield from _pairs({"also in": f"records {', '.join(map(str, found.also))}"})
+        yield from _pairs({"also in": f"record {', '.join(map(str, found.also))}"})
     sections = {
         "bundle": _bundle(record.body),
         "made": _made(record.body),

@@ -53,25 +53,34 @@ def of_bundle(root: Path, found: Found) -> Signature:
         except SignatureError as error:
             return Signature("altered", str(error))
         if statement["predicate"]["runDetails"]["metadata"]["invocationId"] != found.record.digest:
-            reason = f"{papers} belongs to another record"
+            reason = f"{_name(papers, root)} belongs to another record"
             continue
-        return _checked(found, papers, key, signer, facts.bundle_folder(workspace))
+        signed = {subject["digest"]["sha256"] for subject in statement["subject"]}
+        return _checked(root, found, papers, key, signed)
     covered = "the record itself is covered by the signed head of the trail"
     return Signature("absent", f"{reason or 'no provenance of it at hand'}; {covered}")
 
 
-def _checked(found: Found, papers: Path, key: Path, signer: str, built: Path) -> Signature:
-    given = found.path
+def _checked(root: Path, found: Found, papers: Path, key: Path, signed: set[str]) -> Signature:
+    signer = key.stem
+    given, built = found.path, facts.bundle_folder(root / found.record.body["folder"])
     bundle = given if given and given.is_dir() else built
     if given and given.is_file() and given.resolve().parent != built.resolve():
-        # A lone file: its digest is the record's, and the signed statement names the record and the file.
-        return Signature("sound", f"{papers / signing.PROVENANCE} names this file and the record", signer)
+        # A lone file: its digest is the record's, and the signed statement names the record.
+        file = "this file and the record" if found.sha256 in signed else "the record that knows this file"
+        return Signature("sound", f"{_name(papers, root)} names {file}", signer)
     if not bundle.is_dir():
-        return Signature("sound", f"{papers / signing.PROVENANCE} names the record; the bundle is not here", signer)
+        return Signature("sound", f"{_name(papers, root)} names the record; the bundle is not here", signer)
     problems = signing.check_signature(bundle, papers, key)
     if problems:
         return Signature("altered", problems[0], signer)
-    return Signature("sound", f"every byte of {bundle} is as it was signed", signer)
+    return Signature("sound", f"every byte of {_name(bundle, root)} is as it was signed", signer)
+
+
+def _name(path: Path, root: Path) -> str:
+    """A path as seen from the repository, where it is in it."""
+    absolute = path.absolute()
+    return str(absolute.relative_to(root) if absolute.is_relative_to(root) else path)
 
 
 def _beside(path: Path) -> list[Path]:

@@ -33,6 +33,7 @@ def test_one_shipped_file_is_enough(signed: Path, tmp_path: Path) -> None:
     found = trace.trace(signed / "w", str(tmp_path / "lonely.bin"))
     assert found.found.what == "bundle/model.onnx"
     assert found.bundle.state == "sound"
+    assert found.bundle.detail == "w/data/provenance names this file and the record"
     shutil.rmtree(signed / "w" / "data")
     found = trace.trace(signed, str(tmp_path / "lonely.bin"))
     assert found.bundle.state == "absent"
