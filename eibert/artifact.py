@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eibert.errors import CorruptArtifactError, MissingArtifactError
+from eibert.redact import redacted
 
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
@@ -84,7 +85,8 @@ def writing(workspace: Path, stage: str, *, params: Mapping[str, Any], inputs: M
         }
         metrics = read_json(part / METRICS) if (part / METRICS).exists() else {}
         manifest = {
-            "format": 1, "stage": stage, "params": params, "inputs": inputs, "metrics": metrics, "files": files,
+            "format": 1, "stage": stage, "params": redacted(params), "inputs": redacted(inputs), "metrics": metrics,
+            "files": files,
         }  # fmt: skip
         write_json(part / MANIFEST, manifest)
         earlier = target.with_name(f"{part.name}-earlier")

@@ -24,7 +24,8 @@ REST = ""
 """Name under which a module's statements outside its definitions are digested."""
 
 _DIGEST_DIGITS = 16
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+"""Import name → name of the distribution, where the two differ."""
 _SHAPES_NO_RESULT = {"psutil", "pydantic", "rich"}
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -186,7 +187,7 @@ def _versions(names: set[str]) -> dict[str, str]:
 @cache
 def _version(name: str) -> str:
     try:
-        return importlib.metadata.version(_DISTRIBUTIONS.get(name, name))
+        return importlib.metadata.version(DISTRIBUTIONS.get(name, name))
     except importlib.metadata.PackageNotFoundError:
         # Reads the file lists of all installed packages: half a second, so only where the names differ.
         owners = importlib.metadata.packages_distributions().get(name, [])

@@ -11,6 +11,8 @@ EibertError
 ├── BudgetError            the bundle is larger than export.budget_bytes
 ├── BundleError            a bundle cannot be loaded
 ├── ShapeError             tensors or student shape do not fit
+├── TrailError             the trail of records is altered, or does not know a file
+├── SignatureError         a key or a signature cannot be used
 └── RunError               the pipeline cannot be run here
 """
 
@@ -57,6 +59,14 @@ class BundleError(EibertError):
 
 class ShapeError(EibertError, ValueError):
     """Tensors, or the parts of a student's shape, do not fit together."""
+
+
+class TrailError(EibertError):
+    """The trail is altered, or has no record of what was asked for."""
+
+
+class SignatureError(EibertError):
+    """A key cannot be used, or a signature is not sound."""
 
 
 class RunError(EibertError):

@@ -11,6 +11,7 @@ from typing import TextIO
 
 from eibert.errors import EibertError, RunError
 from eibert.params.load import load
+from eibert.redact import shown
 from flows.workspace import PARAMS
 
 ERROR = "error: "
@@ -45,7 +46,7 @@ def run_stage(workspace: Path, stage: str) -> int:
             sys.stderr.write(f"{ERROR}{stage} was interrupted\n")
             return EXIT_INTERRUPTED
         except Exception as error:  # noqa: BLE001 — the last place that can keep the traceback
-            log.write(traceback.format_exc())
+            log.write(shown(traceback.format_exc()))
             kind = type(error).__name__
             sys.stderr.write(f"{ERROR}{stage} broke: {kind}: {first_line(error)}; the traceback is in {log_path}\n")
             return EXIT_BROKEN
@@ -81,13 +82,14 @@ def first_line(error: Exception) -> str:
 
 
 class _Tee:
-    """Writes to a stream and repeats in a log what is no terminal control, such as a bar's frames."""
+    """Writes to a stream and repeats in a log what is no terminal control, such as a bar's frames; no secrets."""
 
     def __init__(self, stream: TextIO, log: TextIO) -> None:
         self._stream = stream
         self._log = log
 
     def write(self, text: str) -> int:
+        text = shown(text)
         if "\x1b" not in text:
             self._log.write(text)
         return self._stream.write(text)

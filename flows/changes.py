@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from eibert.redact import shown
+
 _MISSING = object()
 
 
@@ -58,5 +60,5 @@ def _plain(value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else shown(str(value))
     return text if len(text) <= 60 else f"{text[:57]}…"

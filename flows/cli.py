@@ -192,6 +192,45 @@ def doctor(workspace: Folder = HERE, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command(epilog="Examples: eibert trace model.onnx · eibert trace 3f9a12bc --json")
+def trace(
+    target: Annotated[str, typer.Argument(metavar="BUNDLE|FILE|SHA256", help="A bundle, a file, or 8 or more digits.")],
+    workspace: Folder = HERE,
+    as_json: Json = False,
+) -> None:
+    """Say where a shipped file comes from: data, teacher, code, parameters, checks, people; needs the trail only."""
+    from flows.terminal import print_json, print_lines
+    from flows.trace import lines
+    from flows.trace import trace as follow
+
+    found = follow(workspace, target)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_lines(list(lines(found)))
+
+
+@app.command(epilog="Example: eibert rebuild data/export/bundle")
+def rebuild(
+    target: Annotated[str, typer.Argument(metavar="BUNDLE|SHA256", help="A bundle, or 8 or more digits.")],
+    workspace: Folder = HERE,
+    as_json: Json = False,
+) -> None:
+    """Build a recorded bundle again from its commit and sources, and compare all digests; exit code 1 if it differs."""
+    from flows.rebuild import lines
+    from flows.rebuild import rebuild as build_again
+    from flows.terminal import print_json, print_lines, stdout_reserved
+
+    with stdout_reserved():
+        rebuilt = build_again(workspace, target)
+    if as_json:
+        print_json(rebuilt.to_json())
+    else:
+        print_lines(list(lines(rebuilt)))
+    if not rebuilt.same:
+        raise typer.Exit(1)
+
+
 def _json(value: dict[str, Any]) -> None:
     import json
 

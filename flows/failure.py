@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Sequence
 
 from eibert.errors import EibertError
+from eibert.redact import shown
 from flows.adapter import ERROR, EXIT_BROKEN, EXIT_ERROR, first_line
 from flows.terminal import print_json
 
@@ -17,7 +18,7 @@ def tell(error: Exception, arguments: Sequence[str]) -> int:
         The exit code: EXIT_ERROR for what a user can mend, else EXIT_BROKEN.
     """
     known = isinstance(error, EibertError)
-    text = str(error) if known else _defect(error)
+    text = shown(str(error)) if known else _defect(error)
     sys.stderr.write(f"{ERROR}{text}\n")
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in options:  # every command prints its answer last, so there is none before this one
@@ -27,5 +28,5 @@ def tell(error: Exception, arguments: Sequence[str]) -> int:
 
 def _defect(error: Exception) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="eibert-", suffix=".log", encoding="utf-8", delete=False) as log:
-        log.writelines(traceback.format_exception(error))
-    return f"{type(error).__name__}: {first_line(error)}; the traceback is in {log.name}"
+        log.write(shown("".join(traceback.format_exception(error))))
+    return shown(f"{type(error).__name__}: {first_line(error)}; the traceback is in {log.name}")

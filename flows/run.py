@@ -1,4 +1,4 @@
-"""One run of the pipeline: what is to be done, the flow where there is something, and its record."""
+"""One run of the pipeline: what is to be done, the flow where there is something, and its records."""
 
 import contextlib
 import fcntl
@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from eibert import artifact
 from eibert.errors import ArtifactError, RunError
 from flows import environment
 from flows.adapter import CODE, RAN_MARK
+from flows.recording import record, settled
 from flows.stage import Graph, read_graph
 from flows.status import Cause, causes
 from flows.workspace import Workspace, follow_params, restored_on_error, set_params
@@ -112,10 +114,15 @@ def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] =
                 graph = read_graph(workspace)
             found = causes(workspace, graph)
             _check_upstream(graph, chosen, found)
-        if not selection.force and not any(found[stage] for stage in chosen):
+        stale = {stage for stage, reasons in found.items() if reasons}
+        if not selection.force and not stale.intersection(chosen):
             notes.publish_metrics(workspace.folder, chosen)
-            return Result(cached=chosen, warning=_deliver(workspace))
-        return _run_flow(workspace, chosen, selection)
+            result, note = Result(cached=chosen), None
+        else:
+            result, note = _run_flow(workspace, chosen, selection)
+        warnings = [_deliver(workspace), record(workspace, settled(graph, result.states, stale), note)]
+        result.warning = "; ".join(filter(None, warnings))
+        return result
 
 
 def facts(workspace: Workspace) -> dict[str, Any]:
@@ -136,7 +143,8 @@ def facts(workspace: Workspace) -> dict[str, Any]:
     }
 
 
-def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> Result:
+def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> tuple[Result, Path]:
+    """Returns what came of the flow, and the note of it."""
     # Prefect is imported only where something is to be done: it takes a second, and its server some more.
     from flows.compress import run_flow
 
@@ -146,8 +154,8 @@ def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> 
         outcomes = run_flow(workspace.folder, chosen, force=forced)
     stages = {name: vars(outcome) for name, outcome in outcomes.items()}
     notes.publish_metrics(workspace.folder, [name for name, found in outcomes.items() if not found.error])
-    notes.write(workspace.folder, workspace.name, stages, started=started)
-    return Result(outcomes=outcomes, warning=_deliver(workspace))
+    note = notes.write(workspace.folder, workspace.name, stages, started=started)
+    return Result(outcomes=outcomes), note
 
 
 def _deliver(workspace: Workspace) -> str:

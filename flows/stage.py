@@ -29,6 +29,7 @@ from dvc.stage.exceptions import StageCmdFailedError
 
 from eibert import artifact
 from eibert.errors import ArtifactError, CorruptArtifactError, RunError
+from eibert.redact import shown
 from flows.adapter import CODE, ERROR, EXIT_BROKEN, RAN_MARK
 from flows.workspace import GRAPH, Workspace
 from tasks import code
@@ -184,7 +185,7 @@ def _reproduce(workspace: Workspace, stage: str, *, force: bool, share_terminal:
             if is_passing(cause):
                 raise cause from error
             kind = BrokenStageError if _exit_status(cause) == EXIT_BROKEN else RunError
-            raise kind(_failure(workspace, stage, cause, started)) from error
+            raise kind(shown(_failure(workspace, stage, cause, started))) from error
         # A forced stage always runs, also one whose command leaves no mark.
         ran = mark.exists() or (force and bool(done))
     return "Completed" if ran else "Restored" if done else "Cached"

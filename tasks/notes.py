@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 from eibert import artifact
 from eibert.errors import ArtifactError
+from eibert.redact import redacted
+from tasks import git
 
 PENDING = ".eibert/pending"
 _SPLITS = ("train", "dev", "test", "unlabelled", "pretraining")
@@ -40,7 +41,7 @@ def write(workspace: Path, name: str, outcomes: Mapping[str, Mapping[str, Any]],
     note = {"workspace": name, "started": started, "ended": time.time(), "stages": stages, "tags": _git(workspace)}
     path = workspace / PENDING / f"{time.time_ns()}-{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    artifact.write_json(path, note)
+    artifact.write_json(path, redacted(note, os.environ))
     return path
 
 
@@ -81,19 +82,8 @@ def numbers(values: Any) -> dict[str, float]:
 
 def _git(workspace: Path) -> dict[str, str]:
     """Commit and whether the working tree differs from it; {} outside git."""
-    commit = _run_git(workspace, "rev-parse", "HEAD")
-    changes = _run_git(workspace, "status", "--porcelain", "--untracked-files=no")
+    commit = git.answer(workspace, "rev-parse", "HEAD")
+    changes = git.answer(workspace, "status", "--porcelain", "--untracked-files=no")
     if not commit or changes is None:
         return {}
     return {"mlflow.source.git.commit": commit, "git.dirty": "true" if changes else "false"}
-
-
-def _run_git(workspace: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603 — fixed arguments
-            ["git", *arguments],  # noqa: S607 — the user's git
-            cwd=workspace, capture_output=True, text=True, timeout=20, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

@@ -5,13 +5,14 @@ What cannot be delivered now stays a note and is delivered after the next run; n
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
+
+from eibert.redact import shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,8 +35,8 @@ def store(root: Path) -> str:
 
 
 def masked(text: str) -> str:
-    """Returns a text with the users and passwords in its addresses blotted out."""
-    return re.sub(r"://[^/\s]*@", "://***@", text)
+    """Returns a text without passwords, tokens and the like."""
+    return shown(text)
 
 
 def deliver(root: Path, private: Path) -> str:
@@ -68,6 +69,24 @@ def deliver(root: Path, private: Path) -> str:
             f"delete a note that is broken; the first: {path}: {_reason(first)}"
         )
     return ""
+
+
+def run_of(root: Path, workspace: str, key: str) -> str | None:
+    """Returns the id of the run that a note was delivered as; None where the record does not know or answer.
+
+    Args:
+        root: Folder of the repository.
+        workspace: Name of the workspace: the experiment.
+        key: Name of the note's file without its ending.
+    """
+    try:
+        with _connected(root) as client:
+            experiment = client.get_experiment_by_name(workspace)
+            query = f"tags.`{NOTE_TAG}` = '{key}'"
+            found = client.search_runs([experiment.experiment_id], filter_string=query) if experiment else []
+            return str(found[0].info.run_id) if found else None
+    except Exception:  # noqa: BLE001 — whatever the recorder raises, there is no id
+        return None
 
 
 def _reason(error: Exception) -> str:

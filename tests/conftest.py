@@ -1,5 +1,6 @@
 """A tiny seeded teacher over a small vocabulary, saved as transformers saves models; no network."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from eibert.params.section import Pooling
 from eibert.runtime.tokenizer import SPECIALS
 from eibert.student import Student, StudentShape
 from eibert.teacher import Teacher, load_base
+from tests.recorded import make_repository
 
 ROOT = Path(__file__).resolve().parents[1]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -75,3 +77,15 @@ def rows() -> Split:
         for t in targets
     ]
     return Split(texts, None, targets)
+
+
+@pytest.fixture(scope="session")
+def _signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_repository(tmp_path_factory.mktemp("signed") / "root")
+
+
+@pytest.fixture
+def signed(_signed: Path, tmp_path: Path) -> Path:
+    """A repository of one's own with one recorded and signed bundle in its workspace `w`."""
+    shutil.copytree(_signed, tmp_path / "root")
+    return tmp_path / "root"

@@ -19,6 +19,7 @@ from eibert.ingest.sources import SAMPLE, SPLITS, File, Source, find, local_sour
 from eibert.ingest.unlabelled import Collection, Counts, collect, files_of
 from eibert.matching import HeldOut, pair_key
 from eibert.params.ingest import IngestParams
+from eibert.redact import redacted
 
 __all__ = ["Ingested", "Refused", "RefusedRowsError", "ingest", "local_sources"]
 
@@ -149,7 +150,7 @@ def _within_limit(refused: Sequence[Refused], limit: int) -> None:
 def _record(sources: list[tuple[Source, list[File]]], digests: list[dict[str, str]]) -> list[dict[str, Any]]:
     uses = ["labelled", *["unlabelled"] * (len(sources) - 1)]
     return [
-        {"source": source.origin, "use": use, "files": digested}
+        {"source": redacted(source.origin), "use": use, "files": redacted(digested)}
         | ({"ignored": unread} if (unread := source.unread(files)) else {})
         | ({"version": sample.VERSION} if source.origin == SAMPLE else {})
         for (source, files), use, digested in zip(sources, uses, digests, strict=True)

@@ -1,0 +1,155 @@
+"""Keys and sealed envelopes: an EC P-256 key, and bytes signed with it in a DSSE envelope of one canonical form.
+
+An envelope's content is accepted only byte for byte as it was written, so that every flipped bit of it shows.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import CryptoSigner, SSlibKey
+
+from eibert.errors import SignatureError
+
+_PRIVATE_MODE = 0o600
+
+
+def make_key(path: Path) -> None:
+    """Makes a private key that only its owner can read, unless there is one; complete or not at all."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE), "wb") as file:
+            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        os.link(part, path)
+    except FileExistsError:
+        pass  # another process made one meanwhile
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def public_pem(private_key: Path) -> bytes:
+    """Returns the public half of a private key, as PEM.
+
+    Raises:
+        SignatureError: the file is no usable key.
+    """
+    return _public_pem(_private(private_key).public_key())
+
+
+def fingerprint(pem: bytes) -> str:
+    """Returns the name of a public key: the SHA-256 of its PEM form.
+
+    Raises:
+        SignatureError: it is no public P-256 key in PEM form.
+    """
+    return hashlib.sha256(_public_pem(_public(pem))).hexdigest()
+
+
+def seal(payload: bytes, kind: str, private_key: Path) -> bytes:
+    """Returns an envelope of bytes, signed.
+
+    Args:
+        payload: What is signed.
+        kind: Media type of the payload; it is signed too.
+        private_key: File with a P-256 key in PEM form.
+
+    Raises:
+        SignatureError: the file is no usable key.
+    """
+    key = _private(private_key)
+    envelope = Envelope(payload, kind, {})
+    envelope.sign(CryptoSigner(key, _known(_public_pem(key.public_key()))))
+    return _text(envelope)
+
+
+def unseal(content: bytes, kind: str, public_key: bytes) -> bytes:
+    """Returns the bytes in an envelope, its signature checked.
+
+    Args:
+        content: What `seal` returned.
+        kind: The media type that is expected.
+        public_key: PEM.
+
+    Raises:
+        SignatureError: the envelope is altered, of another kind or signed with another key.
+    """
+    known = _known(public_key)
+    try:
+        envelope = Envelope.from_dict(json.loads(content))
+        if _text(envelope) != content:
+            raise SignatureError("not in the form in which it was written: altered")
+        if envelope.payload_type != kind:
+            raise SignatureError(f"it holds {envelope.payload_type[:60]}, expected {kind}")
+        envelope.verify([known], 1)
+    except SignatureError:
+        raise
+    except Exception as error:
+        raise SignatureError(f"the signature is not that of key {known.keyid[:12]}… on this content") from error
+    return bytes(envelope.payload)
+
+
+def signer(content: bytes) -> str:
+    """Returns the fingerprint of the key that an envelope says it is signed with; nothing is checked.
+
+    Raises:
+        SignatureError: it is no envelope.
+    """
+    try:
+        return str(json.loads(content)["signatures"][0]["keyid"])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise SignatureError("no signed envelope: cut off or altered") from error
+
+
+def _text(envelope: Envelope) -> bytes:
+    return json.dumps(envelope.to_dict(), sort_keys=True).encode() + b"\n"
+
+
+def _known(pem: bytes) -> SSlibKey:
+    key = _public(pem)
+    return SSlibKey.from_crypto(key, keyid=hashlib.sha256(_public_pem(key)).hexdigest())
+
+
+def _public_pem(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _public(pem: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        key = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SignatureError("no public key in PEM form; take the one of trail/keys from git") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SignatureError("a public key of another kind, expected EC P-256")
+    return key
+
+
+def _private(path: Path) -> ec.EllipticCurvePrivateKey:
+    remedy = (
+        "expected an EC P-256 key in PEM form without password; `openssl ecparam -name prime256v1 -genkey` makes one"
+    )
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise SignatureError(f"{path}: not readable ({error.strerror}); name a key with EIBERT_SIGNING_KEY") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SignatureError(f"{path}: no usable private key; {remedy}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise SignatureError(f"{path}: a private key of another kind; {remedy}")
+    return key

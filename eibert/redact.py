@@ -1,0 +1,85 @@
+"""Blots out secrets in what is kept or shown: credentials in addresses, tokens known by their form, secret variables.
+
+What is blotted out by form alone is the same on every machine, so an artifact may hold it; values of the environment's
+secret variables are blotted out besides where logs, records and messages are written.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+BLOT = "***"
+
+_WORDS = r"token|secret|passw(?:or)?d|passphrase|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature"
+_ADDRESS = re.compile(r"(?<=://)[^/\s]*@")
+_QUERY = re.compile(rf"(?i)([?&;][\w.-]*(?:{_WORDS}|sig|auth|key)[\w.-]*=)[^&\s#\"']+")
+_NAMED = re.compile(
+    rf"(?i)\b((?:[a-z]+[_-])*(?:{_WORDS}|authorization)[\"']?\s*[=:]\s*[\"']?)(?:(bearer|basic)\s+)?[^\s\"',}}]{{8,}}"
+)
+_FORMS = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\b(?:hf_|npm_|pypi-|dckr_pat_|glpat-|gh[pousr]_|github_pat_|xox[abeprs]-|sk-|dapi)[\w-]{12,}"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bAIza[\w-]{20,}|\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?",
+    re.DOTALL,
+)
+_VARIABLE = re.compile(
+    r"(?i)(?:^|_)(?:token|secret|passw(?:or)?d|pass|passphrase|credentials?|key|apikey|pat|auth|dsn|cookie)(?:_|$)"
+)
+_LEAST_CHARS = 8
+"""Shorter values of variables are left: they would be found in ordinary words."""
+
+
+def redacted(value: Any, environment: Mapping[str, str] | None = None) -> Any:
+    """Returns a value with the secrets in its texts blotted out, those in keys and nested values too.
+
+    Args:
+        value: Text, or nested mappings and lists; anything else comes back as it is.
+        environment: Variables whose values are secrets where their names say so; None: form alone tells.
+    """
+    return _redacted(value, _secrets(environment or {}))
+
+
+def shown(text: str) -> str:
+    """Returns a text without secrets, those of this process's environment among them, for a log or a message."""
+    return str(redacted(text, os.environ))
+
+
+def _redacted(value: Any, secrets: list[str]) -> Any:
+    match value:
+        case str():
+            return _text(value, secrets)
+        case Mapping():
+            return {_redacted(key, secrets): _redacted(inner, secrets) for key, inner in value.items()}
+        case list() | tuple():
+            return [_redacted(inner, secrets) for inner in value]
+        case _:
+            return value
+
+
+def _text(text: str, secrets: list[str]) -> str:
+    for secret in secrets:
+        text = text.replace(secret, BLOT)
+    text = _ADDRESS.sub(f"{BLOT}@", text)
+    text = _QUERY.sub(rf"\g<1>{BLOT}", text)
+    text = _NAMED.sub(rf"\g<1>{BLOT}", text)
+    return _FORMS.sub(BLOT, text)
+
+
+def _secrets(environment: Mapping[str, str]) -> list[str]:
+    found = set()
+    for name, value in environment.items():
+        if _VARIABLE.search(name) and not value.startswith((".", os.sep)):  # a path to a secret is none
+            found |= {value, unquote(value)}
+        if "://" in value and "@" in value:
+            found |= _of_address(value)
+    return sorted((value for value in found if len(value) >= _LEAST_CHARS), key=len, reverse=True)
+
+
+def _of_address(address: str) -> set[str]:
+    try:
+        password = urlsplit(address).password
+    except ValueError:  # no address after all
+        return set()
+    return {password, unquote(password)} if password else set()

@@ -1,0 +1,244 @@
+"""The trail: records of what was built, one JSON line each, chained by SHA-256; the newest is sealed besides.
+
+    records.jsonl   {"body": …, "digest": …, "previous": …, "sequence": …}   one canonical line for each record
+    head.json       the newest of these lines, sealed: signed by whoever appended it
+
+`previous` is the SHA-256 of the line before, `digest` that of the other three values. So an edit, a removal or another
+order of earlier lines shows, and the head shows lines missing at the end. An append puts the new line into the head
+first and completes it in records.jsonl then: what a kill tears is whole in the head, and the next append mends it.
+
+Knows nothing of keys: how a line is sealed and a seal opened is given by the caller.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eibert.errors import SignatureError, TrailError
+
+RECORDS, HEAD = "records.jsonl", "head.json"
+START = "0" * 64
+"""`previous` of the first record."""
+
+_REMEDY = "restore the folder from git (`git checkout -- {folder}`), or from a copy you trust"
+_CONFLICT = (b"<<<<<<<", b"=======", b">>>>>>>")
+
+Seal = Callable[[bytes], bytes]
+"""Turns a line into the content of the head."""
+Unseal = Callable[[bytes], bytes]
+"""Turns the content of the head into the line; raises SignatureError where the seal is not sound."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record.
+
+    Attributes:
+        sequence: 1 for the first.
+        previous: SHA-256 of the line before; START for the first.
+        body: What was recorded.
+    """
+
+    sequence: int
+    previous: str
+    body: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of sequence, previous and body in canonical form."""
+        return sha256(self._with(b"", canonical(self.body)))
+
+    @property
+    def line(self) -> bytes:
+        """The record as it stands in records.jsonl, without the end of the line."""
+        body = canonical(self.body)  # once: it is nearly all of the line
+        digest = sha256(self._with(b"", body)).encode()
+        return self._with(b'"digest":"' + digest + b'",', body)
+
+    def _with(self, digest: bytes, body: bytes) -> bytes:
+        """The canonical form of all fields, whose names are in order."""
+        rest = canonical({"previous": self.previous, "sequence": self.sequence})
+        return b'{"body":' + body + b"," + digest + rest[1:]
+
+
+def canonical(value: object) -> bytes:
+    """Returns a value as JSON of one form: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def read(folder: Path) -> list[Record]:
+    """Returns the complete records, their chain checked; the head is not looked at.
+
+    A line cut off at the end is no record yet.
+
+    Raises:
+        TrailError: a line is altered, missing or not in its place.
+    """
+    content = _content(folder / RECORDS)
+    records: list[Record] = []
+    previous = START
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        records.append(_parsed(folder, number, line, previous))
+        previous = sha256(line)
+    return records
+
+
+def complete(folder: Path, unseal: Unseal) -> list[Record]:
+    """Returns all records, the newest from the head where a kill kept it from being completed in records.jsonl.
+
+    Raises:
+        TrailError: records are altered, missing, or not those the head names.
+        SignatureError: the head's seal is not sound.
+    """
+    records = read(folder)
+    pending = _pending(folder, records, unseal)
+    return [*records, pending] if pending else records
+
+
+def check(folder: Path, unseal: Unseal) -> list[str]:
+    """Returns what is wrong with a trail, one line each; [] where it is sound or not begun."""
+    try:
+        records = read(folder)
+        pending = _pending(folder, records, unseal)
+    except (TrailError, SignatureError) as error:
+        return [str(error)]
+    if pending is None:
+        return []
+    return [
+        f"{folder / RECORDS}: record {pending.sequence} is not complete there, though whole in {HEAD}: an append was "
+        "cut off, or the line was removed; the next `eibert run` completes it"
+    ]
+
+
+def append(folder: Path, body: dict[str, Any], *, seal: Seal, unseal: Unseal, lock: Path) -> Record:
+    """Appends a record and returns it; one that a kill cut off before is completed first.
+
+    Args:
+        folder: The trail's; made if it is not there.
+        body: What to record; only values that JSON has.
+        seal: Makes the head of the new line.
+        unseal: Opens the head that is there.
+        lock: File that keeps writers apart; the kernel frees it when its holder dies.
+
+    Raises:
+        TrailError: the trail that is there is altered; it is left as it is.
+        SignatureError: the same of its head.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(lock):
+        records = read(folder)
+        if pending := _pending(folder, records, unseal):
+            _write_line(folder, pending.line)
+            records.append(pending)
+        previous = sha256(records[-1].line) if records else START
+        # What JSON changes (a tuple, a key that is a number) is changed before the digest is taken.
+        record = Record(len(records) + 1, previous, json.loads(canonical(body)))
+        _replace(folder / HEAD, seal(record.line))
+        _write_line(folder, record.line)
+    return record
+
+
+def _parsed(folder: Path, number: int, line: bytes, previous: str) -> Record:
+    place = f"{folder / RECORDS}:{number}"
+    remedy = _REMEDY.format(folder=folder)
+    if line.startswith(_CONFLICT):
+        raise TrailError(
+            f"{place}: git left a conflict here: two branches appended to the trail; keep one side whole "
+            f"(`git checkout --ours -- {folder}` or `--theirs`), then `eibert run` in the other side's workspaces"
+        )
+    try:
+        found = json.loads(line)
+        record = Record(found["sequence"], found["previous"], found["body"])
+        sound = record.line == line
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sound = False
+    if not sound:
+        raise TrailError(f"{place}: altered: it is not what its own digest says; {remedy}")
+    if record.sequence != number or record.previous != previous:
+        raise TrailError(
+            f"{place}: record {record.sequence} does not follow on the line before, expected record {number}: lines "
+            f"were removed, added, altered or put in another order; {remedy}"
+        )
+    return record
+
+
+def _pending(folder: Path, records: list[Record], unseal: Unseal) -> Record | None:
+    """Returns the head's record where records.jsonl lacks it or its end; None where both agree."""
+    path, remedy = folder / HEAD, _REMEDY.format(folder=folder)
+    torn = _content(folder / RECORDS).rpartition(b"\n")[2]
+    if not path.is_file():
+        if records or torn:
+            raise TrailError(f"{path}: missing, though {RECORDS} has {len(records)} records; {remedy}")
+        return None
+    line = unseal(path.read_bytes())
+    found = json.loads(line)
+    head = Record(found["sequence"], found["previous"], found["body"])
+    last = records[-1].line if records else b""
+    if line == last and not torn:
+        return None
+    follows = head.previous == (sha256(last) if records else START) and head.sequence == len(records) + 1
+    if follows and line.startswith(torn):
+        return head
+    raise TrailError(
+        f"{folder / RECORDS}: ends with record {len(records)}, but {HEAD} names record {head.sequence}, "
+        f"{found['digest'][:12]}…: lines at the end were removed, added or replaced; {remedy}"
+    )
+
+
+def _write_line(folder: Path, line: bytes) -> None:
+    """Puts a line behind the last complete one, in place of what a kill left of it."""
+    path = folder / RECORDS
+    size = _content(path).rfind(b"\n") + 1
+    with path.open("ab") as file:
+        file.truncate(size)
+        file.write(line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    _settle(folder)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    _settle(path.parent)
+
+
+def _settle(folder: Path) -> None:
+    """Makes names in a folder survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise TrailError(f"{path}: not readable ({error.strerror}); check the path and its permissions") from error
+
+
+def sha256(content: bytes) -> str:
+    """Returns the SHA-256 of bytes as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

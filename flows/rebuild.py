@@ -1,0 +1,200 @@
+"""An earlier bundle built again from its recorded commit and sources, and held against its record digest by digest."""
+
+import contextlib
+import os
+import posixpath
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eibert import artifact
+from eibert.errors import ArtifactError, DataError, RunError
+from eibert.trail import Record
+from flows import trace
+from flows.adapter import ERROR
+from flows.worktree import checked_out
+from tasks import facts, git
+from tasks.machine import differences
+
+_NOT_LOCAL = ("hf:", "/")
+_LEFT_OUT = ("DVC_", "EIBERT_", "MLFLOW_", "PREFECT_")
+"""Beginnings of variables that would carry this repository's caches and records into the rebuild."""
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What came of a rebuild.
+
+    Attributes:
+        record: What was rebuilt.
+        stages: Stage → file → its recorded digest and the new one; None where there is no such file.
+        bundle: The new digest of the bundle.
+        warnings: What differs here from where the record was made.
+        seconds: Time it took.
+    """
+
+    record: Record
+    stages: dict[str, dict[str, tuple[str | None, str | None]]]
+    bundle: str
+    warnings: list[str]
+    seconds: float
+
+    @property
+    def same(self) -> bool:
+        """Whether every file of the bundle is the recorded one."""
+        return bool(self.bundle == self.record.body["bundle"]["sha256"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns all of it as JSON."""
+        return {
+            "record": {"sequence": self.record.sequence, "digest": self.record.digest},
+            "bundle": {"recorded": self.record.body["bundle"]["sha256"], "rebuilt": self.bundle, "same": self.same},
+            "stages": {
+                stage: {
+                    name: {"recorded": before, "rebuilt": after, "same": before == after}
+                    for name, (before, after) in files.items()
+                }
+                for stage, files in self.stages.items()
+            },
+            "warnings": self.warnings,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def rebuild(folder: Path, target: str) -> Rebuilt:
+    """Builds a recorded bundle again, in a checkout of its own, with nothing from any cache.
+
+    Args:
+        folder: A folder in the repository.
+        target: A bundle, a file of it, or digits of a SHA-256.
+
+    Raises:
+        TrailError: the trail is altered, or does not know the target.
+        RunError: the record cannot be rebuilt from a commit, or a stage failed.
+        DataError: a source is gone or has changed.
+    """
+    root, found, _ = trace.find(folder, target)
+    body = found.record.body
+    commit = _commit(root, found.record)
+    _check_sources(root / body["folder"], body)
+    started = time.time()
+    with checked_out(root, commit, _outside(body)) as place, tempfile.TemporaryDirectory() as private:
+        workspace = place / body["folder"]
+        _reproduce(place, workspace, Path(private))
+        stages = {stage: _compared(workspace, stage, body["stages"][stage]["files"]) for stage in body["order"]}
+        bundle = facts.bundle_facts(artifact.read_manifest(workspace, facts.EXPORT))["sha256"]
+    return Rebuilt(found.record, stages, bundle, differences(body), time.time() - started)
+
+
+def lines(rebuilt: Rebuilt) -> Iterator[str]:
+    """Yields what came of a rebuild for a person."""
+    body, record = rebuilt.record.body, rebuilt.record
+    commit = body["git"]["commit"][:12]
+    yield f"record {record.sequence} of {body['workspace']}, commit {commit}, rebuilt in {rebuilt.seconds:.0f} s"
+    yield from (f"warning: {line}" for line in rebuilt.warnings)
+    for stage, files in rebuilt.stages.items():
+        other = [name for name, (before, after) in files.items() if before != after]
+        differing = f"; differ: {', '.join(other)}" if other else ""
+        yield f"  {stage:<10}{len(files) - len(other):>3} of {len(files)} files the same{differing}"
+    if rebuilt.same:
+        yield f"bundle: the same, every file, SHA-256 {rebuilt.bundle}"
+    else:
+        yield f"bundle: NOT the same: recorded {body['bundle']['sha256']}, rebuilt {rebuilt.bundle}"
+
+
+def _commit(root: Path, record: Record) -> str:
+    found = record.body["git"]
+    if found["dirty"]:
+        changed = ", ".join(found.get("changed", [])) or "nothing was committed"
+        raise RunError(
+            f"record {record.sequence} was built with uncommitted changes ({changed}), so no commit holds what it was "
+            "built from; commit them where they still are, and `eibert run` records the same bundle anew"
+        )
+    commit = str(found["commit"])
+    if git.answer(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+        raise RunError(f"record {record.sequence}: commit {commit} is not in {root}; fetch it with git")
+    return commit
+
+
+def _check_sources(workspace: Path, body: Mapping[str, Any]) -> None:
+    """Refuses sources that are not, byte for byte, the recorded ones."""
+    named = {name: digest for source in body["data"].get("sources") or [] for name, digest in source["files"].items()}
+    if _is_local(body["teacher"]["model"]):
+        named |= {posixpath.join(body["teacher"]["model"], n): d for n, d in body["teacher"]["files"].items()}
+    for name, digest in named.items():
+        path = workspace / name
+        if name.startswith("hf:"):
+            continue
+        if not path.is_file():
+            raise DataError(f"{path}: gone; the record read a file there with SHA-256 {digest}; put it back")
+        if (found := artifact.sha256(path)) != digest:
+            raise DataError(f"{path}: changed (SHA-256 {found[:16]}…, recorded {digest[:16]}…); put the old file back")
+
+
+def _outside(body: Mapping[str, Any]) -> list[str]:
+    """Paths from the root of what the workspace reads besides its own artifacts."""
+    sources = [source["source"] for source in body["data"].get("sources") or [] if source["files"]]
+    named = [*sources, body["teacher"]["model"]]
+    return [posixpath.normpath(posixpath.join(body["folder"], name)) for name in named if _is_local(name)]
+
+
+def _is_local(name: str) -> bool:
+    return name not in {"sample", "bundled", "unknown"} and not name.startswith(_NOT_LOCAL)
+
+
+def _reproduce(place: Path, workspace: Path, private: Path) -> None:
+    """Runs every stage, with a cache of its own: nothing that was made before can come back."""
+    (workspace / "dvc.lock").unlink(missing_ok=True)
+    (place / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {private / 'cache'}\n")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
+    scripts = str(Path(sys.executable).parent)
+    environment = inherited | {
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(private / "site"),
+        "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": os.pathsep.join([str(place), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    command = [sys.executable, "-m", "dvc", "repro", "--quiet"]
+    process = subprocess.Popen(command, cwd=workspace, env=environment, start_new_session=True)  # noqa: S603
+    try:
+        status = process.wait()
+    except BaseException:
+        _end(process)
+        raise
+    if status:
+        raise RunError(f"the rebuild stopped: {_message(workspace) or f'dvc repro ended with status {status}'}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ends a process and its stages at once: nothing that they would save is kept."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _message(workspace: Path) -> str:
+    """The error of the stage that failed."""
+    for log in sorted((workspace / "logs").glob("*.log")):
+        _, marker, text = ("\n" + log.read_text(encoding="utf-8", errors="replace")).rpartition(f"\n{ERROR}")
+        if marker:
+            return text.strip()
+    return ""
+
+
+def _compared(workspace: Path, stage: str, recorded: Mapping[str, Any]) -> dict[str, tuple[str | None, str | None]]:
+    try:
+        files = artifact.read_manifest(workspace, stage)["files"]
+    except ArtifactError:
+        files = {}
+    names = sorted(recorded.keys() | files.keys())
+    return {name: (_digest(recorded.get(name)), _digest(files.get(name))) for name in names}
+
+
+def _digest(entry: Mapping[str, Any] | None) -> str | None:
+    return str(entry["sha256"]) if entry else None

@@ -1,0 +1,115 @@
+"""The end of a run: a bundle that is up to date gets its record in the trail, its signature and its papers.
+
+What goes wrong here costs no trained work: it is told as a warning, and the next run tries again.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from eibert import artifact, trail
+from eibert.errors import ArtifactError
+from eibert.redact import shown
+from flows.adapter import CODE
+from flows.workspace import GRAPH, Workspace
+
+if TYPE_CHECKING:
+    from eibert.trail import Record
+    from flows.stage import Graph
+
+_SIGNED = "signed.json"
+_GOOD = {"Completed", "Restored", "Cached"}
+
+
+def settled(graph: "Graph", states: Mapping[str, str], stale: Collection[str]) -> dict[str, str]:
+    """Returns how each stage that is up to date after a run got there.
+
+    Args:
+        graph: The stages.
+        states: Chosen stage → its state after the run.
+        stale: Stages that were not up to date before it.
+    """
+    found: dict[str, str] = {}
+    for stage in graph.stages:
+        upstream = graph.upstream[stage]
+        # What `code` found for other stages does not touch this one: where it does, the stage is stale.
+        moved = {name for name in upstream - {CODE} if found.get(name) == "Completed"}
+        good = states[stage] in _GOOD if stage in states else stage not in stale and not moved
+        if good and upstream <= found.keys():
+            found[stage] = states.get(stage, "Cached")
+    return found
+
+
+def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> str:
+    """Records and signs what was built, unless that is done already.
+
+    Args:
+        workspace: Where.
+        states: Stage that is up to date → how the run left it.
+        note: The note of the run for MLflow, delivered or not; None: there was nothing to run.
+
+    Returns:
+        A warning in one line where it did not succeed, else an empty text.
+    """
+    from tasks.facts import EXPORT
+
+    if EXPORT not in states:
+        return ""
+    try:
+        _sign(workspace, _recorded(workspace, states, note))
+    except Exception as error:  # noqa: BLE001 — whatever goes wrong here, the trained work stands
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        return shown(f"the bundle was built but not recorded and signed, the next `eibert run` tries again: {reason}")
+    return ""
+
+
+def _recorded(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> "Record":
+    from tasks.record import Built, keep
+
+    graph = yaml.safe_load((workspace.folder / GRAPH).read_text(encoding="utf-8"))
+    listed = [dep for stage in graph["stages"].values() for dep in stage.get("deps", [])]
+    deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in listed]
+    built = Built(workspace.folder, workspace.root, workspace.name, states, deps)
+    return keep(built, lambda: _mlflow(workspace, note))
+
+
+def _mlflow(workspace: Workspace, note: Path | None) -> dict[str, Any]:
+    """How MLflow knows the run: the name of its note, and its id once the note is delivered."""
+    if note is None:
+        return {"note": None, "run": None}
+    if note.is_file():
+        return {"note": note.stem, "run": None}
+    from tasks import tracking
+
+    return {"note": note.stem, "run": tracking.run_of(workspace.root, workspace.name, note.stem)}
+
+
+def _sign(workspace: Workspace, record: "Record") -> None:
+    from tasks.facts import bundle_folder
+
+    target = artifact.folder(workspace.folder, "provenance")
+    about = {"record": record.digest, "bundle": record.body["bundle"]["sha256"]}
+    path = workspace.private() / _SIGNED
+    if _known(path) == about | {"files": _digests(target)}:
+        return
+    from tasks import bom, keys, provenance, signing
+
+    text = bom.bill(record)
+    entry = {"name": signing.BOM, "sha256": trail.sha256(text.encode())}
+    key = keys.private_key(workspace.root)
+    signing.sign(bundle_folder(workspace.folder), target, key, text, provenance.statement(record, entry))
+    artifact.write_json(path, about | {"files": _digests(target)})
+
+
+def _known(path: Path) -> Any:
+    try:
+        return artifact.read_json(path)
+    except ArtifactError:
+        return None
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {path.name: artifact.sha256(path) for path in paths if path.is_file()}

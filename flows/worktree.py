@@ -1,0 +1,69 @@
+"""A clean checkout of an earlier commit for a while, with what its workspace reads from outside in the same places."""
+
+import contextlib
+import os
+import posixpath
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+from eibert.errors import RunError
+from tasks import git
+
+
+@contextlib.contextmanager
+def checked_out(root: Path, commit: str, outside: Sequence[str]) -> Iterator[Path]:
+    """Yields the repository's root as it was at a commit; all of it is gone afterwards, also on Ctrl-C and SIGTERM.
+
+    Args:
+        root: The repository.
+        commit: It has that commit.
+        outside: Paths from the root that are read but may lie outside it, or where git does not look: at the same
+            place, seen from the checkout, they are links to what is there now.
+
+    Raises:
+        RunError: git refuses.
+    """
+    top = git.answer(root, "rev-parse", "--show-toplevel") or str(root)
+    prefix = git.answer(root, "rev-parse", "--show-prefix") or ""
+    paths = [posixpath.normpath(path) for path in outside]
+    ups = max((path.split("/").count("..") for path in paths), default=0)
+    with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="eibert-rebuild-") as folder:
+        # So deep that every `..` of a path still ends within the folder.
+        tree = Path(folder, *["up"] * ups, Path(top).name)
+        tree.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if git.answer(root, "worktree", "add", "--detach", "--force", str(tree), commit) is None:
+                raise RunError(f"{root}: git cannot check out {commit[:12]} into a worktree; `git fsck` may tell why")
+            place = tree / prefix
+            for path in paths:
+                _link(place / path, root / path)
+            yield place
+        finally:
+            git.answer(root, "worktree", "remove", "--force", "--force", str(tree))
+            shutil.rmtree(tree, ignore_errors=True)
+            git.answer(root, "worktree", "prune")
+
+
+def _link(path: Path, target: Path) -> None:
+    path = Path(os.path.normpath(path))
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target.resolve())
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Turns SIGTERM into what Ctrl-C raises, so that what was begun is cleared away."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

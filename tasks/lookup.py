@@ -1,0 +1,112 @@
+"""Which record of the trail knows a file, a bundle or a digest."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eibert import artifact
+from eibert.errors import TrailError
+from eibert.trail import Record
+from tasks.facts import digest_of
+
+BUNDLE = "bundle"
+_DIGEST = re.compile(r"[0-9a-fA-F]{8,64}")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was asked for, in the newest record that knows it.
+
+    Attributes:
+        record: The record.
+        what: What it is there: `bundle` as a whole, `bundle/model.onnx`, `data/prune/vocab.txt`, a source, ….
+        sha256: Its digest.
+        also: Sequence numbers of the earlier records that know it.
+        path: The file or folder that was named; None: a digest was.
+    """
+
+    record: Record
+    what: str
+    sha256: str
+    also: tuple[int, ...]
+    path: Path | None
+
+
+def find(records: Sequence[Record], target: str) -> Found:
+    """Returns the newest record that knows a target.
+
+    Args:
+        records: All of the trail.
+        target: A bundle's folder, a file, or the first 8 or more digits of a SHA-256.
+
+    Raises:
+        TrailError: it is none of these, no record knows it, or the digits fit more than one digest.
+    """
+    path = Path(target)
+    if path.is_dir():
+        return _one(records, _digest_of_folder(path), target, path)
+    if path.is_file():
+        return _one(records, artifact.sha256(path), target, path)
+    if not _DIGEST.fullmatch(target):
+        raise TrailError(
+            f"{target}: no such file or folder, and no SHA-256; name a bundle, a file, or 8 or more digits"
+        )
+    return _one(records, target.lower(), target, None)
+
+
+def digests(record: Record) -> Iterator[tuple[str, str]]:
+    """Yields what a record knows, as name and SHA-256; what ships comes first."""
+    body = record.body
+    yield BUNDLE, body["bundle"]["sha256"]
+    for name, entry in body["bundle"]["files"].items():
+        yield f"{BUNDLE}/{name}", entry["sha256"]
+    yield "record", record.digest
+    for stage, found in body["stages"].items():
+        yield f"{artifact.DATA}/{stage}/{artifact.MANIFEST}", found["manifest_sha256"]
+        for name, entry in found["files"].items():
+            yield f"{artifact.DATA}/{stage}/{name}", entry["sha256"]
+    for source in body["data"].get("sources") or []:
+        yield from source["files"].items()
+    for name, digest in body["teacher"]["files"].items():
+        yield f"teacher/{name}", digest
+
+
+def _one(records: Sequence[Record], wanted: str, target: str, path: Path | None) -> Found:
+    hits = [
+        (record, name, digest)
+        for record in reversed(records)
+        for name, digest in digests(record)
+        if digest.startswith(wanted)
+    ]
+    if not hits:
+        raise TrailError(_unknown(records, wanted, target, path))
+    known = {digest for _, _, digest in hits}
+    if len(known) > 1:
+        shown = ", ".join(f"{digest[:16]}…" for digest in sorted(known)[:_SHOWN])
+        raise TrailError(f"{target}: fits {len(known)} digests of the trail ({shown}); give more digits")
+    record, name, digest = hits[0]
+    also = sorted({other.sequence for other, _, _ in hits} - {record.sequence})
+    return Found(record, name, digest, tuple(also), path)
+
+
+def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | None) -> str:
+    about = f"none of the {len(records)} records knows it" if records else "no record is there yet"
+    remedy = "name another repository with -C, or get the newest trail from git"
+    text = f"{target}: SHA-256 {wanted[:16]}{'…' if len(wanted) > 16 else ''}: {about}"
+    if path is None or not path.is_dir():
+        return f"{text}; {remedy}"
+    known = {digest: record.sequence for record in records for _, digest in digests(record)}
+    files = [file for file in sorted(path.iterdir()) if file.is_file()]
+    parts = [
+        f"{file.name} is of record {known[digest]}" for file in files if (digest := artifact.sha256(file)) in known
+    ]
+    strange = [file.name for file in files if artifact.sha256(file) not in known]
+    if parts and strange:
+        return f"{text} as a whole: {', '.join(parts)}; unknown: {', '.join(strange)}; it was altered, or is mixed"
+    return f"{text}{' as a whole: ' + ', '.join(parts) if parts else ''}; {remedy}"
+
+
+def _digest_of_folder(folder: Path) -> str:
+    return digest_of({path.name: artifact.sha256(path) for path in folder.iterdir() if path.is_file()})

@@ -1,0 +1,36 @@
+"""Thirty secrets in the forms in which they come: variables, addresses, tokens."""
+
+VARIABLES = {
+    "HF_TOKEN": "canary01-plain",
+    "AWS_SECRET_ACCESS_KEY": "canary02/with+signs=",
+    "MLFLOW_TRACKING_PASSWORD": "canary03 with spaces",
+    "GITHUB_TOKEN": "canary04-plain",
+    "DB_PASSWORD": "canary05%20quoted",
+    "SERVICE_API_KEY": "canary06-plain",
+    "SLACK_AUTH": "canary07-plain",
+    "SENTRY_DSN": "canary08-plain",
+    "SESSION_COOKIE": "canary09;a=b",
+    "SIGNING_PASSPHRASE": "canary10-plain",
+}
+FORMS = [
+    "https://user:canary11@host/data",
+    "postgresql+psycopg2://canary12:canary12@db:5432/mlflow",
+    "s3://canary13@bucket/key",
+    "hf:owner/name@main?token=canary14",
+    "https://host/x?a=1&X-Amz-Signature=canary15",
+    "https://host/x?sig=canary16&b=2",
+    "https://host/x?access_key=canary17",
+    "https://host/x;api_key=canary18",
+    "https://host/x?auth=canary19#part",
+    "ssh://git:canary20@host/repository.git",
+    "hf_canary21ABCDEFGHIJ",
+    "ghp_canary22ABCDEFGHIJ",
+    "github_pat_canary23ABCDEFGHIJ",
+    "glpat-canary24ABCDEFGHIJ",
+    "xoxb-canary25-ABCDEFGHIJ",
+    "sk-canary26ABCDEFGHIJ",
+    "AKIACANARY27ABCDEFGH",
+    "eyJcanary28.canary28.canary28",
+    "Authorization: Bearer canary29canary29",
+    "password=canary30canary30",
+]

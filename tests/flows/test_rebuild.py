@@ -1,0 +1,157 @@
+"""`eibert rebuild`: an old state is built again in a place of its own, which is gone afterwards."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from eibert import artifact, trail
+from eibert.errors import DataError, RunError
+from flows import rebuild
+from flows.run import Selection, run
+from flows.workspace import Workspace
+from flows.worktree import checked_out
+from tasks import git
+from tests.flows.conftest import STAGES, command, ran
+from tests.recorded import commit
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+
+
+def worktrees(root: Path) -> int:
+    said = subprocess.run(["git", "worktree", "list"], cwd=root, capture_output=True, text=True, check=True)
+    return len(said.stdout.splitlines())
+
+
+@pytest.fixture
+def history(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, str]:
+    """A workspace with three committed states, the last one built; and a digest that only the first has."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    commit(workspace.root)
+    run(workspace, Selection())
+    first = artifact.sha256(workspace.folder / "data" / "quantize" / "value.json")
+    for value in ("99.5", "99.0"):
+        run(workspace, Selection(), [f"quantize.percentile={value}"])
+        commit(workspace.root)
+        run(workspace, Selection())
+    ran(workspace)
+    return workspace, first
+
+
+def test_state_of_two_commits_ago_is_rebuilt_bit_for_bit(history: tuple[Workspace, str]) -> None:
+    workspace, first = history
+    shutil.rmtree(workspace.root / ".dvc" / "cache")  # so nothing can come from there
+    done = command("rebuild", first, "--json", folder=workspace.folder)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["bundle"]["same"] is True
+    assert list(found["stages"]) == STAGES
+    assert all(file["same"] for files in found["stages"].values() for file in files.values())
+    assert found["stages"]["quantize"]["value.json"]["rebuilt"] == first
+    assert found["warnings"] == []
+    assert ran(workspace) == []
+    assert artifact.sha256(workspace.folder / "data" / "quantize" / "value.json") != first
+    assert worktrees(workspace.root) == 1
+    assert list(Path(os.environ["TMPDIR"]).glob("eibert*")) == []
+
+
+def test_other_result_is_named_and_ends_with_one(history: tuple[Workspace, str]) -> None:
+    workspace, first = history
+    found = rebuild.rebuild(workspace.folder, first)
+    bundle = {"bytes": 5, "files": {}, "sha256": "ab" * 32}
+    other = trail.Record(found.record.sequence, found.record.previous, {**found.record.body, "bundle": bundle})
+    stages = {**found.stages, "export": {"x": ("a", "b"), "y": ("a", "a")}}
+    changed = rebuild.Rebuilt(other, stages, found.bundle, ["w"], 1.0)
+    assert changed.same is False
+    said = list(rebuild.lines(changed))
+    assert "warning: w" in said
+    assert any("1 of 2 files the same; differ: x" in line for line in said)
+    assert "NOT the same" in said[-1]
+
+
+def test_uncommitted_record_is_refused(history: tuple[Workspace, str]) -> None:
+    workspace, _ = history
+    run(workspace, Selection(), ["quantize.percentile=98.0"])
+    digest = artifact.sha256(workspace.folder / "data" / "quantize" / "value.json")
+    with pytest.raises(RunError, match=r"uncommitted changes \(models/w/params\.yaml\)") as caught:
+        rebuild.rebuild(workspace.folder, digest)
+    assert "\n" not in str(caught.value)
+
+
+def test_failing_stage_is_told_and_everything_is_cleared_away(history: tuple[Workspace, str]) -> None:
+    workspace, _ = history
+    (workspace.folder / "break-quantize").write_text("quantize: no room")
+    commit(workspace.root)
+    run(workspace, Selection(), ["evaluate.warmup_rows=3"])
+    commit(workspace.root)
+    run(workspace, Selection())
+    digest = artifact.sha256(workspace.folder / "data" / "evaluate" / "value.json")
+    with pytest.raises(RunError, match="the rebuild stopped: quantize: no room"):
+        rebuild.rebuild(workspace.folder, digest)
+    assert worktrees(workspace.root) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_rebuild_leaves_nothing(history: tuple[Workspace, str], number: int) -> None:
+    workspace, first = history
+    arguments = [sys.executable, "-m", "flows.cli", "rebuild", first]
+    environment = os.environ | {"STUB_SECONDS": "60"}
+    process = subprocess.Popen(arguments, cwd=workspace.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    temporary = Path(os.environ["TMPDIR"])
+    while not list(temporary.rglob("models/w/ran.txt")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert worktrees(workspace.root) == 1
+    assert list(temporary.glob("eibert*")) == []
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "gone"), ("other", "changed")])
+def test_sources_are_compared_first(signed: Path, content: str | None, message: str) -> None:
+    path = signed / "rows.csv"
+    path.unlink()
+    if content:
+        path.write_text(content)
+    with pytest.raises(DataError, match=rf"rows\.csv: {message}.*put .* back") as caught:
+        rebuild.rebuild(signed, str(signed / "w" / "data" / "export" / "bundle"))
+    assert "\n" not in str(caught.value)
+    assert worktrees(signed) == 1
+
+
+def test_lost_commit_is_told(signed: Path) -> None:
+    bundle = str(signed / "w" / "data" / "export" / "bundle")
+    (signed / ".git").rename(signed / "gone.git")
+    subprocess.run(["git", "init", "-q", str(signed)], check=True)
+    with pytest.raises(RunError, match=r"commit [0-9a-f]{40} is not in .*fetch it"):
+        rebuild.rebuild(signed, bundle)
+
+
+def test_outside_paths_lead_to_what_is_there_now(signed: Path, tmp_path: Path) -> None:
+    (tmp_path / "far" / "data").mkdir(parents=True)
+    (tmp_path / "far" / "data" / "train.csv").write_text("x")
+    (signed / "ignored").mkdir()
+    (signed / "ignored" / "rows.csv").write_text("y")
+    up = os.path.relpath(tmp_path / "far" / "data", signed)
+    head = git.answer(signed, "rev-parse", "HEAD")
+    assert head
+    outside = [up, f"w/../../{up}", "ignored/rows.csv", "rows.csv", f"../../{'../' * 40}etc/hostname"]
+    with checked_out(signed, head, outside) as place:
+        assert place != signed
+        assert (place / up / "train.csv").read_text() == "x"
+        assert (place / "w" / ".." / up / "train.csv").read_text() == "x"
+        assert (place / "ignored" / "rows.csv").read_text() == "y"
+        assert not (place / "rows.csv").is_symlink()
+        kept = place
+    assert not kept.exists()
+    assert worktrees(signed) == 1

@@ -1,0 +1,141 @@
+"""`eibert trace`: the record behind a bundle, a lone file or a digest, and what it says where nothing can be said."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eibert import artifact, trail
+from eibert.errors import SignatureError, TrailError
+from flows import trace
+from tasks import facts
+from tests.flows.conftest import command
+from tests.recorded import record, sign
+
+
+def bundle(root: Path) -> Path:
+    return facts.bundle_folder(root / "w")
+
+
+def test_bundle_is_found_with_a_sound_signature(signed: Path) -> None:
+    found = trace.trace(signed, str(bundle(signed)))
+    assert found.found.what == "bundle"
+    assert found.found.record.sequence == found.records == 1
+    assert (found.trail.state, found.bundle.state) == ("sound", "sound")
+
+
+def test_one_shipped_file_is_enough(signed: Path, tmp_path: Path) -> None:
+    shutil.copy(bundle(signed) / "model.onnx", tmp_path / "lonely.bin")
+    found = trace.trace(signed / "w", str(tmp_path / "lonely.bin"))
+    assert found.found.what == "bundle/model.onnx"
+    assert found.bundle.state == "sound"
+    assert found.bundle.detail == "w/data/provenance names this file and the record"
+    shutil.rmtree(signed / "w" / "data")
+    found = trace.trace(signed, str(tmp_path / "lonely.bin"))
+    assert found.bundle.state == "absent"
+    assert "covered by the signed head" in found.bundle.detail
+
+
+@pytest.mark.parametrize("name", ["data/finetune/model.safetensors", "data/evaluate/manifest.json"])
+def test_any_artifact_is_found_by_digits(signed: Path, name: str) -> None:
+    digest = artifact.sha256(signed / "w" / name)
+    for target in (digest, digest[:8], digest[:12].upper()):
+        assert trace.trace(signed, target).found.what == name
+
+
+def test_source_and_teacher_are_found(signed: Path) -> None:
+    assert trace.trace(signed, "ab" * 8).found.what == "../rows.csv"
+    assert trace.trace(signed, "cd" * 8).found.what == "teacher/model.safetensors"
+
+
+def test_newest_record_tells_and_earlier_ones_are_named(signed: Path) -> None:
+    with artifact.writing(signed / "w", "evaluate", params={}, inputs={}) as part:
+        artifact.write_json(part / "metrics.json", {"test": {"bundle": 0.8}})
+    second = record(signed)
+    found = trace.trace(signed, str(bundle(signed)))
+    assert found.found.record == second
+    assert found.found.also == (1,)
+    assert found.bundle.state == "absent"  # signed for the first record only
+    sign(signed, second)
+    assert trace.trace(signed, str(bundle(signed))).bundle.state == "sound"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("0123456789", "SHA-256 0123456789: none of the 1 records knows it"),
+        ("1234567", "no such file or folder, and no SHA-256"),
+        ("no/such/file", "no such file or folder"),
+    ],
+)
+def test_unknown_target_is_one_clear_line(signed: Path, target: str, message: str) -> None:
+    with pytest.raises(TrailError, match=re.escape(message)) as caught:
+        trace.trace(signed, target)
+    assert "\n" not in str(caught.value)
+
+
+def test_digits_that_fit_two_digests_ask_for_more(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks import lookup
+
+    [one] = trail.read(signed / "trail")
+    monkeypatch.setattr(lookup, "digests", lambda _: iter([("a", "ab" * 32), ("b", "ab" * 31 + "cd")]))
+    with pytest.raises(TrailError, match="fits 2 digests"):
+        lookup.find([one], "ab" * 6)
+
+
+def test_mixed_bundle_says_which_file_is_strange(signed: Path) -> None:
+    (bundle(signed) / "vocab.txt").write_text("x")
+    with pytest.raises(TrailError, match=r"model\.onnx is of record 1; unknown: vocab\.txt"):
+        trace.trace(signed, str(bundle(signed)))
+
+
+def test_altered_trail_is_told_and_nothing_else(signed: Path) -> None:
+    path = signed / "trail" / "records.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"toy"', b'"joy"'))
+    with pytest.raises(TrailError, match=r"records\.jsonl:1: altered"):
+        trace.trace(signed, str(bundle(signed)))
+    shutil.rmtree(signed / "trail" / "keys")
+    path.write_bytes(path.read_bytes().replace(b'"joy"', b'"toy"'))
+    with pytest.raises(SignatureError, match="a key that is not there"):
+        trace.trace(signed, str(bundle(signed)))
+
+
+def test_altered_papers_are_told(signed: Path) -> None:
+    path = signed / "w" / "data" / "provenance" / "bom.cdx.json"
+    path.write_text(path.read_text().replace("eibert", "eibort", 1))
+    found = trace.trace(signed, str(bundle(signed)))
+    assert found.bundle.state == "altered"
+    assert "bom.cdx.json" in found.bundle.detail
+
+
+def test_lines_are_for_people(signed: Path) -> None:
+    said = list(trace.lines(trace.trace(signed, str(bundle(signed)))))
+    assert max(map(len, said)) <= 100
+    text = "\n".join(said)
+    for word in ("bundle of w, record 1 of 1", "stage finetune", "../rows.csv", "Ship the bundle.", "lengths (train)"):
+        assert word in text
+
+
+def test_command_answers_from_a_clone_without_the_heavy_libraries(signed: Path, tmp_path: Path) -> None:
+    shutil.copy(bundle(signed) / "model.onnx", tmp_path)
+    done = command("trace", "model.onnx", "-C", signed, "--json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["found"]["what"] == "bundle/model.onnx"
+    assert found["record"]["teacher"]["files"] == {"model.safetensors": "cd" * 32}
+    assert found["signatures"]["trail"]["state"] == "sound"
+    done = command("trace", "0123456789", "-C", signed, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: 0123456789: ")
+    assert done.stderr.count("\n") == 1
+    code = (
+        "import sys; from pathlib import Path; from flows.trace import trace\n"
+        f"trace(Path({str(signed)!r}), {str(bundle(signed))!r})\n"
+        "print(sorted({'dvc', 'mlflow', 'torch', 'prefect', 'pyarrow'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,110 @@
+"""What the trail records, when it records anew, and what it never holds."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from eibert import artifact, trail
+from eibert.errors import ArtifactError
+from tasks import facts
+from tasks.record import Built, keep
+from tests.recorded import STAGES, commit, make, record
+
+
+def records(root: Path) -> list[trail.Record]:
+    return trail.read(root / "trail")
+
+
+def test_record_holds_what_an_auditor_asks(signed: Path) -> None:
+    [found] = records(signed)
+    body = found.body
+    assert body["format"] == 1
+    assert body["workspace"] == "w"
+    assert body["parent"] is None
+    assert body["git"]["dirty"] is False
+    assert len(body["git"]["commit"]) == 40
+    assert {name: stage["state"] for name, stage in body["stages"].items()} == STAGES
+    assert body["stages"]["ingest"]["files"]["train.parquet"]["bytes"] == 4
+    assert body["data"]["rows"]["train"] == {"read": 5, "refused": 0, "kept": 5}
+    assert body["data"]["sources"][0]["files"] == {"../rows.csv": "ab" * 32}
+    assert body["data"]["gate"]["passed"] == 1
+    assert body["data"]["gate"]["not_held"][0]["name"] == "lengths"
+    assert body["teacher"]["files"] == {"model.safetensors": "cd" * 32}
+    assert body["teacher"]["licence"] == "apache-2.0"
+    assert body["mlflow"] == {"note": "n", "run": "r"}
+    assert body["metrics"]["test"] == {"bundle": 0.9}
+    assert all(gate["passed"] for gate in body["gates"].values())
+    assert body["machine"]["python"].startswith("3.")
+    assert "mlflow" in body["libraries"]
+
+
+def test_digest_of_the_bundle_is_that_of_sha256sum(signed: Path) -> None:
+    bundle = facts.bundle_folder(signed / "w")
+    said = subprocess.run("sha256sum * | sha256sum", shell=True, cwd=bundle, capture_output=True, text=True, check=True)
+    assert records(signed)[0].body["bundle"]["sha256"] == said.stdout.split()[0]
+
+
+def test_same_state_adds_nothing(signed: Path) -> None:
+    before = records(signed)
+    assert record(signed) == before[0]
+    (signed / "unrelated.txt").write_text("x")
+    commit(signed)
+    assert record(signed) == before[0]
+    assert records(signed) == before
+
+
+def test_new_state_names_its_parent(signed: Path) -> None:
+    with artifact.writing(signed / "w", "evaluate", params={}, inputs={}) as part:
+        artifact.write_json(part / "metrics.json", {"test": {"bundle": 0.8}})
+    second = record(signed)
+    assert second.sequence == 2
+    assert second.body["parent"] == {"sequence": 1, "digest": records(signed)[0].digest}
+    make(signed / "w")  # back to the first state, which is recorded
+    assert record(signed).sequence == 1
+    assert len(records(signed)) == 2
+
+
+def test_uncommitted_change_of_what_shapes_the_bundle_is_recorded(signed: Path) -> None:
+    (signed / "trail").rename(signed / "elsewhere")
+    (signed / "w" / "params.yaml").write_text("seed: 18\n")
+    (signed / "unrelated.txt").write_text("x")
+    first = record(signed)
+    git = first.body["git"]
+    assert git["dirty"] is True
+    assert git["changed"] == ["w/params.yaml"]
+    assert len(git["diff_sha256"]) == 64
+    assert record(signed) == first
+    (signed / "rows.csv").write_text("text,label\nmore,call\n")
+    assert record(signed).body["git"]["changed"] == ["rows.csv", "w/params.yaml"]
+    commit(signed)
+    clean = record(signed)
+    assert clean.body["git"]["dirty"] is False
+    assert clean.sequence == 3
+    assert record(signed) == clean
+
+
+def test_before_the_first_commit_all_is_uncommitted(signed: Path) -> None:
+    subprocess.run(["git", "update-ref", "-d", "HEAD"], cwd=signed, check=True)
+    (signed / "trail").rename(signed / "elsewhere")
+    assert record(signed).body["git"] == {"commit": None, "dirty": True}
+
+
+def test_altered_bundle_is_not_recorded(signed: Path) -> None:
+    (facts.bundle_folder(signed / "w") / "vocab.txt").write_text("x")
+    with pytest.raises(ArtifactError, match=r"vocab\.txt: altered"):
+        record(signed)
+
+
+def test_teachers_package_is_the_one_that_is_loaded() -> None:
+    from eibert.teacher import BUNDLED_PACKAGE
+
+    assert facts.TEACHER_PACKAGE == BUNDLED_PACKAGE
+
+
+def test_hub_teacher_has_its_revision(signed: Path) -> None:
+    teacher = {"model": "hf:owner/name@abc123", "pooling": "mean", "sha256": None}
+    with artifact.writing(signed / "w", "finetune", params={"teacher": teacher}, inputs={}) as part:
+        (part / "model.safetensors").write_bytes(b"weights")
+    built = Built(signed / "w", signed, "w", STAGES, [])
+    assert keep(built, dict).body["teacher"]["revision"] == "abc123"
