@@ -26,7 +26,9 @@ REST = ""
 _DIGEST_DIGITS = 16
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
 _SHAPES_NO_RESULT = {"filelock", "huggingface_hub", "psutil", "pydantic", "rich"}
-_BENEATH = {"great_expectations": {"pandas"}, "onnx": {"protobuf"}, "sklearn": {"scipy"}, "transformers": {"tokenizers"}}
+_BENEATH = {
+    "great_expectations": {"pandas"}, "onnx": {"protobuf"}, "sklearn": {"scipy"}, "transformers": {"tokenizers"},
+}  # fmt: skip
 """Libraries that shape a result through another one, without an import of their own in the project."""
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
