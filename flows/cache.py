@@ -20,6 +20,7 @@ from dvc_objects.errors import ObjectFormatError
 from voluptuous import Invalid
 
 from flows.quarantine import set_aside
+from tasks.progress import say
 
 _BLOCK_BYTES = 1 << 20
 DIRECTORY = ".dir"
@@ -66,6 +67,9 @@ def remote_problems(repo: Any) -> Iterator[tuple[str, str]]:
     try:
         remote = repo.cloud.get_remote(command="verify")
         fs = remote.fs
+        if fs.protocol in {"http", "https"}:
+            say("verify", f"DVC remote {name} is not looked at: nothing can be listed over HTTP")
+            return
         for path in _listed(fs, remote.odb.path):
             with fs.open(path, "rb") as file:
                 problem = _object_problem(file, "".join(path.split("/")[-2:]))

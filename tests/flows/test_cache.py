@@ -99,7 +99,7 @@ def test_altered_entry_of_the_run_cache_is_not_believed(workspace: Workspace) ->
     assert ran(workspace) == ["quantize"]
 
 
-@pytest.mark.parametrize("text", ["", "schema: '2.0'\nstages:\n  ingest:\n    cmd: python ../st", "\0\0\0", "{"])
+@pytest.mark.parametrize("text", ["", "\0\0\0", "schema: '2.0'\nstages:\n  ing", "{"])
 def test_torn_lock_file_is_set_aside_and_all_comes_back_without_running(workspace: Workspace, text: str) -> None:
     (workspace.folder / "dvc.lock").write_text(text)
     result = run(workspace, Selection())
@@ -107,6 +107,17 @@ def test_torn_lock_file_is_set_aside_and_all_comes_back_without_running(workspac
     assert set(result.states.values()) == {"Restored"}
     assert ran(workspace) == []
     assert [path.read_text() for path in quarantined(workspace)] == [text]
+
+
+@pytest.mark.parametrize("end", ["", "\n    cmd: python ../st"])
+def test_lock_file_that_is_gone_or_cut_short_costs_no_work(workspace: Workspace, end: str) -> None:
+    """Cut between two entries it is still one, as far as DVC can tell."""
+    path = workspace.folder / "dvc.lock"
+    path.unlink()
+    if end:
+        path.write_text(f"schema: '2.0'\nstages:\n  ingest:{end}")
+    assert set(run(workspace, Selection()).states.values()) == {"Restored"}
+    assert ran(workspace) == []
 
 
 def test_torn_lock_file_of_another_workspace_disturbs_nobody(workspace: Workspace) -> None:
