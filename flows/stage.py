@@ -84,9 +84,16 @@ def opened(workspace: Workspace, *, thorough: bool = False) -> Iterator[Any]:
     Args:
         workspace: Its dvc.lock is put right where a kill has torn it.
         thorough: Reads each object of the cache before DVC uses it, rather than only those that can be written to.
+
+    Raises:
+        RunError: DVC refuses the repository.
     """
     logging.getLogger("dvc").setLevel(logging.WARNING)  # what it does is told as stages and reasons
-    with Repo(str(workspace.root), _wait_for_lock=True) as repo:
+    try:
+        found = Repo(str(workspace.root), _wait_for_lock=True)
+    except DvcException as error:
+        raise RunError(f"{workspace.root / '.dvc'}: DVC refuses it: {error}; mend .dvc/config") from error
+    with found as repo:
         heal(repo, workspace.folder)
         guard(repo, thorough=thorough)
         yield repo

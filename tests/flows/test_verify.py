@@ -122,7 +122,7 @@ def test_whole_repository_is_looked_at_on_demand(workspace: Workspace, tmp_path:
 
 def test_remote_that_cannot_be_reached_is_a_finding(workspace: Workspace) -> None:
     (workspace.root / ".dvc" / "config.local").write_text(
-        "[core]\n    remote = far\n['remote \"far\"']\n    url = nowhere://none\n"
+        "[core]\n    remote = far\n['remote \"far\"']\n    url = s3://nowhere/none\n"
     )
     [line] = said(workspace, everything=True)
     assert line.startswith("DVC remote far: cannot be read (")
