@@ -50,13 +50,13 @@ def side(name: str, folder: Path) -> Side:
     """Returns one side.
 
     Args:
-        name: A folder of a bundle or a workspace, a git ref, or the id of an MLflow run.
+        name: A folder of a bundle or a workspace (`.`: the one of `folder`), a git ref, or the id of an MLflow run.
         folder: The workspace that refs and runs are about.
 
     Raises:
         RunError: there is nothing of that name.
     """
-    path = Path(name)
+    path = folder if name == "." else Path(name)
     if (path / CONFIGURATION).is_file():
         return _bundle(name, path)
     if (path / PARAMS).is_file() and (path / GRAPH).is_file():
