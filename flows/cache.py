@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import yaml
-from dvc.exceptions import DvcException
 from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA
 from dvc.stage.cache import StageCache, _get_cache_hash
 from dvc_objects.errors import ObjectFormatError
@@ -78,7 +77,7 @@ def remote_problems(repo: Any) -> Iterator[tuple[str, str]]:
         for path in _listed(fs, f"{remote.legacy_odb.path}/runs"):
             if problem := _entry_problem(fs.cat_file(path), *path.split("/")[-2:]):
                 yield path, problem
-    except (DvcException, OSError) as error:
+    except Exception as error:  # noqa: BLE001 — every kind of remote raises errors of its own
         yield f"DVC remote {name}", f"cannot be read ({' '.join(str(error).split())})"
 
 

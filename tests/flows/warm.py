@@ -5,6 +5,7 @@ DVC runs `eibert stage NAME` as ever; the command in its path is a client that a
 
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -59,9 +60,11 @@ def serve(address: str) -> None:
         listener.bind(address)
         listener.listen(16)
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
         while True:
             client, _ = listener.accept()
             if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 answer(client)
 
 
