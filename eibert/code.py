@@ -26,7 +26,11 @@ REST = ""
 _DIGEST_DIGITS = 16
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
 """Import name → name of the distribution, where the two differ."""
-_SHAPES_NO_RESULT = {"psutil", "pydantic", "rich"}
+_SHAPES_NO_RESULT = {"filelock", "huggingface_hub", "psutil", "pydantic", "rich"}
+_BENEATH = {
+    "great_expectations": {"pandas"}, "onnx": {"protobuf"}, "sklearn": {"scipy"}, "transformers": {"tokenizers"},
+}  # fmt: skip
+"""Libraries that shape a result through another one, without an import of their own in the project."""
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -60,6 +64,7 @@ class CodeReader:
             raise RunError(f"{self.root / 'tasks' / stage}.py: missing; a stage of dvc.yaml needs its adapter there")
         reached = sorted(self._reach(f"tasks.{stage}"), key=lambda module: module.path)
         imported = {name for module in reached for name in module.libraries}
+        imported |= {name for library in imported for name in _BENEATH.get(library, set())}
         return {
             "data": {
                 path.relative_to(self.root).as_posix(): _digest(path.read_bytes())

@@ -1,6 +1,6 @@
 """Texts, labels and token batches: the form in which every stage after `ingest` sees data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eibert.artifact import read_json
+from eibert.artifact import read_json, write_json
 from eibert.matching import HeldOut
 
 SplitName = Literal["train", "dev", "test"]
@@ -19,6 +19,7 @@ Text = tuple[str, str | None]
 """A text, and its partner in a task of pairs; None: it stands alone."""
 
 TEXT = pa.schema([pa.field("text", pa.string(), nullable=False)])
+TASK = "task.json"
 PRETRAINING, HELD_OUT = "pretraining.parquet", "held_out.parquet"
 _HELD_OUT = b"held_out"
 
@@ -75,8 +76,13 @@ class Split:
 
 def read_spec(ingest: Path) -> TaskSpec:
     """Returns the task that the ingest artifact in this folder holds."""
-    found = read_json(ingest / "dataset.json")
+    found = read_json(ingest / TASK)
     return TaskSpec(found["name"], found["pair"], tuple(found["labels"]), found["metric"])
+
+
+def write_spec(ingest: Path, dataset: Mapping[str, Any]) -> None:
+    """Writes what `read_spec` reads, without the counts and sources that shape nothing learnt."""
+    write_json(ingest / TASK, {name: dataset[name] for name in ("name", "pair", "labels", "metric")})
 
 
 def read_split(ingest: Path, name: SplitName, spec: TaskSpec) -> Split:

@@ -64,6 +64,7 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run the chosen stages even where nothing changed.")] = False,
     assignments: Assignments = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Refuse where another run is at work here.")] = False,
     as_json: Json = False,
 ) -> None:
     """Bring the stages up to date: run what changed, restore what was made before, leave the rest."""
@@ -77,7 +78,7 @@ def run(
 
     with stdout_reserved():
         found = find(workspace)
-        result = run_pipeline(found, Selection(only, start, until, force), assignments or [])
+        result = run_pipeline(found, Selection(only, start, until, force), assignments or [], wait=not no_wait)
     print_result(found, result, as_json=as_json)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
@@ -229,6 +230,50 @@ def rebuild(
         print_lines(list(lines(rebuilt)))
     if not rebuilt.same:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Examples: eibert verify --all · eibert verify data/export/bundle")
+def verify(
+    path: Annotated[Optional[Path], typer.Argument(metavar="[BUNDLE|DIR]", help="A bundle or a workspace.")] = None,  # noqa: UP045
+    workspace: Folder = HERE,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also all workspaces of the repository, DVC's cache, run cache and remote.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check that everything is what it says it is; exit code 1, with one line each, where something is not."""
+    from flows.terminal import print_json, print_lines, stdout_reserved
+
+    with stdout_reserved():
+        from flows.verify import verify as examine_all
+
+        verdict = examine_all(path or workspace, everything=everything)
+    if as_json:
+        print_json(verdict.as_object())
+    else:
+        print_lines(list(verdict.lines()))
+    if not verdict.sound:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Examples: eibert diff HEAD~1 . · eibert diff old/bundle data/export/bundle")
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A commit, an MLflow run, a bundle or a workspace.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    workspace: Folder = HERE,
+    as_json: Json = False,
+) -> None:
+    """Compare data, parameters, code, libraries, metrics and bytes, side by side."""
+    from flows.terminal import print_json, print_lines, stdout_reserved
+
+    with stdout_reserved():
+        from flows.diff import diff as compare
+
+        found = compare(before, after, workspace)
+    if as_json:
+        print_json(found.as_object())
+    else:
+        print_lines(list(found.lines()))
 
 
 def _json(value: dict[str, Any]) -> None:

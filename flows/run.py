@@ -1,7 +1,6 @@
 """One run of the pipeline: what is to be done, the flow where there is something, and its records."""
 
 import contextlib
-import fcntl
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from eibert import artifact
 from eibert.errors import ArtifactError, RunError
 from flows import environment
 from flows.adapter import CODE, RAN_MARK
+from flows.alone import alone
 from flows.recording import record, settled
 from flows.stage import Graph, read_graph
 from flows.status import Cause, causes
@@ -93,19 +93,20 @@ class Result:
         return next((found.exit_code for found in self.outcomes.values() if found.error), 0)
 
 
-def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] = ()) -> Result:
+def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] = (), *, wait: bool = True) -> Result:
     """Brings the chosen stages up to date and records the run; without anything to do, only earlier records go out.
 
     A failed stage is no exception here: the result holds its message. On an exception, params.yaml and dvc.yaml are
-    as they were.
+    as they were. Another run in the same workspace is waited for, unless `wait` is False.
 
     Raises:
         ParamsError: an assignment or params.yaml is not valid, or the teacher's folder is not there.
         DataError: a source is not there.
-        RunError: another run is at work here, a stage is unknown, or a stage that is not chosen is not up to date.
+        RunError: another run is at work here and is not waited for, a stage is unknown, or a stage that is not chosen
+            is not up to date.
     """
     environment.prepare(workspace.root)
-    with _alone(workspace), contextlib.chdir(workspace.folder):
+    with alone(workspace, wait=wait), contextlib.chdir(workspace.folder):
         graph = read_graph(workspace)
         chosen = selection.stages(graph)
         with restored_on_error(workspace.folder):
@@ -174,16 +175,6 @@ def _check_upstream(graph: Graph, chosen: Sequence[str], found: dict[str, list[C
         raise RunError(
             f"what the chosen stages depend on is not up to date; run `eibert run --until {stale[-1]}` first\n  {lines}"
         )
-
-
-@contextlib.contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    with (workspace.private() / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"{workspace.folder}: another `eibert run` is at work here; wait or stop it") from error
-        yield
 
 
 @contextlib.contextmanager

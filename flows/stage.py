@@ -1,14 +1,13 @@
-"""DVC, in this process: the graph of a workspace, and one stage brought up to date. The only importer of dvc.
+"""DVC, in this process: the graph of a workspace, and one stage brought up to date.
 
-DVC decides what has changed. It trusts modification times and MD5, so what it leaves alone or hands out is
-compared with the artifact's manifest besides.
+DVC decides what has changed. It trusts modification times and its cache, so what it leaves alone is compared with the
+artifact's manifest besides, and what it hands out with its name (`flows/cache.py`).
 """
 
 import errno
-import hashlib
-import json
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,22 +18,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
-from dvc.lock import LockError, make_lock
+from dvc.lock import LockError
 from dvc.repo import Repo
 from dvc.repo.index import Index
-from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, RWLockFileCorruptedError
+from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
 from dvc.stage.exceptions import StageCmdFailedError
 
 from eibert import artifact
 from eibert.errors import ArtifactError, CorruptArtifactError, RunError
 from eibert.redact import shown
 from flows.adapter import CODE, ERROR, EXIT_BROKEN, RAN_MARK
+from flows.cache import check_list, guard
+from flows.healing import heal
 from flows.workspace import GRAPH, Workspace
 from tasks import code
+from tasks.progress import say
 
 _PASSING = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+_BLOCKER = re.compile(r"\(PID (?P<pid>\d+)\): (?P<command>.*)")
+_SECONDS_TO_LOOK = 1.0
 
 
 class BrokenStageError(RunError):
@@ -74,37 +79,25 @@ def is_passing(error: object) -> bool:
 
 
 @contextmanager
-def opened(workspace: Workspace) -> Iterator[Any]:
-    """Yields DVC's repository, waiting for its lock where needed; one for each thread."""
-    logging.getLogger("dvc").setLevel(logging.WARNING)  # what it does is told as stages and reasons
-    with Repo(str(workspace.root), _wait_for_lock=True) as repo:
-        _heal(repo)
-        yield repo
+def opened(workspace: Workspace, *, thorough: bool = False) -> Iterator[Any]:
+    """Yields DVC's repository, waiting for its lock where needed; one for each thread.
 
+    Args:
+        workspace: Its dvc.lock is put right where a kill has torn it.
+        thorough: Reads each object of the cache before DVC uses it, rather than only those that can be written to.
 
-def _heal(repo: Any) -> None:
-    """Removes DVC's list of readers and writers where it is torn: DVC writes it in place, and a kill may fall between.
-
-    A sound list stays: dead processes in it are passed over by DVC itself.
+    Raises:
+        RunError: DVC refuses the repository.
     """
-    path = Path(repo.tmp_dir, RWLOCK_FILE)
-    if not _torn(path):
-        return
-    guard = str(path.with_name(RWLOCK_LOCK))
-    hardlink = repo.config["core"].get("hardlink_lock", False)
-    with make_lock(guard, tmp_dir=repo.tmp_dir, hardlink_lock=hardlink, wait=True):
-        if _torn(path):  # not merely being written by a process that holds the guard
-            path.unlink()
-
-
-def _torn(path: Path) -> bool:
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # what it does is told as stages and reasons
     try:
-        json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        return True
-    return False
+        found = Repo(str(workspace.root), _wait_for_lock=True)
+    except DvcException as error:
+        raise RunError(f"{workspace.root / '.dvc'}: DVC refuses it: {error}; mend .dvc/config") from error
+    with found as repo:
+        heal(repo, workspace.folder)
+        guard(repo, thorough=thorough)
+        yield repo
 
 
 def read_graph(workspace: Workspace) -> Graph:
@@ -160,10 +153,11 @@ def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool
         force = force or not code_is_current(workspace) or _changed(workspace, stage)
     elif not force:
         _drop_altered(workspace, stage)
+        if _refilled(workspace, stage):
+            return "Restored"
     state = _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
     if _problems(workspace, stage) and state != "Completed":
         _drop_altered(workspace, stage)
-        _drop_altered_objects(workspace, stage)
         state = _reproduce(workspace, stage, force=True, share_terminal=share_terminal)
     if problems := _problems(workspace, stage):
         raise CorruptArtifactError(problems[0])
@@ -171,16 +165,38 @@ def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool
 
 
 def _reproduce(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool) -> str:
+    waits_for = ""
+    while True:
+        try:
+            return _attempt(workspace, stage, force=force, share_terminal=share_terminal)
+        except LockError as error:
+            blocker = _BLOCKER.search(str(error))
+            if blocker is None:
+                raise
+            if waits_for != (waits_for := f"process {blocker['pid']} (`{blocker['command']}`{_since(blocker['pid'])})"):
+                say(stage, f"waits for {waits_for}")
+        time.sleep(_SECONDS_TO_LOOK)
+
+
+def _since(pid: str) -> str:
+    try:
+        started = psutil.Process(int(pid)).create_time()
+    except psutil.Error:
+        return ""
+    return time.strftime(", since %Y-%m-%d %H:%M:%S", time.localtime(started))
+
+
+def _attempt(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool) -> str:
     started = time.time()
     with tempfile.TemporaryDirectory() as folder:
         mark = Path(folder, "ran")
         environment = _environment(mark, share_terminal=share_terminal)
         try:
-            with opened(workspace) as repo:
+            with opened(workspace, thorough=True) as repo:
                 done = repo.reproduce([_address(workspace, stage)], single_item=True, force=force, run_env=environment)
         except DvcException as error:
             cause = error.__cause__ or error
-            if isinstance(cause, RWLockFileCorruptedError):
+            if isinstance(cause, RWLockFileCorruptedError | RWLockFileFormatError):
                 return _recovered(workspace, stage, force=force, share_terminal=share_terminal, ran=mark.exists())
             if is_passing(cause):
                 raise cause from error
@@ -241,27 +257,26 @@ def _problems(workspace: Workspace, stage: str) -> list[str]:
         return [str(error)]
 
 
+def _refilled(workspace: Workspace, stage: str) -> bool:
+    """Puts an output that is up to date back into DVC's cache where it is missing or altered there."""
+    with opened(workspace, thorough=True) as repo:
+        with repo.lock:
+            found = collect(repo, workspace, stage)
+            for out in found.outs:
+                check_list(repo, out.hash_info.value if out.hash_info else None)
+            if found.changed_stage() or any(entry.status() for entry in found.deps):
+                return False
+            if any(out.workspace_status() for out in found.outs) or not any(out.changed_cache() for out in found.outs):
+                return False
+        repo.commit(_address(workspace, stage), force=True)
+    return True
+
+
 def _drop_altered(workspace: Workspace, stage: str) -> None:
     """Removes an artifact that differs from its manifest, so that DVC restores or rebuilds it."""
     folder = artifact.folder(workspace.folder, stage)
     if folder.exists() and _problems(workspace, stage):
         shutil.rmtree(folder)
-
-
-def _drop_altered_objects(workspace: Workspace, stage: str) -> None:
-    """Removes what was altered within DVC's cache, which hands such objects out without a word."""
-    with opened(workspace) as repo, repo.lock:
-        for out in collect(repo, workspace, stage).outs:
-            tree = out.get_obj()
-            for _, _, found in tree or ():
-                path = Path(out.cache.oid_to_path(found.value))
-                if path.is_file() and _md5(path) != found.value:
-                    path.unlink()
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _address(workspace: Workspace, stage: str) -> str:

@@ -11,6 +11,7 @@ from eibert import artifact
 from eibert.errors import ArtifactError
 from flows.adapter import CODE
 from flows.changes import code_changes, params_changes
+from flows.rows import files_changed, listed, source_changes
 from flows.stage import Graph, collect, opened, recorded_code
 from flows.workspace import Workspace
 from tasks import code
@@ -92,7 +93,19 @@ def _dep_lines(repo: Any, workspace: Workspace, stage: str, dep: Any, current: M
             # What a stage made comes back before it is needed; a source does not.
             return [] if dep.def_path.startswith(f"{artifact.DATA}/") else [f"data {dep.def_path} missing"]
         case _:
-            return [f"data {dep.def_path} changed"]
+            return _data_lines(repo, workspace, dep)
+
+
+def _data_lines(repo: Any, workspace: Workspace, dep: Any) -> list[str]:
+    if _stage_of(dep.def_path) is None:
+        rows = source_changes(workspace, [dep.def_path])
+        return [f"{', '.join(rows)} ({dep.def_path})" if rows else f"data {dep.def_path} changed"]
+    earlier = Path(repo.cache.local.oid_to_path(dep.hash_info.value))
+    before = {"": earlier}
+    if dep.hash_info.isdir:
+        before = {entry["relpath"]: Path(repo.cache.local.oid_to_path(entry["md5"])) for entry in listed(earlier)}
+    rows = files_changed(before, workspace.folder / dep.def_path)
+    return [", ".join(rows) if rows else f"data {dep.def_path} changed"]
 
 
 def _stage_of(path: str) -> str | None:

@@ -25,7 +25,7 @@ CONTROL = "control.safetensors"
 def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
     """Writes the artifact `distill` and returns its folder."""
     inputs = artifact.verified(
-        workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/dev.parquet", "ingest/unlabelled.parquet",
+        workspace, "ingest/task.json", "ingest/train.parquet", "ingest/dev.parquet", "ingest/unlabelled.parquet",
         "ingest/held_out.parquet",
         "finetune", "prune",
     )  # fmt: skip

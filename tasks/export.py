@@ -24,7 +24,7 @@ def run(workspace: Path, params: ExportParams, shared: Shared) -> Path:  # noqa:
         BudgetError: the bundle is too large.
         ArtifactError: the bundle does not answer as the quantized torch model does.
     """
-    inputs = artifact.verified(workspace, "ingest/dataset.json", "ingest/dev.parquet", "quantize")
+    inputs = artifact.verified(workspace, "ingest/task.json", "ingest/dev.parquet", "quantize")
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     dev = read_split(ingest, "dev", spec)

@@ -18,7 +18,7 @@ STAGE = "finetune"
 def run(workspace: Path, params: FinetuneParams, shared: Shared) -> Path:
     """Writes the artifact `finetune` and returns its folder."""
     inputs = artifact.verified(
-        workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/dev.parquet", passed(workspace)
+        workspace, "ingest/task.json", "ingest/train.parquet", "ingest/dev.parquet", passed(workspace)
     )
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import yaml
 
 from eibert.artifact import METRICS, folder, write_json, writing
-from eibert.corpus import TEXT, write_held_out, write_parquet, write_pretraining
+from eibert.corpus import TEXT, write_held_out, write_parquet, write_pretraining, write_spec
 from eibert.errors import DataError
 from eibert.ingest import Ingested, Refused, RefusedRowsError, ingest, local_sources
 from eibert.params.ingest import IngestParams
@@ -73,6 +73,7 @@ def _write(part: Path, ingested: Ingested) -> None:
     write_held_out(part, ingested.held_out)
     _write_refused(part / "refused.jsonl", ingested.refused)
     write_json(part / "dataset.json", ingested.dataset)
+    write_spec(part, ingested.dataset)
     write_json(part / METRICS, ingested.metrics)
 
 

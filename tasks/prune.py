@@ -32,7 +32,7 @@ _SCALE_BYTES = 4
 def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
     """Writes the artifact `prune` and returns its folder."""
     inputs = artifact.verified(
-        workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/unlabelled.parquet", "finetune", "pretrain"
+        workspace, "ingest/task.json", "ingest/train.parquet", "ingest/unlabelled.parquet", "finetune", "pretrain"
     )
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)

@@ -21,9 +21,7 @@ STAGE = "quantize"
 
 def run(workspace: Path, params: QuantizeParams, shared: Shared) -> Path:
     """Writes the artifact `quantize` and returns its folder."""
-    inputs = artifact.verified(
-        workspace, "ingest/dataset.json", "ingest/train.parquet", "ingest/dev.parquet", "distill"
-    )
+    inputs = artifact.verified(workspace, "ingest/task.json", "ingest/train.parquet", "ingest/dev.parquet", "distill")
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)

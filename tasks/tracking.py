@@ -227,3 +227,28 @@ def _log_datasets(client: "MlflowClient", run: str, workspace: str, splits: Mapp
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:
+    """Returns `params`, `metrics`, `datasets` (split → digest) and `tags` of a run and its stages; None: no such run.
+
+    Args:
+        root: Folder of the repository.
+        run: Id of a run of the pipeline, or of one stage's.
+    """
+    with _connected(root) as client:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            found = client.get_run(run)
+        except MlflowException:
+            return None
+        query = f"tags.`mlflow.parentRunId` = '{run}'"
+        children = client.search_runs([found.info.experiment_id], filter_string=query)
+    datasets = [entry.dataset for entry in found.inputs.dataset_inputs]
+    return {
+        "params": {key: value for one in (*children, found) for key, value in one.data.params.items()},
+        "metrics": dict(found.data.metrics),
+        "datasets": {dataset.name.rpartition("/")[2]: dataset.digest for dataset in datasets},
+        "tags": dict(found.data.tags),
+    }

@@ -27,7 +27,7 @@ def run(workspace: Path, params: ValidateParams, shared: Shared) -> Path:  # noq
         GateError: an expectation of severity `fail` does not hold.
         ArtifactError: the output of `ingest` is missing or altered.
     """
-    inputs = artifact.verified(workspace, "ingest/dataset.json", *(f"ingest/{split}.parquet" for split in SPLITS))
+    inputs = artifact.verified(workspace, "ingest/task.json", *(f"ingest/{split}.parquet" for split in SPLITS))
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     frames = {split: pq.read_table(ingest / f"{split}.parquet").to_pandas() for split in SPLITS}

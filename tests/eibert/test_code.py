@@ -27,6 +27,8 @@ def mse(x):
     return x
 '''
 
+BENEATH_PRUNE = {"sklearn": "scikit-learn", "scipy": "scipy"}
+
 FILES = {
     "eibert/__init__.py": '__version__ = "1"\n',
     "eibert/losses.py": LOSSES,
@@ -70,7 +72,14 @@ def test_reached_modules_are_found_through_imports_anywhere(root: Path) -> None:
 
 def test_libraries_are_those_imported_with_their_versions(root: Path) -> None:
     found = CodeReader(root).digests("prune")["libraries"]
-    assert found == {"python": "3.11", "sklearn": importlib.metadata.version("scikit-learn")}
+    versions = {name: importlib.metadata.version(owner) for name, owner in BENEATH_PRUNE.items()}
+    assert found == {"python": "3.11", **versions}
+
+
+def test_a_library_that_fetches_or_locks_shapes_no_result(root: Path) -> None:
+    assert edit(root, "eibert/losses.py", "import math", "import math\nimport filelock\nimport huggingface_hub") == [
+        "code eibert/losses.py"
+    ]
 
 
 @pytest.mark.parametrize(

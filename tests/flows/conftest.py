@@ -98,6 +98,13 @@ def command(*arguments: object, folder: Path, **environment: str) -> "subprocess
     )  # fmt: skip
 
 
+def server_address() -> dict[str, str]:
+    """The environment that names the tests' own Prefect server; starting another takes seconds."""
+    from prefect.settings import get_current_settings
+
+    return {"PREFECT_API_URL": str(get_current_settings().api.url)}
+
+
 def ran(workspace: Workspace) -> list[str]:
     """Names the stages whose commands ran since the last call, in the graph's order."""
     path = workspace.folder / "ran.txt"

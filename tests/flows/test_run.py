@@ -11,7 +11,7 @@ from eibert.errors import DataError, ParamsError, RunError
 from flows.run import Selection, run
 from flows.workspace import Workspace, set_params
 from tasks import notes, tracking
-from tests.flows.conftest import STAGES, break_stage, command, ran
+from tests.flows.conftest import STAGES, break_stage, command, ran, server_address
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
@@ -222,15 +222,6 @@ def test_assignment_keeps_comments_and_layout(workspace: Workspace) -> None:
     assert path.read_text() == before.replace("percentile: 99.99", "percentile: 99.5")
 
 
-def test_second_run_at_the_same_time_is_refused(workspace: Workspace) -> None:
-    import fcntl
-
-    with (workspace.private() / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(RunError, match="another `eibert run`"):
-            run(workspace, Selection())
-
-
 def test_metrics_are_copied_for_git(workspace: Workspace) -> None:
     copy = workspace.folder / "metrics" / "quantize.json"
     assert json.loads(copy.read_text()) == {"accuracy": 0.5, "detail": {"loss": 2}}
@@ -261,15 +252,8 @@ def test_workspaces_share_equal_work(workspace: Workspace) -> None:
     assert result.states == dict.fromkeys(STAGES, "Restored") | {"evaluate": "Completed"}
 
 
-def api() -> dict[str, str]:
-    """The address of the tests' own server; starting another takes seconds."""
-    from prefect.settings import get_current_settings
-
-    return {"PREFECT_API_URL": str(get_current_settings().api.url)}
-
-
 def test_command_prints_one_json_object_and_all_else_elsewhere(workspace: Workspace) -> None:
-    done = command("run", "--json", "--set", "quantize.percentile=99.5", folder=workspace.folder, **api())
+    done = command("run", "--json", "--set", "quantize.percentile=99.5", folder=workspace.folder, **server_address())
     assert done.returncode == 0, done.stderr
     data = workspace.folder / "data"
     assert json.loads(done.stdout) == {
@@ -293,7 +277,7 @@ def test_command_with_nothing_to_do_says_so(workspace: Workspace) -> None:
 @pytest.mark.parametrize(("message", "code"), [("quantize: too few rows", 1), ("quantize broke: KeyError", 70)])
 def test_failed_command_ends_with_the_stages_message_and_code(workspace: Workspace, message: str, code: int) -> None:
     break_stage(workspace, "quantize", message)
-    done = command("run", "--json", "--set", "quantize.percentile=99.5", folder=workspace.folder, **api())
+    done = command("run", "--json", "--set", "quantize.percentile=99.5", folder=workspace.folder, **server_address())
     assert done.returncode == code
     assert json.loads(done.stdout)["error"] == message
     assert done.stderr.endswith(f"error: {message}\n")
@@ -309,7 +293,7 @@ def test_interrupt_ends_the_stages_processes(workspace: Workspace) -> None:
 
     import psutil
 
-    environment = os.environ | api() | {"STUB_SECONDS": "60"}
+    environment = os.environ | server_address() | {"STUB_SECONDS": "60"}
     arguments = [sys.executable, "-m", "flows.cli", "run", "--set", "quantize.percentile=99.5"]
     process = subprocess.Popen(arguments, cwd=workspace.folder, env=environment, stderr=subprocess.PIPE, text=True)
     while "quantize" not in ran(workspace):

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from eibert import artifact
-from eibert.corpus import Split, TaskSpec
+from eibert.corpus import Split, TaskSpec, write_spec
 from eibert.errors import CorruptArtifactError, MissingArtifactError
 from eibert.export import write_bundle
 from eibert.params.evaluate import EvaluateParams
@@ -62,6 +62,7 @@ def build(workspace: Path, spec: TaskSpec, rows: Split, teacher: Teacher, studen
         for name in ("train", "dev", "test"):
             write_split(out, name, spec, rows)
         about = {"name": spec.name, "pair": spec.pair, "labels": spec.labels, "metric": spec.metric}
+        write_spec(out, about)
         artifact.write_json(out / "dataset.json", about | {"sources": [{"source": "<toy>"}]})
 
     def distill(out: Path) -> None:

@@ -19,6 +19,7 @@ from eibert.corpus import (
     write_held_out,
     write_parquet,
     write_pretraining,
+    write_spec,
 )  # fmt: skip
 from eibert.errors import BudgetError, CorruptArtifactError, GateError
 from eibert.matching import HeldOut
@@ -41,7 +42,7 @@ def workspace(tmp_path: Path, teacher_folder: Path, rows: Split) -> Path:
         write_pretraining(out, Pretraining([(text, None) for text in rows.texts], pairs=False, held_out=HeldOut()))
         write_held_out(out, HeldOut())
         facts = {"name": "toy", "pair": False, "labels": labels, "metric": "accuracy"}
-        artifact.write_json(out / "dataset.json", facts)
+        write_spec(out, facts)
     with artifact.writing(tmp_path, "validate", params={}, inputs={}) as out:
         artifact.write_json(out / "gate.json", {"passed": True})
     return tmp_path

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from eibert import artifact
-from eibert.corpus import TaskSpec, write_parquet
+from eibert.corpus import TaskSpec, write_parquet, write_spec
 from eibert.errors import CorruptArtifactError, GateError, MissingArtifactError
 from eibert.params.load import Params
 from eibert.params.validate import Severity, ValidateParams
@@ -41,7 +41,7 @@ class Data:
     def write(self, workspace: Path) -> None:
         spec = {"name": "tiny <set>", "pair": self.pair, "labels": self.labels, "metric": "accuracy"}
         with artifact.writing(workspace, "ingest", params={}, inputs={}) as target:
-            artifact.write_json(target / "dataset.json", spec)
+            write_spec(target, spec)
             for split, columns in self.splits.items():
                 schema = pa.schema([(name, self.types[name]) for name in columns])
                 write_parquet(target / f"{split}.parquet", columns, schema)

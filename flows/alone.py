@@ -1,0 +1,98 @@
+"""One run at a time in a workspace: who is at work there, the wait for it, and what a killed run left running."""
+
+import contextlib
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+import psutil
+
+from eibert.errors import RunError
+from flows.workspace import Workspace
+from tasks.progress import say
+
+RUN_MARK = "EIBERT_RUN"
+"""Names the workspace in the environment of every process that a run starts."""
+
+_LOCK = "lock"
+_SECONDS_TO_SIGN = 1.0
+_SECONDS_TO_END = 3.0
+
+
+@contextlib.contextmanager
+def alone(workspace: Workspace, *, wait: bool) -> Iterator[None]:
+    """Keeps other runs out of a workspace for a while; the kernel frees the lock of a run that died.
+
+    Args:
+        workspace: Where.
+        wait: Waits for a run that is at work there, after one line that says for whom.
+
+    Raises:
+        RunError: another run is at work there, and nobody is to wait.
+    """
+    with (workspace.private() / _LOCK).open("a+", encoding="utf-8") as file:
+        if not _taken(file):
+            if not wait:
+                raise RunError(f"{workspace.folder}: {_holder(file)} is at work here; wait for it or stop it")
+            say("run", f"waits for {_holder(file)}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
+        _end_orphans(workspace)
+        os.environ[RUN_MARK] = str(workspace.folder)
+        try:
+            yield
+        finally:
+            del os.environ[RUN_MARK]
+            file.truncate(0)
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(file: TextIO) -> None:
+    file.truncate(0)
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    command = " ".join(["eibert", *sys.argv[1:]])
+    file.write(json.dumps({"pid": os.getpid(), "command": command, "since": since}))
+    file.flush()
+
+
+def _holder(file: TextIO) -> str:
+    """Returns who holds the lock; it signs just after it has taken it."""
+    until = time.monotonic() + _SECONDS_TO_SIGN
+    while time.monotonic() < until:
+        file.seek(0)
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            found = json.loads(file.read())
+            return f"process {found['pid']} (`{found['command']}`, since {found['since']})"
+        time.sleep(0.05)
+    return "another `eibert run`"
+
+
+def _end_orphans(workspace: Workspace) -> None:
+    """Ends what a killed run left at work here; two writers of one artifact would tear it."""
+    orphans = [process for process in psutil.process_iter() if _marked(process) == str(workspace.folder)]
+    for process in orphans:
+        with contextlib.suppress(psutil.Error):
+            say("run", f"ends process {process.pid}, which a killed run left at work here")
+            process.terminate()
+    _, alive = psutil.wait_procs(orphans, timeout=_SECONDS_TO_END)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def _marked(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(RUN_MARK)
+    except (psutil.Error, OSError):
+        return None

@@ -1,0 +1,156 @@
+"""DVC's cache, which trusts itself: what is not what its name says is set aside before DVC hands it out.
+
+DVC compares an object with its name only where the object is writable, and then deletes it; what the run cache says
+is never compared. Both are corrected here for one `Repo`.
+"""
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+from dvc.schema import COMPILED_LOCK_FILE_STAGE_SCHEMA
+from dvc.stage.cache import StageCache, _get_cache_hash
+from dvc_objects.errors import ObjectFormatError
+from voluptuous import Invalid
+
+from flows.quarantine import set_aside
+from tasks.progress import say
+
+_BLOCK_BYTES = 1 << 20
+DIRECTORY = ".dir"
+"""Ends the name of an object that lists a folder."""
+
+
+def guard(repo: Any, *, thorough: bool) -> None:
+    """Lets a repository check what its cache holds.
+
+    Args:
+        repo: DVC's repository, just opened.
+        thorough: Also objects that are write-protected, at the cost of reading them; else DVC believes those.
+    """
+    repo.cache.local.check = _ObjectCheck(repo, thorough=thorough)
+    repo.stage_cache = _CheckedRuns(repo)
+
+
+def object_problem(path: Path, name: str) -> str | None:
+    """Returns what is wrong with an object of DVC's cache, or None; `name` is its MD5, of a folder with its ending."""
+    with path.open("rb") as file:
+        return _object_problem(file, name)
+
+
+def entry_problem(path: Path) -> str | None:
+    """Returns what is wrong with an entry of the run cache, or None; folder and name are digests of its content."""
+    return _entry_problem(path.read_bytes(), path.parent.name, path.name)
+
+
+def folder_digest(folder: Path) -> str:
+    """Returns the name that DVC gives to the content of a folder; all files are read."""
+    files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
+    listed = []
+    for name, path in files:
+        with path.open("rb") as file:
+            listed.append({"md5": _md5(file), "relpath": name})
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + DIRECTORY
+
+
+def remote_problems(repo: Any) -> Iterator[tuple[str, str]]:
+    """Yields place and problem of each object and run-cache entry of the default remote; nothing without a remote."""
+    name = repo.config["core"].get("remote")
+    if not name:
+        return
+    try:
+        remote = repo.cloud.get_remote(command="verify")
+        fs = remote.fs
+        if fs.protocol in {"http", "https"}:
+            say("verify", f"DVC remote {name} is not looked at: nothing can be listed over HTTP")
+            return
+        for path in _listed(fs, remote.odb.path):
+            with fs.open(path, "rb") as file:
+                problem = _object_problem(file, "".join(path.split("/")[-2:]))
+            if problem:
+                yield path, problem
+        for path in _listed(fs, f"{remote.legacy_odb.path}/runs"):
+            if problem := _entry_problem(fs.cat_file(path), *path.split("/")[-2:]):
+                yield path, problem
+    except Exception as error:  # noqa: BLE001 — every kind of remote raises errors of its own
+        yield f"DVC remote {name}", f"cannot be read ({' '.join(str(error).split())})"
+
+
+def _listed(fs: Any, folder: str) -> list[str]:
+    return sorted(path for path in fs.find(folder) if not path.endswith(".tmp")) if fs.exists(folder) else []
+
+
+def _object_problem(file: BinaryIO, name: str) -> str | None:
+    found = _md5(file)
+    return None if found == name.removesuffix(DIRECTORY) else f"altered (MD5 {found})"
+
+
+def _md5(file: BinaryIO) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _entry_problem(content: bytes, key: str, value: str) -> str | None:
+    try:
+        entry = COMPILED_LOCK_FILE_STAGE_SCHEMA(yaml.safe_load(content))
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid, TypeError):
+        return "no entry of a run cache"
+    found = _get_cache_hash(copy.deepcopy(entry), key=True), _get_cache_hash(entry)
+    return None if found == (key, value) else "altered"
+
+
+class _ObjectCheck:
+    """Takes the place of `LocalHashFileDB.check`."""
+
+    def __init__(self, repo: Any, *, thorough: bool) -> None:
+        self._root = Path(repo.root_dir)
+        self._cache = repo.cache.local
+        self._check = self._cache.check
+        self._thorough = thorough
+        self._sound: set[tuple[str, int, int]] = set()
+
+    def __call__(self, oid: str, check_hash: bool = True, _info: dict[str, Any] | None = None) -> Any:
+        path = self._cache.oid_to_path(oid)
+        if check_hash and (self._thorough or not self._cache.is_protected(path)) and os.path.exists(path):  # noqa: PTH110
+            self._compare(Path(path), oid)
+        return self._check(oid, check_hash, _info)
+
+    def _compare(self, path: Path, oid: str) -> None:
+        status = path.stat()
+        identity = (oid, status.st_mtime_ns, status.st_size)
+        if identity in self._sound:
+            return
+        if problem := object_problem(path, oid):
+            set_aside(self._root, path, problem)
+            raise ObjectFormatError(f"{path} is {problem}")
+        self._sound.add(identity)
+
+
+class _CheckedRuns(StageCache):  # type: ignore[misc]
+    """A run cache whose entries are compared with their names."""
+
+    def _load_cache(self, key: str, value: str) -> Any:
+        path = Path(self._get_cache_path(key, value))
+        if not path.is_file():
+            return None
+        if problem := entry_problem(path):
+            set_aside(Path(self.repo.root_dir), path, problem)
+            return None
+        entry = super()._load_cache(key, value)
+        for out in entry["outs"]:  # DVC reads the list of a folder's files without comparing it
+            check_list(self.repo, out.get("md5"))
+        return entry
+
+
+def check_list(repo: Any, oid: str | None) -> None:
+    """Sets the list of a folder's files aside where it is not what its name says."""
+    path = Path(repo.cache.local.oid_to_path(oid)) if oid and oid.endswith(DIRECTORY) else None
+    if oid and path and path.is_file() and (problem := object_problem(path, oid)):
+        set_aside(Path(repo.root_dir), path, problem)

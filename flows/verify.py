@@ -1,0 +1,59 @@
+"""Is everything what it says it is? Lists of checks, each yielding findings; reads only.
+
+A further check is one more name in a list.
+"""
+
+import os
+from pathlib import Path
+
+from eibert.errors import RunError
+from eibert.runtime.bundle import CONFIGURATION
+from flows.findings import BundleCheck, RepositoryCheck, Verdict, WorkspaceCheck
+from flows.verify_artifacts import check_artifacts, check_inputs, check_lock_file
+from flows.verify_bundle import check_bundle
+from flows.verify_cache import check_cache, check_remote, check_run_cache
+from flows.workspace import GRAPH, PARAMS, Workspace, find
+
+WORKSPACE_CHECKS: list[WorkspaceCheck] = [check_artifacts, check_inputs, check_lock_file]
+REPOSITORY_CHECKS: list[RepositoryCheck] = [check_cache, check_run_cache, check_remote]
+BUNDLE_CHECKS: list[BundleCheck] = [check_bundle]
+
+_NOT_OURS = {"data", "node_modules", "__pycache__"}
+
+
+def verify(path: Path, *, everything: bool) -> Verdict:
+    """Returns what is wrong with a workspace or a bundle.
+
+    Args:
+        path: A workspace, or the folder of a bundle, which needs no repository around it.
+        everything: For a workspace: also all others of its repository, DVC's cache, run cache and remote.
+
+    Raises:
+        RunError: the folder is neither, or a bundle was given with `everything`.
+    """
+    if not path.is_dir():
+        raise RunError(f"{path}: no such folder; name a workspace or a bundle")
+    if not (path / PARAMS).is_file() and ((path / CONFIGURATION).exists() or not (path / GRAPH).is_file()):
+        return _verify_bundle(path, everything=everything)
+    here = find(path)
+    places = workspaces(here.root) if everything else [here]
+    findings = [finding for place in places for check in WORKSPACE_CHECKS for finding in check(place)]
+    if everything:
+        findings += [finding for check in REPOSITORY_CHECKS for finding in check(here)]
+    return Verdict([str(place.folder) for place in places], findings)
+
+
+def workspaces(root: Path) -> list[Workspace]:
+    """Returns all workspaces of a repository, the root's own first."""
+    found = []
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _NOT_OURS)
+        if PARAMS in files and GRAPH in files:
+            found.append(Workspace(Path(folder), root))
+    return found
+
+
+def _verify_bundle(folder: Path, *, everything: bool) -> Verdict:
+    if everything:
+        raise RunError(f"{folder}: --all is about a repository, and this is no workspace; leave it out")
+    return Verdict([str(folder)], [finding for check in BUNDLE_CHECKS for finding in check(folder)])

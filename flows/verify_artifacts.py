@@ -1,0 +1,89 @@
+"""Checks of a workspace: artifacts agree with their manifests, manifests with those upstream, all with dvc.lock."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from eibert import artifact
+from eibert.errors import ArtifactError
+from flows.cache import folder_digest
+from flows.findings import Finding
+from flows.healing import LOCK_FILE, torn_lock_file
+from flows.workspace import GRAPH, Workspace
+
+_AGAIN = "run `eibert run`, which restores or rebuilds it"
+
+
+def check_artifacts(workspace: Workspace) -> Iterator[Finding]:
+    """Yields each file of an artifact that is missing, altered, a link, or not in its manifest."""
+    for stage in _built(workspace):
+        folder = artifact.folder(workspace.folder, stage)
+        for path in sorted(folder.rglob("*")):
+            if path.is_symlink():
+                yield Finding(str(path), "a link, expected the file itself", f"delete it and {_AGAIN}")
+        try:
+            lines = artifact.problems(workspace.folder, stage)
+        except ArtifactError as error:
+            lines = [str(error)]
+        for line in lines:
+            place, _, rest = line.partition(": ")
+            yield Finding(place, rest.partition("; ")[0], _AGAIN)
+
+
+def check_inputs(workspace: Workspace) -> Iterator[Finding]:
+    """Yields each input of a manifest that is not what now lies upstream."""
+    manifests = {stage: _manifest(workspace, stage) for stage in _built(workspace)}
+    for stage, manifest in manifests.items():
+        for name, digest in (manifest or {}).get("inputs", {}).items():
+            source, _, file = name.partition("/")
+            upstream = manifests.get(source)
+            if upstream is None:
+                continue  # a file outside the pipeline, or an artifact that the other check tells about
+            found = upstream["files"].get(file, {}).get("sha256") if file else _digest(workspace, source)
+            if found != digest:
+                place = str(artifact.folder(workspace.folder, stage) / artifact.MANIFEST)
+                yield Finding(place, f"was made from another {name} (SHA-256 {digest[:12]}…)", "run `eibert run`")
+
+
+def check_lock_file(workspace: Workspace) -> Iterator[Finding]:
+    """Yields each artifact that is not the one dvc.lock records; their bytes are read anew."""
+    path = workspace.folder / LOCK_FILE
+    if torn_lock_file(path):
+        yield Finding(str(path), "not readable", _AGAIN)
+        return
+    recorded = _outputs(path)
+    for stage in _built(workspace):
+        folder = artifact.folder(workspace.folder, stage)
+        expected = recorded.get(f"{artifact.DATA}/{stage}")
+        if expected is None:
+            yield Finding(str(folder), f"{LOCK_FILE} does not record it", "run `eibert run`")
+        elif folder_digest(folder) != expected:
+            yield Finding(str(folder), f"not what {LOCK_FILE} records", _AGAIN)
+
+
+def _built(workspace: Workspace) -> list[str]:
+    try:
+        stages = yaml.safe_load((workspace.folder / GRAPH).read_text(encoding="utf-8"))["stages"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return []
+    return [stage for stage in stages if artifact.folder(workspace.folder, stage).is_dir()]
+
+
+def _manifest(workspace: Workspace, stage: str) -> dict[str, Any] | None:
+    try:
+        return artifact.read_manifest(workspace.folder, stage)
+    except ArtifactError:
+        return None
+
+
+def _digest(workspace: Workspace, stage: str) -> str:
+    return artifact.sha256(artifact.folder(workspace.folder, stage) / artifact.MANIFEST)
+
+
+def _outputs(path: Path) -> Mapping[str, str]:
+    if not path.is_file():
+        return {}
+    stages = yaml.safe_load(path.read_text(encoding="utf-8")).get("stages", {})
+    return {out["path"]: out.get("md5", "") for stage in stages.values() for out in stage.get("outs", [])}

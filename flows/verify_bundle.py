@@ -1,0 +1,27 @@
+"""Checks of a bundle: its files are those that eibert.json names, unaltered, and nothing else lies beside them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from eibert.artifact import read_json
+from eibert.errors import BundleError
+from eibert.runtime.bundle import CONFIGURATION, read_bundle
+from flows.findings import Finding
+
+
+def check_bundle(folder: Path) -> Iterator[Finding]:
+    """Yields what a device would refuse, and besides what it would pass over: links and files that are not named."""
+    strangers = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
+    for path in strangers:
+        yield Finding(str(path), "a link, expected a file of the bundle's own", "copy the bundle again")
+    try:
+        read_bundle(folder)
+    except BundleError as error:
+        place, _, rest = str(error).partition(": ")
+        problem, _, remedy = rest.rpartition("; ")
+        yield Finding(place, problem, remedy)
+        return
+    known = {CONFIGURATION, *read_json(folder / CONFIGURATION)["files"]}
+    for path in sorted(folder.rglob("*")):
+        if path not in strangers and path.relative_to(folder).as_posix() not in known:
+            yield Finding(str(path), f"not named by {CONFIGURATION}", "remove it, or copy the bundle again")

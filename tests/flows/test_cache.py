@@ -1,0 +1,151 @@
+"""What DVC's cache holds is compared with its name before it is handed out; what is not so is set aside."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flows.cache import folder_digest
+from flows.run import Selection, run
+from flows.workspace import Workspace, set_params
+from tests.flows.conftest import STAGES, ran
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+
+
+def cached(workspace: Workspace, stage: str, file: str | None) -> Path:
+    """The object of one file of an output, or of the list of its files."""
+    import yaml
+
+    lock = yaml.safe_load((workspace.folder / "dvc.lock").read_text())
+    name = lock["stages"][stage]["outs"][0]["md5"]
+    place = workspace.root / ".dvc" / "cache" / "files" / "md5"
+    listing = place / name[:2] / name[2:]
+    if file is None:
+        return listing
+    [oid] = [entry["md5"] for entry in json.loads(listing.read_text()) if entry["relpath"] == file]
+    return place / oid[:2] / oid[2:]
+
+
+def spoil(path: Path, *, writable: bool) -> None:
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b"17", b"71") + b" ")
+    path.chmod(0o644 if writable else 0o444)
+
+
+def quarantined(workspace: Workspace) -> list[Path]:
+    return sorted((workspace.root / ".eibert" / "quarantine").glob("*[!n]"))
+
+
+def runs_of(workspace: Workspace, stage: str) -> list[Path]:
+    entries = (workspace.root / ".dvc" / "cache" / "runs").rglob("*")
+    return [path for path in entries if path.is_file() and f"stub.py {stage}" in path.read_text()]
+
+
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("file", ["value.json", "manifest.json", None])
+def test_altered_object_is_set_aside_and_the_stage_rebuilt(
+    workspace: Workspace, file: str | None, writable: bool
+) -> None:
+    path = cached(workspace, "quantize", file)
+    spoil(path, writable=writable)
+    bad = path.read_bytes()
+    shutil.rmtree(workspace.folder / "data" / "quantize")
+    result = run(workspace, Selection())
+    assert result.states == dict.fromkeys(STAGES, "Cached") | {"quantize": "Completed"}
+    assert ran(workspace) == ["quantize"]
+    [aside] = [found for found in quarantined(workspace) if not found.name.endswith(".json") or found.suffix == ""]
+    assert aside.read_bytes() == bad
+    note = json.loads(aside.with_name(f"{aside.name}.note.json").read_text())
+    assert note["from"] == str(path.relative_to(workspace.root))
+    assert note["why"].startswith("altered")
+    assert path.read_bytes() != bad
+    shutil.rmtree(workspace.folder / "data" / "quantize")
+    assert run(workspace, Selection()).states["quantize"] == "Restored"
+
+
+def test_altered_object_of_earlier_parameters_is_not_served(workspace: Workspace) -> None:
+    path = cached(workspace, "quantize", "value.json")
+    run(workspace, Selection(), ["quantize.percentile=99.5"])
+    spoil(path, writable=False)
+    ran(workspace)
+    result = run(workspace, Selection(), ["quantize.percentile=99.99"])
+    assert [result.states[stage] for stage in STAGES[3:]] == ["Completed", "Restored", "Restored"]
+    assert len(quarantined(workspace)) == 1
+
+
+@pytest.mark.parametrize("file", ["value.json", None])
+def test_missing_object_is_put_back_from_the_sound_output(workspace: Workspace, file: str | None) -> None:
+    path = cached(workspace, "quantize", file)
+    content = path.read_bytes()
+    path.unlink()
+    result = run(workspace, Selection())
+    assert result.states == dict.fromkeys(STAGES, "Cached") | {"quantize": "Restored"}
+    assert ran(workspace) == []
+    assert path.read_bytes() == content
+
+
+def test_altered_entry_of_the_run_cache_is_not_believed(workspace: Workspace) -> None:
+    [entry] = runs_of(workspace, "quantize")
+    other = cached(workspace, "export", None)
+    entry.write_text(entry.read_text().replace(cached(workspace, "quantize", None).name, other.name))
+    run(workspace, Selection(), ["quantize.percentile=99.5"])
+    ran(workspace)
+    states = run(workspace, Selection(), ["quantize.percentile=99.99"]).states
+    assert states["quantize"] == "Completed"
+    assert len(quarantined(workspace)) == 1
+    assert ran(workspace) == ["quantize"]
+
+
+@pytest.mark.parametrize("text", ["", "\0\0\0", "schema: '2.0'\nstages:\n  ing", "{"])
+def test_torn_lock_file_is_set_aside_and_all_comes_back_without_running(workspace: Workspace, text: str) -> None:
+    (workspace.folder / "dvc.lock").write_text(text)
+    result = run(workspace, Selection())
+    assert result.error == ""
+    assert set(result.states.values()) == {"Restored"}
+    assert ran(workspace) == []
+    assert [path.read_text() for path in quarantined(workspace)] == [text]
+
+
+@pytest.mark.parametrize("end", ["", "\n    cmd: python ../st"])
+def test_lock_file_that_is_gone_or_cut_short_costs_no_work(workspace: Workspace, end: str) -> None:
+    """Cut between two entries it is still one, as far as DVC can tell."""
+    path = workspace.folder / "dvc.lock"
+    path.unlink()
+    if end:
+        path.write_text(f"schema: '2.0'\nstages:\n  ingest:{end}")
+    assert set(run(workspace, Selection()).states.values()) == {"Restored"}
+    assert ran(workspace) == []
+
+
+def test_torn_lock_file_of_another_workspace_disturbs_nobody(workspace: Workspace) -> None:
+    other = workspace.root / "models" / "v"
+    other.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(workspace.folder / name, other / name)
+    (other / "dvc.lock").write_text("stages: [")
+    set_params(workspace.folder, ["quantize.percentile=99.5"])
+    assert run(workspace, Selection()).states["evaluate"] == "Completed"
+
+
+def test_object_pulled_altered_from_a_remote_is_not_served(workspace: Workspace, tmp_path: Path) -> None:
+    dvc = ["dvc", "--cd", str(workspace.folder)]
+    for arguments in (["remote", "add", "-q", "-d", "store", str(tmp_path / "store")], ["push", "-q", "--run-cache"]):
+        subprocess.run([*dvc, *arguments], check=True, capture_output=True)
+    path = cached(workspace, "quantize", "value.json")
+    good = path.read_bytes()
+    spoil(tmp_path / "store" / path.relative_to(workspace.root / ".dvc" / "cache"), writable=False)
+    shutil.rmtree(workspace.root / ".dvc" / "cache")
+    shutil.rmtree(workspace.folder / "data")
+    subprocess.run([*dvc, "pull", "-q", "--run-cache"], check=True, capture_output=True)
+    result = run(workspace, Selection())
+    assert (workspace.folder / "data" / "quantize" / "value.json").read_bytes() == good
+    assert result.states["quantize"] == "Completed"
+    assert ran(workspace) == ["quantize"]
+
+
+def test_digest_of_a_folder_is_the_one_dvc_gives(workspace: Workspace) -> None:
+    listing = cached(workspace, "export", None)
+    assert folder_digest(workspace.folder / "data" / "export") == listing.parent.name + listing.name

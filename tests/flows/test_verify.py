@@ -1,0 +1,172 @@
+"""`eibert verify` tells what is not as it should be, in one line each."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eibert import artifact
+from eibert.errors import RunError
+from eibert.runtime.tokenizer import SPECIALS
+from flows import verify as module
+from flows.findings import Finding
+from flows.verify import verify
+from flows.workspace import Workspace
+from tests.flows.conftest import command
+from tests.flows.test_cache import cached, runs_of, spoil
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle whose files are what its description says, with a graph that nobody loads here."""
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"graph")
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in SPECIALS))
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": artifact.sha256(path)} for path in sorted(folder.iterdir())
+    }
+    about = {"format": 1, "name": "toy", "pair": False, "labels": ["a", "b"], "metric": "accuracy", "max_tokens": 8}
+    artifact.write_json(folder / "eibert.json", about | {"lowercase": True, "strip_accents": None, "files": files})
+    return folder
+
+
+def said(workspace: Workspace, *, everything: bool = False) -> list[str]:
+    """Each finding's place, from the workspace or the repository, and its problem."""
+    found = verify(workspace.folder, everything=everything).findings
+    places = [finding.place.removeprefix(f"{workspace.folder}/") for finding in found]
+    return [f"{place.rpartition('cache/files/')[2]}: {f.problem}" for place, f in zip(places, found, strict=True)]
+
+
+def test_what_was_built_is_sound(workspace: Workspace) -> None:
+    assert verify(workspace.folder, everything=True).sound
+
+
+def write(name: str) -> Callable[[Workspace], None]:
+    def change(workspace: Workspace) -> None:
+        path = workspace.folder / "data" / name
+        path.unlink(missing_ok=True)
+        path.write_text("{}")
+
+    return change
+
+
+def link(workspace: Workspace) -> None:
+    path = workspace.folder / "data" / "quantize" / "value.json"
+    copy = workspace.folder / "copy"
+    shutil.move(path, copy)
+    path.symlink_to(copy)
+
+
+LOCK = "not what dvc.lock records"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (write("quantize/value.json"), ["data/quantize/value.json: altered", f"data/quantize: {LOCK}"]),
+        (write("quantize/extra"), ["data/quantize/extra: not in the manifest of quantize", f"data/quantize: {LOCK}"]),
+        (lambda w: (w.folder / "data/export/value.json").unlink(),
+         ["data/export/value.json: missing", f"data/export: {LOCK}"]),
+        (link, ["data/quantize/value.json: a link"]),
+        (write("quantize/manifest.json"), ["data/quantize/manifest.json: not a manifest", f"data/quantize: {LOCK}"]),
+        (lambda w: (w.folder / "dvc.lock").unlink(),
+         [f"data/{stage}: dvc.lock does not record it"
+          for stage in ("ingest", "finetune", "pretrain", "quantize", "export", "evaluate")]),
+        (lambda w: (w.folder / "dvc.lock").write_text("{"), ["dvc.lock: not readable"]),
+    ],
+)  # fmt: skip
+def test_each_fault_has_its_line(
+    workspace: Workspace, change: Callable[[Workspace], object], expected: list[str]
+) -> None:
+    change(workspace)
+    found = said(workspace)
+    assert len(found) == len(expected), found
+    for line, beginning in zip(found, expected, strict=True):
+        assert line.startswith(beginning)
+
+
+def test_manifest_and_file_altered_together_disagree_with_what_was_made_of_them(workspace: Workspace) -> None:
+    folder = workspace.folder / "data" / "finetune"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["metrics"]["accuracy"] = 0.9
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    found = said(workspace)
+    assert found[0].startswith("data/quantize/manifest.json: was made from another finetune (SHA-256 ")
+    assert found[1:] == [f"data/finetune: {LOCK}"]
+
+
+def test_whole_repository_is_looked_at_on_demand(workspace: Workspace, tmp_path: Path) -> None:
+    dvc = ["dvc", "--cd", str(workspace.folder)]
+    for arguments in (["remote", "add", "-q", "-d", "store", str(tmp_path / "store")], ["push", "-q", "--run-cache"]):
+        subprocess.run([*dvc, *arguments], check=True, capture_output=True)
+    other = workspace.root / "models" / "v"
+    shutil.copytree(workspace.folder, other)
+    assert verify(workspace.folder, everything=True).sound
+    path = cached(workspace, "quantize", "value.json")
+    [entry] = runs_of(workspace, "quantize")
+    pushed = [tmp_path / "store" / p.relative_to(workspace.root / ".dvc" / "cache") for p in (path, entry)]
+    for place in (path, entry, *pushed):
+        spoil(place, writable=False)
+    (other / "data" / "export" / "value.json").unlink()
+    assert said(workspace) == []
+    places = [finding.place for finding in verify(workspace.folder, everything=True).findings]
+    expected = [other / "data" / "export" / "value.json", other / "data" / "export", path, entry, *pushed]
+    assert places == [str(place) for place in expected]
+
+
+def test_remote_that_cannot_be_reached_is_a_finding(workspace: Workspace) -> None:
+    (workspace.root / ".dvc" / "config.local").write_text(
+        "[core]\n    remote = far\n['remote \"far\"']\n    url = s3://nowhere/none\n"
+    )
+    [line] = said(workspace, everything=True)
+    assert line.startswith("DVC remote far: cannot be read (")
+
+
+def test_bundle_is_checked_against_its_description(tmp_path: Path, bundle: Path) -> None:
+    folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    assert verify(folder, everything=False).sound
+    (folder / "extra.txt").write_text("x")
+    (folder / "more").symlink_to(folder / "vocab.txt")
+    problems = [(Path(f.place).name, f.problem.partition(",")[0]) for f in verify(folder, everything=False).findings]
+    assert problems == [("more", "a link"), ("extra.txt", "not named by eibert.json")]
+    (folder / "vocab.txt").write_text("x")
+    assert [f.problem.partition(" ")[0] for f in verify(folder, everything=False).findings] == ["a", "altered"]
+
+
+def test_further_check_is_one_more_in_a_list(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = Finding("trail", "broken", "mend it")
+    monkeypatch.setattr(module, "WORKSPACE_CHECKS", [*module.WORKSPACE_CHECKS, lambda _: [more]])
+    assert verify(workspace.folder, everything=False).findings == [more]
+
+
+def test_command_prints_lines_or_an_object_and_ends_with_one(workspace: Workspace) -> None:
+    done = command("verify", folder=workspace.folder)
+    assert (done.returncode, done.stdout) == (0, f"sound: {workspace.folder}\n")
+    path = workspace.folder / "data" / "quantize" / "value.json"
+    path.write_text("{}")
+    done = command("verify", "--json", workspace.folder, folder=Path("/"))
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["sound"]) == (1, False)
+    assert found["findings"][0]["place"] == str(path)
+    done = command("verify", folder=workspace.folder)
+    assert done.stdout.startswith(f"{path}: altered (SHA-256 ")
+    assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["gone", "models/w/data"])
+def test_folder_that_is_neither_is_refused(workspace: Workspace, name: str) -> None:
+    folder = workspace.root / name
+    done = command("verify", folder, folder=workspace.root)
+    assert done.returncode == 1
+    assert len((done.stdout + done.stderr).splitlines()) == 1
+
+
+def test_bundle_knows_of_no_repository(bundle: Path) -> None:
+    with pytest.raises(RunError, match="--all is about a repository"):
+        verify(bundle, everything=True)

@@ -1,0 +1,90 @@
+"""Stages for tests: forks of one process that has imported everything, in place of a new interpreter for each.
+
+DVC runs `eibert stage NAME` as ever; the command in its path is a client that asks the server to fork.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+STAGES = ("ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
+CLIENT = """#!{python} -SE
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    server.sendall(json.dumps([sys.argv[2], os.getcwd(), dict(os.environ)]).encode())
+    server.shutdown(socket.SHUT_WR)
+    code = server.recv(16)
+sys.exit(int(code or b"70"))
+"""
+
+
+@contextmanager
+def warm_stages(folder: Path, root: Path) -> Iterator[Path]:
+    """Yields a folder for the front of PATH whose `eibert` answers `eibert stage NAME`.
+
+    Args:
+        folder: For the command and the socket; its path is short.
+        root: Folder of the sources to run.
+    """
+    address = folder / "socket"
+    command = folder / "eibert"
+    command.write_text(CLIENT.format(python=sys.executable, address=str(address)))
+    command.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(Path(__file__).parents[2])])}
+    server = Popen([sys.executable, __file__, str(address)], env=environment, stdin=PIPE)
+    try:
+        while not address.exists():
+            assert server.poll() is None
+            time.sleep(0.1)
+        yield folder
+    finally:
+        server.communicate()  # the end of its standard input is the sign to stop
+
+
+def serve(address: str) -> None:
+    """Answers one client after the other, each in a fork, until standard input ends."""
+    import importlib
+    import threading
+
+    for stage in STAGES:
+        importlib.import_module(f"tasks.{stage}")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen(16)
+        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+        while True:
+            client, _ = listener.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                answer(client)
+
+
+def answer(client: socket.socket) -> None:
+    """Runs one stage in this process, tells its exit code, and ends."""
+    request = b"".join(iter(lambda: client.recv(1 << 16), b""))
+    stage, folder, environment = json.loads(request)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    from flows.adapter import run_stage
+    from tasks import code
+
+    code.project_root = lambda: Path(folder)  # type: ignore[assignment]
+    found = run_stage(Path(folder), stage)
+    client.sendall(str(found).encode())
+    client.close()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)
+    serve(sys.argv[1])
