@@ -12,11 +12,13 @@ from flows.findings import BundleCheck, RepositoryCheck, Verdict, WorkspaceCheck
 from flows.verify_artifacts import check_artifacts, check_inputs, check_lock_file
 from flows.verify_bundle import check_bundle
 from flows.verify_cache import check_cache, check_remote, check_run_cache
+from flows.verify_trail import check_papers, check_signature, check_trail
 from flows.workspace import GRAPH, PARAMS, Workspace, find
 
-WORKSPACE_CHECKS: list[WorkspaceCheck] = [check_artifacts, check_inputs, check_lock_file]
-REPOSITORY_CHECKS: list[RepositoryCheck] = [check_cache, check_run_cache, check_remote]
-BUNDLE_CHECKS: list[BundleCheck] = [check_bundle]
+WORKSPACE_CHECKS: list[WorkspaceCheck] = [check_artifacts, check_inputs, check_lock_file, check_papers]
+TRAIL_CHECKS: list[RepositoryCheck] = [check_trail]
+STORE_CHECKS: list[RepositoryCheck] = [check_cache, check_run_cache, check_remote]
+BUNDLE_CHECKS: list[BundleCheck] = [check_bundle, check_signature]
 
 _NOT_OURS = {"data", "node_modules", "__pycache__"}
 
@@ -38,8 +40,8 @@ def verify(path: Path, *, everything: bool) -> Verdict:
     here = find(path)
     places = workspaces(here.root) if everything else [here]
     findings = [finding for place in places for check in WORKSPACE_CHECKS for finding in check(place)]
-    if everything:
-        findings += [finding for check in REPOSITORY_CHECKS for finding in check(here)]
+    for check in TRAIL_CHECKS + (STORE_CHECKS if everything else []):
+        findings += check(here)
     return Verdict([str(place.folder) for place in places], findings)
 
 
