@@ -1,6 +1,6 @@
 """Two `eibert run` at once on one repository, again and again: both must end well, and all must be sound afterwards.
 
-`python -m benchmarks.two_runs --repetitions 20` makes a scratch copy of the project, with two models of the built-in
+`python benchmarks/two_runs.py --repetitions 20` makes a scratch copy of the project, with two models of the built-in
 sample, and runs up to the data gate only: locks are tried, not training. Odd repetitions run twice in one workspace,
 even ones in two. Prints one JSON object.
 """
@@ -21,8 +21,8 @@ MODELS = ("models/a", "models/b")
 COMMAND = [sys.executable, "-m", "flows.cli"]
 
 
-def scratch(root: Path) -> None:
-    """Makes a copy of the project with two workspaces."""
+def copy_project(root: Path) -> None:
+    """Copies code, parameters and settings into a new repository."""
     for folder in ("eibert", "tasks", "flows", "presets"):
         shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("constraints.txt", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config"):
@@ -30,6 +30,11 @@ def scratch(root: Path) -> None:
         shutil.copyfile(PROJECT / name, root / name)
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     subprocess.run(["git", "init", "-q", str(root)], check=True)
+
+
+def scratch(root: Path) -> None:
+    """Makes a copy of the project with two workspaces."""
+    copy_project(root)
     for model in MODELS:
         subprocess.run([*COMMAND, "new", model, "--data", "sample"], cwd=root, check=True, env=surroundings(root))
 

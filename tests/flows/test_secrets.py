@@ -12,8 +12,7 @@ from flows.failure import tell
 from flows.run import Selection, run
 from flows.workspace import Workspace, set_params
 from tests.canaries import FORMS, VARIABLES
-from tests.flows.conftest import PROJECT, break_stage, command
-from tests.flows.test_run import api
+from tests.flows.conftest import PROJECT, break_stage, command, server_address
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 MESSAGE = "; ".join(["no luck", *FORMS, *VARIABLES.values()])
@@ -93,7 +92,7 @@ def test_run_keeps_none(workspace: Workspace, capfd: pytest.CaptureFixture[str])
 def test_password_of_the_record_is_not_told(workspace: Workspace) -> None:
     set_params(workspace.folder, ["quantize.percentile=99.5"])
     uri = "http://me:canary31@127.0.0.1:9/mlflow"
-    done = command("run", folder=workspace.folder, MLFLOW_TRACKING_URI=uri, **api())
+    done = command("run", folder=workspace.folder, MLFLOW_TRACKING_URI=uri, **server_address())
     assert done.returncode == 0, done.stderr
     assert "did not take the record" in done.stderr
     assert "canary" not in done.stdout + done.stderr

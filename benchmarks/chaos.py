@@ -1,0 +1,244 @@
+"""Ends runs at random moments in five ways; the next run must mend everything by itself.
+
+    python benchmarks/chaos.py --kill 50 --terminate 10 --interrupt 10 --full-disk 10 --read-only 10
+
+A tiny model in a scratch copy of the project is run once undisturbed. Each trial starts from nothing, is disturbed, and
+is run again without a manual step: it must end well, with the same digests as the undisturbed run, and `eibert verify
+--all` must find everything sound before and after. Full disks and read-only folders are mounts and need root on Linux.
+`evaluate` is not compared: it measures times. Prints one line for each trial, at last one JSON object.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from transformers import BertConfig, BertModel
+from two_runs import COMMAND, copy_project, surroundings
+
+from eibert.runtime.tokenizer import SPECIALS
+
+MODEL = "models/m"
+STAGES = ("code", "ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WORDS = ("play", "stop", "the", "song", "call", "now")
+TINY = {
+    "teacher.model": '"../../teacher"', "teacher.sha256": "null", "validate.min_rows": "20", "finetune.epochs": "1",
+    "finetune.max_tokens": "16", "pretrain.student.layers": "1", "pretrain.student.hidden": "12",
+    "pretrain.student.heads": "3", "pretrain.student.feed_forward": "24", "pretrain.student.embedding": "8",
+    "pretrain.student.positions": "32", "pretrain.epochs": "2", "pretrain.max_tokens": "16", "pretrain.texts_min": "0",
+    "prune.keep": "70", "distill.epochs": "2", "distill.max_tokens": "16", "distill.variants": "50",
+    "export.min_agreement": "0.5", "evaluate.latency_rows": "3", "evaluate.warmup_rows": "1",
+    "evaluate.static_dimensions": "[4]", "evaluate.rival_regularizations": "[1.0]",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One disturbed run: how, when or where, its exit code, whether it said why in one line, and what came after."""
+
+    way: str
+    moment: str
+    code: int
+    told: bool
+    sound: bool
+    mended: bool
+    same: bool
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing was lost, and a run that could speak said what was wrong."""
+        return self.sound and self.mended and self.same and (self.way == "kill" or (self.told and self.code != 0))
+
+
+class Copy:
+    """A copy of the project with one tiny model that has not been run."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Starts a command of the copy's own code in a session of its own."""
+        return subprocess.Popen(
+            [*COMMAND, *arguments], cwd=self.root, env=surroundings(self.root), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def run(self, *options: str) -> tuple[int, str]:
+        """Returns exit code and standard error of a run."""
+        process = self.start("run", "-C", MODEL, *options)
+        said = process.communicate()[1]
+        return process.returncode, said
+
+    def is_sound(self) -> bool:
+        """Returns whether `eibert verify --all` finds nothing, telling what it finds."""
+        done = subprocess.run(
+            [*COMMAND, "verify", "-C", MODEL, "--all"], cwd=self.root, env=surroundings(self.root),
+            capture_output=True, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            print(done.stdout, done.stderr, file=sys.stderr)
+        return done.returncode == 0
+
+    def digests(self) -> dict[str, str]:
+        """Returns the SHA-256 of each stage's manifest, which names those of all its files."""
+        from eibert.artifact import sha256
+
+        data = self.root / MODEL / "data"
+        paths = {stage: data / stage / "manifest.json" for stage in STAGES}
+        return {stage: sha256(path) for stage, path in paths.items() if path.is_file()}
+
+
+def make(root: Path) -> Copy:
+    """Writes the copy, its teacher and its rows."""
+    copy_project(root)
+    torch.manual_seed(0)
+    tokens = (*SPECIALS, "[unused0]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS)
+    config = BertConfig(
+        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(root / "teacher")
+    (root / "teacher" / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
+    (root / "rows").mkdir()
+    for place, (split, count) in enumerate({"train": 400, "dev": 60, "test": 60}.items()):
+        texts = [
+            f"{WORDS[n % 3]} the song {LETTERS[n // 26 % 26]}{LETTERS[n % 26]}{LETTERS[place]}" for n in range(count)
+        ]
+        rows = "".join(f"{text},{text.split()[0]}\n" for text in texts)
+        (root / "rows" / f"{split}.csv").write_text(f"text,label\n{rows}")
+    sets = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    command = [*COMMAND, "new", MODEL, "--data", "rows", *sets]
+    subprocess.run(command, cwd=root, check=True, env=surroundings(root), stdout=subprocess.DEVNULL)
+    return Copy(root)
+
+
+def signalled(number: signal.Signals) -> Callable[[Copy, float, random.Random], tuple[str, int, str]]:
+    """Returns what sends a signal after a share of the undisturbed run's seconds; SIGKILL goes to every process."""
+
+    def disturb(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int, str]:  # noqa: ARG001
+        process = copy.start("run", "-C", MODEL)
+        until = time.monotonic() + seconds
+        while process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        stage = _at_work(copy)
+        if number is signal.SIGKILL:
+            with contextlib.suppress(psutil.Error):
+                for child in [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]:
+                    with contextlib.suppress(psutil.Error):
+                        child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        said = process.communicate()[1]
+        return f"{seconds:.1f} s, {stage}", process.returncode, said
+
+    return disturb
+
+
+def full_disk(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int, str]:  # noqa: ARG001
+    """Runs where the disk has too few bytes left, by a random number."""
+    left = draw.randrange(200_000, 5_000_000)
+    taken = sum(path.stat().st_blocks * 512 for path in copy.root.rglob("*"))
+    subprocess.run(["mount", "-o", f"remount,size={taken + left}", str(copy.root)], check=True)
+    code, said = copy.run()
+    subprocess.run(["mount", "-o", "remount,size=2g", str(copy.root)], check=True)
+    return f"{left:,} bytes left, {_at_work(copy)}", code, said
+
+
+def read_only(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int, str]:  # noqa: ARG001
+    """Runs with artifacts that cannot be written, from a random stage on."""
+    until = draw.choice(STAGES[:-1])
+    copy.run("--until", until)
+    data = copy.root / MODEL / "data"
+    subprocess.run(["mount", "--bind", str(data), str(data)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(data)], check=True)
+    try:
+        code, said = copy.run()
+    finally:
+        subprocess.run(["umount", str(data)], check=True)
+    return f"after {until}", code, said
+
+
+WAYS = {
+    "kill": signalled(signal.SIGKILL), "terminate": signalled(signal.SIGTERM), "interrupt": signalled(signal.SIGINT),
+    "full-disk": full_disk, "read-only": read_only,
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def fresh(template: Path, folder: Path) -> Iterator[Copy]:
+    """Yields a copy of the template on a disk of its own where that can be mounted, else in a folder."""
+    root = folder / "trial"
+    root.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", str(root)], capture_output=True)
+    try:
+        shutil.copytree(template, root, dirs_exist_ok=True, symlinks=True)
+        yield Copy(root)
+    finally:
+        if mounted.returncode == 0:
+            subprocess.run(["umount", "-l", str(root)], check=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def attempt(way: str, copy: Copy, seconds: float, expected: dict[str, str], draw: random.Random) -> Trial:
+    """Disturbs one run and returns what came of it."""
+    moment, code, said = WAYS[way](copy, seconds, draw)
+    last = (said.strip().splitlines() or [""])[-1]
+    told = "Traceback" not in said and (last.startswith("error: ") or "interrupted" in last)
+    sound = copy.is_sound()
+    again, complaint = copy.run()
+    same = copy.digests() == expected
+    trial = Trial(way, moment, code, told, sound, again == 0 and copy.is_sound(), same)
+    if not trial.well:
+        print(said, complaint, sep="\n--\n", file=sys.stderr)
+    return trial
+
+
+def _at_work(copy: Copy) -> str:
+    logs = sorted((copy.root / MODEL / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    return logs[-1].stem if logs else "before the first stage"
+
+
+def main() -> None:
+    """Runs the trials of this process's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for way in WAYS:
+        parser.add_argument(f"--{way}", type=int, default=0, metavar="N")
+    parser.add_argument("--seed", type=int, default=17)
+    wanted = vars(parser.parse_args())
+    draw = random.Random(wanted["seed"])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        template = make(folder / "template").root
+        with fresh(template, folder) as copy:
+            started = time.monotonic()
+            code, said = copy.run()
+            assert code == 0, said
+            whole, expected = time.monotonic() - started, copy.digests()
+        trials = []
+        for way in WAYS:
+            count = wanted[way.replace("-", "_")]
+            for number in range(count):
+                with fresh(template, folder) as copy:
+                    trial = attempt(way, copy, whole * (number + draw.random()) / count, expected, draw)
+                print("well" if trial.well else "NOT WELL", asdict(trial), flush=True)
+                trials.append(trial)
+    counts = {way: [sum(t.well for t in trials if t.way == way), sum(t.way == way for t in trials)] for way in WAYS}
+    print(json.dumps({"undisturbed_seconds": round(whole, 1), "well_of": counts}))
+    sys.exit(any(not trial.well for trial in trials))
+
+
+if __name__ == "__main__":
+    main()
