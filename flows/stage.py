@@ -122,6 +122,11 @@ def collect(repo: Any, workspace: Workspace, stage: str) -> Any:
     return repo.stage.collect(_address(workspace, stage))[0]
 
 
+def collect_all(repo: Any, workspace: Workspace) -> dict[str, Any]:
+    """Returns DVC's stages of a workspace by name, reading its files once."""
+    return {stage.name: stage for stage in repo.stage.load_all(str(workspace.folder / GRAPH))}
+
+
 def code_is_current(workspace: Workspace) -> bool:
     """Returns whether data/code describes the code and the libraries as they are now."""
     return recorded_code(workspace) == code.current(workspace.folder)

@@ -12,7 +12,7 @@ from eibert.errors import ArtifactError
 from flows.adapter import CODE
 from flows.changes import code_changes, params_changes
 from flows.rows import files_changed, listed, source_changes
-from flows.stage import Graph, collect, opened, recorded_code
+from flows.stage import Graph, collect, collect_all, opened, recorded_code
 from flows.workspace import Workspace
 from tasks import code
 
@@ -41,9 +41,10 @@ def causes(workspace: Workspace, graph: Graph) -> dict[str, list[Cause]]:
     current = code.current(workspace.folder) if CODE in graph.stages else {}
     found: dict[str, list[Cause]] = {}
     with opened(workspace) as repo, repo.lock:
+        stages = collect_all(repo, workspace)
         for stage in graph.stages:
             mending = [name for name in graph.ancestors(stage) if found[name] and all(c.restores for c in found[name])]
-            own = _own(repo, workspace, collect(repo, workspace, stage), current, mending)
+            own = _own(repo, workspace, stages[stage], current, mending)
             waiting = [
                 Cause(f"upstream {name} would run")
                 for name in graph.stages
