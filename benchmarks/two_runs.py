@@ -31,7 +31,13 @@ def scratch(root: Path) -> None:
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     for model in MODELS:
-        subprocess.run([*COMMAND, "new", model, "--data", "sample"], cwd=root, check=True, env=surroundings(root))
+        subprocess.run(
+            [*COMMAND, "new", model, "--data", "sample"],
+            cwd=root,
+            check=True,
+            env=surroundings(root),
+            stdout=sys.stderr,
+        )
 
 
 def surroundings(root: Path) -> dict[str, str]:
