@@ -36,7 +36,13 @@ def scratch(root: Path) -> None:
     """Makes a copy of the project with two workspaces."""
     copy_project(root)
     for model in MODELS:
-        subprocess.run([*COMMAND, "new", model, "--data", "sample"], cwd=root, check=True, env=surroundings(root))
+        subprocess.run(
+            [*COMMAND, "new", model, "--data", "sample"],
+            cwd=root,
+            check=True,
+            env=surroundings(root),
+            stdout=sys.stderr,
+        )
 
 
 def surroundings(root: Path) -> dict[str, str]:
