@@ -1,11 +1,12 @@
 """Writes `src/unicode.ts`: what the tokenizers package does to each code point, measured rather than looked up.
 
-    python web/make_unicode.py
+    python web/make_unicode.py [TARGET]
 
 Engines of JavaScript carry other versions of Unicode than the tokenizers package, which itself mixes several, so the
 TypeScript tokenizer asks its engine nothing about characters.
 """
 
+import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -143,7 +144,8 @@ def main() -> None:
     lines = ["// Made by make_unicode.py from the tokenizers package; characters.ts reads it. Do not edit.", ""]
     for name, value in measured().items():
         lines += [f"export const {name} =", f'  "{value}";', ""]
-    TARGET.write_text("\n".join(lines[:-1]) + "\n", encoding="ascii")
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    target.write_text("\n".join(lines[:-1]) + "\n", encoding="ascii")
 
 
 if __name__ == "__main__":
