@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def make_bundle(student: Student, rows: Split, params: Params, tmp_path: Path) -
 
     def write(task: str) -> Path:
         spec = TaskSpec(task, pair=task == "pairs", labels=("call", "play", "stop"), metric="accuracy")
-        model, data, section = student, rows, params.quantize
+        model, data, section = deepcopy(student), rows, params.quantize
         if task == "classes":
             four = {"bits": 4, "granularity": Granularity.GROUP}
             kinds = ("embedding", "attention", "feed_forward", "head")
