@@ -20,6 +20,7 @@ async function load(): Promise<Model | null> {
     status.textContent = error instanceof Error ? error.message : String(error);
     status.classList.add("error");
     status.setAttribute("role", "alert");
+    document.documentElement.dataset["failed"] = "yes";
     return null;
   }
 }
