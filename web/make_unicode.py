@@ -80,7 +80,7 @@ def measured() -> dict[str, str]:
         "CHINESE": ranges(c for c, to in each(bert(han=True), kept).items() if to != c),
         "NONSPACING": ranges(c for c, to in stripped.items() if to == ""),
         "PUNCTUATION": ranges(punctuation([c for c in kept if c != " "])),
-        "COMBINING": classes(combining([c for c in kept if parts[c] == c])),
+        "COMBINING": encoded(runs(combining([c for c in kept if parts[c] == c]))),
         "LOWERCASE": mapping({c: to for c, to in lower.items() if len(to) == 1}),
         "LOWERCASE_MANY": many({c: to for c, to in lower.items() if len(to) > 1}),
         "DECOMPOSED": mapping({c: to for c, to in changed.items() if len(to) == 1}),
@@ -113,11 +113,6 @@ def runs(values: Mapping[str, int]) -> list[tuple[int, int, int]]:
 def ranges(characters: Iterable[str]) -> str:
     """Returns `gap count` of each range, the gap counted from the end of the one before."""
     return encoded((start, count) for start, count, _ in runs(dict.fromkeys(characters, 0)))
-
-
-def classes(values: Mapping[str, int]) -> str:
-    """Returns `gap count value` of each run."""
-    return encoded(runs(values))
 
 
 def mapping(changed: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 /** The page: types become answers. It loads the bundle beside it and shows what the model reads and says. */
 
-import { type Encoding, Model, type Prediction, type Text } from "../src/index.js";
+import { Model, type Text } from "../src/index.js";
+import { element, number, percent, showNothing, showPrediction, showTokens } from "./show.js";
 
 const WAIT_MS = 60; // after the last key, so that fast typing computes once
 const SAY_AFTER_MS = 900; // a screen reader hears an answer once typing pauses
@@ -17,12 +18,17 @@ async function load(): Promise<Model | null> {
     await found.predict([found.bundle.pair ? ["", ""] : ""]); // the first prediction is slow
     return found;
   } catch (error) {
-    status.textContent = error instanceof Error ? error.message : String(error);
-    status.classList.add("error");
-    status.setAttribute("role", "alert");
-    document.documentElement.dataset["failed"] = "yes";
+    fail(error);
     return null;
   }
+}
+
+/** Shows why there is no answer, and nothing else. */
+function fail(error: unknown): void {
+  status.textContent = error instanceof Error ? error.message : String(error);
+  status.classList.add("error");
+  status.setAttribute("role", "alert");
+  document.documentElement.dataset["failed"] = "yes";
 }
 
 function start(model: Model): void {
@@ -67,6 +73,8 @@ class Answers {
         this.#again = false;
         await this.#once();
       }
+    } catch (error) {
+      fail(error);
     } finally {
       this.#busy = false;
     }
@@ -76,7 +84,8 @@ class Answers {
     const { pair } = this.model.bundle;
     const input: Text = pair ? [text.value, textB.value] : text.value;
     const empty = pair ? !text.value.trim() || !textB.value.trim() : !text.value.trim();
-    const encoding = pair ? this.model.tokenizer.encode(text.value, textB.value) : this.model.tokenizer.encode(text.value);
+    const { tokenizer } = this.model;
+    const encoding = pair ? tokenizer.encode(text.value, textB.value) : tokenizer.encode(text.value);
     if (empty) {
       showNothing(pair);
       this.#say("");
@@ -96,92 +105,9 @@ class Answers {
   }
 }
 
-function showNothing(pair: boolean): void {
-  const hint = document.createElement("span");
-  hint.className = "hint";
-  hint.textContent = pair ? "Type both texts." : "Type something.";
-  element("answer").replaceChildren(hint);
-  element("scores").replaceChildren();
-  element("time").textContent = "–";
-}
-
-function showPrediction({ label, scores, value }: Prediction): void {
-  element("answer").textContent = label ?? number(value!);
-  element("answer").classList.toggle("value", value !== null);
-  const list = element("scores");
-  while (list.children.length > scores.length) list.lastElementChild!.remove();
-  while (list.children.length < scores.length) list.append(scoreRow());
-  scores.forEach(([name, score], index) => {
-    const row = list.children[index] as HTMLElement; // kept, so that bars move rather than flicker
-    row.style.setProperty("--share", score.toFixed(4));
-    row.children[0]!.textContent = name;
-    row.children[1]!.textContent = percent(score);
-  });
-}
-
-function scoreRow(): HTMLElement {
-  const row = document.createElement("li"), name = document.createElement("span"), share = document.createElement("span");
-  share.className = "share";
-  row.append(name, share);
-  return row;
-}
-
-function showTokens({ pieces, cut }: Encoding): void {
-  element("tokens").replaceChildren(
-    ...pieces.filter((one) => one.length).map((one) => {
-      const list = document.createElement("ol");
-      list.append(...one.map(({ token, text: word }) => chip(token, word)));
-      return list;
-    }),
-  );
-  const unknown = pieces.flat().filter(isUnknown).length;
-  const notes = [
-    unknown ? `${unknown} ${unknown === 1 ? "word is" : "words are"} unknown to the model.` : "",
-    cut ? `${cut} ${cut === 1 ? "token" : "tokens"} beyond the longest input cut off.` : "",
-  ];
-  element("note").textContent = notes.filter(Boolean).join(" ");
-}
-
-function chip(token: string, word: string): HTMLElement {
-  const item = document.createElement("li");
-  const unknown = isUnknown({ token });
-  item.textContent = unknown ? word : token;
-  item.dir = "auto";
-  item.classList.toggle("unknown", unknown);
-  item.classList.toggle("inside", token.startsWith("##") && token !== word);
-  if (unknown) {
-    item.title = "unknown to the model";
-    item.append(unseen(" (unknown)"));
-  }
-  return item;
-}
-
-function unseen(words: string): HTMLElement {
-  const span = document.createElement("span");
-  span.className = "unseen";
-  span.textContent = words;
-  return span;
-}
-
-function isUnknown({ token }: { readonly token: string }): boolean {
-  return token === "[UNK]";
-}
-
 function task({ bundle: { pair, labels } }: Model): string {
   const inputs = pair ? "pairs of texts" : "texts";
   return labels.length ? `${inputs}, ${labels.length} classes` : `${inputs}, a number`;
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(1)} %`;
-}
-
-function number(value: number): string {
-  return value.toFixed(3);
-}
-
-function element<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
-  return document.getElementById(id) as Kind;
 }
 
 const model = await load();

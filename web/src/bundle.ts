@@ -1,5 +1,6 @@
 /** The files of a bundle, read once and checked before anything of them is used; as `eibert.runtime.bundle` does. */
 
+import { sha256 } from "./digest.js";
 import { BundleError } from "./errors.js";
 import type { Files } from "./files.js";
 import { SPECIALS } from "./tokenizer.js";
@@ -81,7 +82,9 @@ function configuration(content: Uint8Array, place: string): Configuration {
     throw new BundleError(`${place}: not valid JSON (${reason(error)}); copy the bundle again`);
   }
   if (!isObject(found) || !Object.hasOwn(found, "format"))
-    throw new BundleError(`${place}: found no \`format\`, expected the configuration of a bundle; copy the bundle again`);
+    throw new BundleError(
+      `${place}: found no \`format\`, expected the configuration of a bundle; copy the bundle again`,
+    );
   if (found["format"] !== FORMAT)
     throw new BundleError(
       `${place}: format is ${shown(found["format"])}, this version of eibert-web reads ${FORMAT}; ` +
@@ -102,7 +105,9 @@ function checkValues(found: Configuration, place: string): void {
   if (!labels.every((label) => typeof label === "string") || new Set(labels).size < labels.length)
     throw new BundleError(`${place}: labels: expected distinct strings; export the bundle again`);
   if (maxTokens < LEAST_TOKENS)
-    throw new BundleError(`${place}: max_tokens: found ${maxTokens}, expected at least ${LEAST_TOKENS}; export it again`);
+    throw new BundleError(
+      `${place}: max_tokens: found ${maxTokens}, expected at least ${LEAST_TOKENS}; export it again`,
+    );
   for (const name of [GRAPH, VOCABULARY])
     if (!Object.hasOwn(files, name))
       throw new BundleError(`${place}: files: ${name} is not named; export the bundle again`);
@@ -127,17 +132,6 @@ async function checked(files: Files, name: string, entry: Entry): Promise<Uint8A
         `${entry.bytes} bytes, ${String(entry.sha256).slice(0, 12)}…); copy the bundle again`,
     );
   return content;
-}
-
-async function sha256(content: Uint8Array): Promise<string> {
-  const digest = await (await subtle()).digest("SHA-256", content as Uint8Array<ArrayBuffer>);
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-async function subtle(): Promise<SubtleCrypto> {
-  if (globalThis.crypto?.subtle) return globalThis.crypto.subtle;
-  if (typeof process !== "undefined") return (await import("node:crypto")).webcrypto.subtle as SubtleCrypto; // Node 18
-  throw new BundleError("this page cannot check the bundle: open it over https, or from localhost");
 }
 
 function vocabulary(content: Uint8Array, place: string): string[] {

@@ -1,4 +1,4 @@
-/** What BERT's normalizer does to characters, by the measured tables of `unicode.ts`; the engine's own are not asked. */
+/** What BERT's normalizer does to characters, by the measured tables of `unicode.ts`; the engine is not asked. */
 
 import * as tables from "./unicode.js";
 

@@ -1,4 +1,4 @@
-/** Predicts for the tests in Python: a line with the bundle's folder, then one JSON string or pair a line; all scores. */
+/** Predicts for the tests in Python: a line with the bundle's folder, then one JSON string or pair a line. */
 
 import { createInterface } from "node:readline";
 

@@ -29,8 +29,8 @@ before(async () => {
 });
 after(() => browser.close());
 
-/** Opens a demo's page, waits until it can answer, and lets it be used; no complaint and no foreign request may come. */
-async function visit(demo: Demo, use: (page: Page) => Promise<void>, options: BrowserContextOptions = {}): Promise<void> {
+/** Opens a demo's page, waits until it can answer, and lets it be used; no complaint or foreign request may come. */
+async function visit(demo: Demo, use: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   const complaints: string[] = [];
@@ -74,7 +74,8 @@ for (const task of ["classes", "pairs", "numbers"] as const)
       assert.match((await page.textContent("#time"))!, /^\d+\.\d ms$/);
       assert.equal(await page.textContent("#size"), `${demo.bytes} bytes`);
       assert.equal(await page.textContent("h1"), task);
-      await page.waitForFunction((answer) => document.getElementById("said")!.textContent!.startsWith(answer), demo.answer);
+      const said = (answer: string) => document.getElementById("said")!.textContent!.startsWith(answer);
+      await page.waitForFunction(said, demo.answer);
       await picture(page, `${task}-wide`);
     }));
 
@@ -83,7 +84,8 @@ test("rows of scores stay while one types and go with the text; markup stays tex
     await type(page, DEMOS.classes);
     await page.evaluate(() => (document.querySelector<HTMLElement>("#scores li")!.dataset["seen"] = "yes"));
     await page.keyboard.type(" now please");
-    await page.waitForFunction((before) => document.querySelectorAll("#tokens li").length > before, DEMOS.classes.tokens.length);
+    const grown = (before: number) => document.querySelectorAll("#tokens li").length > before;
+    await page.waitForFunction(grown, DEMOS.classes.tokens.length);
     assert.equal(await page.locator("#scores li[data-seen]").count(), 1);
     await page.fill("#text", "");
     await page.waitForFunction(() => document.querySelectorAll("#scores li, #tokens li").length === 0);
@@ -131,11 +133,13 @@ function faint(): string[] {
   };
   const ground = (element: Element): string[] => {
     const bar = getComputedStyle(element, "::before"), own = getComputedStyle(element).backgroundColor;
-    const painted = [own, ...(bar.content === "none" ? [] : [bar.backgroundColor])].filter((color) => channels(color)[3] !== 0);
+    const all = [own, ...(bar.content === "none" ? [] : [bar.backgroundColor])];
+    const painted = all.filter((color) => channels(color)[3] !== 0);
     return painted.length || !element.parentElement ? painted : ground(element.parentElement);
   };
   return [...document.querySelectorAll("body *")].flatMap((element) => {
-    const text = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.textContent!.trim()).join("");
+    const own = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+    const text = own.map((node) => node.textContent!.trim()).join("");
     if (!text || !(element as HTMLElement).offsetParent) return [];
     return ground(element).flatMap((color) => {
       const [low, high] = [light(color), light(getComputedStyle(element).color)].sort((a, b) => a - b);

@@ -24,7 +24,8 @@ test("scores fall, add up to 1 and begin with the label", { skip }, async () => 
 });
 
 test("memory, folder, file URL and network give one answer", { skip }, async () => {
-  const contents = Object.fromEntries(await Promise.all(NAMES.map(async (name) => [name, await readFile(`${FOLDER}/${name}`)])));
+  const contents: Record<string, Uint8Array> = {};
+  for (const name of NAMES) contents[name] = await readFile(`${FOLDER}/${name}`);
   const server = createServer((request, response) => response.end(contents[request.url!.split("/").pop()!]));
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/bundle`;

@@ -33,10 +33,10 @@ test("accents go exactly when lower-casing unless said otherwise", () => {
 });
 
 test("a word of more than 100 characters is unknown, counted in code points", () => {
-  const tokenizer = new Tokenizer([...SPECIALS, "𠮠", "##𠮠"], { lowercase: true, stripAccents: null, maxTokens: 300 });
-  assert.equal(tokenizer.pieces("𐀀".repeat(101)).length, 1);
-  assert.equal(pieces("a".repeat(101)).length, 1);
-  assert.deepEqual(pieces("a".repeat(101)), ["[UNK]"]);
+  const reading = { lowercase: true, stripAccents: null, maxTokens: 300 };
+  const tokenizer = new Tokenizer([...SPECIALS, "𐀀", "##𐀀"], reading);
+  assert.equal(tokenizer.pieces("𐀀".repeat(100)).length, 100);
+  assert.deepEqual(tokenizer.pieces("𐀀".repeat(101)).map((piece) => piece.token), ["[UNK]"]);
 });
 
 test("the longer text of a pair is cut first", () => {
