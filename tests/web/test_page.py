@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_page_answers_in_a_browser(browser: None, built: Path, make_bundle: Any)
             demos[task] = {**said, **shown(task, folder)}
         done = subprocess.run(
             ["node", "--test", built / "build" / "test" / "page" / "page.test.js"],
-            env=os.environ | {"EIBERT_DEMO": json.dumps(demos)},
+            env=os.environ | {"EIBERT_DEMO": json.dumps(demos), "CHROMIUM": str(shutil.which("chromium"))},
             cwd=built, capture_output=True, text=True, check=False, timeout=500,
         )  # fmt: skip
     finally:
