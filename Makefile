@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 # Without bytecode every process would compile what it imports anew: five seconds a stage.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup run test check repro clean
+.PHONY: setup run test check repro web clean
 
 setup: .venv/.pipeline
 
@@ -29,6 +29,14 @@ check: .venv/.test
 
 repro: .venv/.pipeline
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+
+# The page of `eibert demo` and the package for JavaScript; `sh web/tools.sh node npm` installs what it needs.
+web: web/node_modules/.package-lock.json
+	cd web && npm run --silent build
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci
+	touch $@
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; name it with make PYTHON=..."; exit 1; }

@@ -160,6 +160,28 @@ def predict(
             typer.echo(line)
 
 
+@app.command(epilog="Example: eibert demo -C models/trec6 --open")
+def demo(
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port on this machine; 0: any.")] = 8765,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Serve a page, to this machine only, on which a bundle answers what one types."""
+    from flows.demo import open_server
+
+    with open_server(bundle or workspace / "data" / "export" / "bundle", port) as server:
+        if as_json:
+            _json({"url": server.url})
+        else:
+            typer.echo(f"{server.url} (end with Ctrl-C)")
+        sys.stdout.flush()
+        if show:
+            typer.launch(server.url)
+        server.serve_forever()
+
+
 @app.command(epilog="Example: eibert report -C models/trec6 --open")
 def report(
     workspace: Folder = HERE,

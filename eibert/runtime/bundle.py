@@ -88,8 +88,12 @@ def _check_values(path: Path, found: dict[str, Any]) -> None:
         if name not in files:
             raise BundleError(f"{path}: files: {name} is not named; export the bundle again")
     for name, entry in files.items():
-        if Path(name).name != name or not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
+        if not _is_plain(name) or not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
             raise BundleError(f"{path}: files.{name}: expected a plain name with bytes and sha256; export it again")
+
+
+def _is_plain(name: str) -> bool:
+    return name not in {"", ".", ".."} and not {"/", "\\", "\0"} & set(name)
 
 
 def _kind(kind: type | tuple[type, ...]) -> str:

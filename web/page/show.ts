@@ -1,0 +1,93 @@
+/** What the page shows of an answer. */
+
+import type { Encoding, Prediction } from "../src/index.js";
+
+/** Asks for the inputs. */
+export function showNothing(pair: boolean): void {
+  const hint = document.createElement("span");
+  hint.className = "hint";
+  hint.textContent = pair ? "Type both texts." : "Type something.";
+  element("answer").replaceChildren(hint);
+  element("scores").replaceChildren();
+  element("time").textContent = "–";
+}
+
+/** Shows label or number, and a bar for each of the best classes. */
+export function showPrediction({ label, scores, value }: Prediction): void {
+  element("answer").textContent = label ?? number(value!);
+  element("answer").classList.toggle("value", value !== null);
+  const list = element("scores");
+  while (list.children.length > scores.length) list.lastElementChild!.remove();
+  while (list.children.length < scores.length) list.append(scoreRow());
+  scores.forEach(([name, score], index) => {
+    const row = list.children[index] as HTMLElement; // kept, so that bars move rather than flicker
+    row.style.setProperty("--share", score.toFixed(4));
+    row.children[0]!.textContent = name;
+    row.children[1]!.textContent = percent(score);
+  });
+}
+
+function scoreRow(): HTMLElement {
+  const row = document.createElement("li"), name = document.createElement("span");
+  const share = document.createElement("span");
+  share.className = "share";
+  row.append(name, share);
+  return row;
+}
+
+/** Shows the pieces that were kept as chips, and says what the model cannot see. */
+export function showTokens({ pieces, cut }: Encoding): void {
+  element("tokens").replaceChildren(
+    ...pieces.filter((one) => one.length).map((one) => {
+      const list = document.createElement("ol");
+      list.append(...one.map(({ token, text: word }) => chip(token, word)));
+      return list;
+    }),
+  );
+  const unknown = pieces.flat().filter(isUnknown).length;
+  const notes = [
+    unknown ? `${unknown} ${unknown === 1 ? "word is" : "words are"} unknown to the model.` : "",
+    cut ? `${cut} ${cut === 1 ? "token" : "tokens"} beyond the longest input cut off.` : "",
+  ];
+  element("note").textContent = notes.filter(Boolean).join(" ");
+}
+
+function chip(token: string, word: string): HTMLElement {
+  const item = document.createElement("li");
+  const unknown = isUnknown({ token });
+  item.textContent = unknown ? word : token;
+  item.dir = "auto";
+  item.classList.toggle("unknown", unknown);
+  item.classList.toggle("inside", token.startsWith("##") && token !== word);
+  if (unknown) {
+    item.title = "unknown to the model";
+    item.append(unseen(" (unknown)"));
+  }
+  return item;
+}
+
+function unseen(words: string): HTMLElement {
+  const span = document.createElement("span");
+  span.className = "unseen";
+  span.textContent = words;
+  return span;
+}
+
+function isUnknown({ token }: { readonly token: string }): boolean {
+  return token === "[UNK]";
+}
+
+/** Returns a share as people read it. */
+export function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+/** Returns a number as people read it. */
+export function number(value: number): string {
+  return value.toFixed(3);
+}
+
+/** Returns the element of that id, which the page has. */
+export function element<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
+  return document.getElementById(id) as Kind;
+}
