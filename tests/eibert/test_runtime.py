@@ -245,10 +245,11 @@ def test_repeated_labels_are_refused(make: Make) -> None:
         Model.load(make(labels=["a", "a", "b"]))
 
 
-def test_file_outside_the_folder_is_refused(make: Make) -> None:
+@pytest.mark.parametrize("name", ["../secret", "..", ".", "", "a/b", "a\\b", "a\0b"])
+def test_file_outside_the_folder_is_refused(name: str, make: Make) -> None:
     folder = make()
     facts = json.loads((folder / "eibert.json").read_text())
-    facts["files"]["../secret"] = {"bytes": 1, "sha256": "0"}
+    facts["files"][name] = {"bytes": 1, "sha256": "0"}
     (folder / "eibert.json").write_text(json.dumps(facts))
     with pytest.raises(BundleError, match="expected a plain name"):
         Model.load(folder)
