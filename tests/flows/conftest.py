@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,6 +97,11 @@ def command(*arguments: object, folder: Path, **environment: str) -> "subprocess
         [sys.executable, "-m", "flows.cli", *map(str, arguments)],
         cwd=folder, capture_output=True, text=True, timeout=300, env=inherited | environment,
     )  # fmt: skip
+
+
+def heed_interrupts() -> None:
+    """Lets a new process end by Ctrl-C also where these tests were started in the background, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def server_address() -> dict[str, str]:

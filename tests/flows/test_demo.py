@@ -16,6 +16,7 @@ import pytest
 from eibert.errors import BundleError, RunError
 from eibert.runtime.tokenizer import SPECIALS
 from flows import demo
+from tests.flows.conftest import heed_interrupts
 
 PROJECT = Path(__file__).parents[2]
 
@@ -144,7 +145,7 @@ def test_command_names_its_address_and_ends_with_an_interrupt(bundle: Path, page
     command = [sys.executable, "-c", f"{code} from flows.cli import main; main()", "demo"]
     process = subprocess.Popen(
         [*command, "--bundle", str(bundle), "--port", "0", "--json"],
-        cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
     said = "".join(process.stdout.readline() for _ in range(3))

@@ -190,7 +190,7 @@ def other_library(name: str) -> Mutation:
 
         version = eibert.code._version
         _PATCH.setattr(eibert.code, "_version", lambda asked: "0.0.1" if asked == name else version(asked))
-        _PATCH.setattr(code, "current", READ_CODE)
+        _PATCH.setitem(globals(), "REMEMBERED", {})  # what is remembered has the true versions
 
     return change
 

@@ -18,7 +18,7 @@ from flows.run import Selection, run
 from flows.workspace import Workspace
 from flows.worktree import checked_out
 from tasks import git
-from tests.flows.conftest import STAGES, command, ran
+from tests.flows.conftest import STAGES, command, heed_interrupts, ran
 from tests.recorded import commit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
@@ -104,7 +104,9 @@ def test_interrupted_rebuild_leaves_nothing(history: tuple[Workspace, str], numb
     workspace, first = history
     arguments = [sys.executable, "-m", "flows.cli", "rebuild", first]
     environment = os.environ | {"STUB_SECONDS": "60"}
-    process = subprocess.Popen(arguments, cwd=workspace.folder, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        arguments, cwd=workspace.folder, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     temporary = Path(os.environ["TMPDIR"])
     while not list(temporary.rglob("models/w/ran.txt")):
         assert process.poll() is None
