@@ -89,13 +89,19 @@ def writing(workspace: Path, stage: str, *, params: Mapping[str, Any], inputs: M
             "files": files,
         }  # fmt: skip
         write_json(part / MANIFEST, manifest)
-        earlier = target.with_name(f"{part.name}-earlier")
-        if target.exists():
-            target.replace(earlier)
-        part.replace(target)
-        shutil.rmtree(earlier, ignore_errors=True)
+        take_place(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def take_place(part: Path, target: Path) -> None:
+    """Puts a complete folder in the place of an earlier one, if there is one, which goes."""
+    earlier = part.with_name(f"{part.name}-earlier")
+    shutil.rmtree(earlier, ignore_errors=True)
+    if target.exists():
+        target.replace(earlier)
+    part.replace(target)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def read_manifest(workspace: Path, stage: str) -> dict[str, Any]:

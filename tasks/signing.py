@@ -46,12 +46,7 @@ def sign(bundle: Path, target: Path, key: Path, bom: str, statement: Mapping[str
             raise SignatureError(f"{bundle}: cannot be signed: {error}") from error
         (part / BOM).write_text(bom, encoding="utf-8")
         (part / PROVENANCE).write_bytes(envelope.seal(trail.canonical(statement), IN_TOTO, key))
-        earlier = target.with_name(f".{target.name}.earlier")
-        shutil.rmtree(earlier, ignore_errors=True)
-        if target.exists():
-            target.replace(earlier)
-        part.replace(target)
-        shutil.rmtree(earlier, ignore_errors=True)
+        artifact.take_place(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
