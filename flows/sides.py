@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ import yaml
 from eibert.errors import RunError
 from eibert.runtime.bundle import CONFIGURATION
 from flows.workspace import GRAPH, PARAMS, Workspace, find
+from tasks import git
 from tasks.notes import flat, numbers
 
 Values = Mapping[str, Any]
-Read = Callable[[str], bytes | None]
+Read = Callable[[str], str | bytes | None]
 """Returns a file of a workspace by its relative path, or None."""
 
 SPLITS = ("train", "dev", "test", "unlabelled", "pretraining")
@@ -63,9 +63,8 @@ def side(name: str, folder: Path) -> Side:
         place = find(path)
         return _workspace(name, place, lambda file: _content(place.folder / file))
     place = find(folder)
-    if commit := _git(place.folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
-        ref = commit.decode().strip()
-        return _workspace(name, place, lambda file: _git(place.folder, "show", f"{ref}:./{file}"))
+    if commit := git.answer(place.folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
+        return _workspace(name, place, lambda file: git.answer(place.folder, "show", f"{commit}:./{file}"))
     if _RUN.fullmatch(name) and (run := _recorded(place, name)):
         return run
     raise RunError(f"{name}: no bundle, workspace, commit or MLflow run of that name; `git log` and MLflow list them")
@@ -188,11 +187,3 @@ def _content(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
-
-
-def _git(folder: Path, *arguments: str) -> bytes | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True, timeout=60)  # noqa: S603, S607
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
