@@ -3,7 +3,7 @@
     python benchmarks/ablation.py sst2 banking77 mrpc
 
 Workspaces lie under models/<preset>/; stages that a change leaves alone are restored from DVC's cache, and the
-teacher's answers are read once. The budget of rows is smaller than the preset's, so that fifteen models fit an evening.
+teacher's answers are read once. The budget of rows is smaller than the preset's, so that sixteen models fit an evening.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 from workspaces import DATASETS, UNLABELLED, Task, run, scores
 
 BUDGET: dict[str, Any] = {
-    "distill.rows_limit": 200_000,
+    "distill.rows_limit": 96_000,
     "distill.unlabelled_limit": 20_000,
     "distill.teacher_rows": 0,
     "distill.control": False,
@@ -24,6 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no-head-reuse": {"distill.head_reuse": False},
     "with-teacher-update": {"distill.teacher_rows": 6000},
     "no-mse": {"distill.hidden_weight": 0.0},
+    "no-words": {"distill.token_weight": 0.0},
     "no-kl": {"distill.logits_weight": 0.0},
     "no-unlabelled": {"distill.unlabelled_limit": 0},
     "no-variants": {"distill.variants": 0},

@@ -3,7 +3,7 @@
     python benchmarks/quality.py trec6 snips --seeds 17 18 19
 
 One workspace under models/<preset>/ for each task and seed; what is up to date there is not built again. Records are
-added to benchmarks/quality.json as they come, and the table of all records is printed.
+added to benchmarks/quality.json as they come, and the tables of all records are printed.
 """
 
 import argparse
@@ -32,7 +32,10 @@ UNDISTILLED: dict[str, Any] = {
     "distill.control": False,
 }
 """The same student, pre-trained and pruned, learns from the labels alone."""
-MODELS = ("teacher", "bundle", "control", "undistilled", "static", "fasttext", "tfidf")
+RIVALS = ("control", "undistilled", "static", "fasttext", "tfidf")
+MODELS = ("teacher", "student", "bundle", *RIVALS)
+"""`student` is the bundle before quantization, `control` the same student after plain distillation."""
+DERIVED = ("retention", "above the best rival", "lost by INT8", "agreement")
 APART = "cola"
 
 
@@ -60,26 +63,41 @@ def measure(task: Task) -> dict[str, Any]:
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """Returns the Markdown table of all records, the means of eight tasks in its last row."""
-    lines = ["| task | metric | seeds | " + " | ".join(MODELS) + " | retention | bytes of the bundle |"]
-    lines.append("|" + "---|" * (len(MODELS) + 5))
-    means: dict[str, list[float]] = {}
-    for name in UNLABELLED:
-        chosen = [record for record in records if record["task"] == name]
-        if not chosen:
-            continue
-        tests = {model: [100 * record["test"][model] for record in chosen] for model in MODELS}
-        kept = statistics.mean(tests["bundle"]) / statistics.mean(tests["teacher"])
-        cells = [_cell(tests[model]) for model in MODELS] + [f"{100 * kept:.1f}", f"{chosen[0]['bytes']['bundle']:,}"]
-        lines.append("| " + " | ".join([name, chosen[0]["metric"], str(len(chosen)), *cells]) + " |")
-        if name != APART:
-            for model in MODELS:
-                means.setdefault(model, []).append(statistics.mean(tests[model]))
-            means.setdefault("retention", []).append(100 * kept)
-    if means:
-        cells = [f"{statistics.mean(means[column]):.1f}" for column in (*MODELS, "retention")]
-        lines.append("| " + " | ".join(["mean", "", "", *cells, ""]) + " |")
+    """Returns the Markdown tables of all records: scores and bytes; the means are those of the eight tasks."""
+    chosen = {name: [record for record in records if record["task"] == name] for name in UNLABELLED}
+    rows = {name: _means(found) for name, found in chosen.items() if found}
+    lines = [_row("task", "metric", "seeds", *MODELS, *DERIVED), "|" + "---|" * (3 + len(MODELS) + len(DERIVED))]
+    for name, row in rows.items():
+        tests = [_cell([100 * record["test"][model] for record in chosen[name]]) for model in MODELS]
+        lines.append(_row(name, chosen[name][0]["metric"], len(chosen[name]), *tests, *_derived(row)))
+    judged = [row for name, row in rows.items() if name != APART]
+    if judged:
+        mean = {key: statistics.mean(row[key] for row in judged) for key in judged[0]}
+        lines.append(_row("mean", "", "", *(f"{mean[model]:.1f}" for model in MODELS), *_derived(mean)))
+    lines += ["", _row("bytes", *MODELS), "|" + "---|" * (1 + len(MODELS))]
+    for name in rows:
+        sizes = chosen[name][0]["bytes"]
+        lines.append(_row(name, *(f"{sizes[model]:,}" if model in sizes else "" for model in MODELS)))
     return "\n".join(lines)
+
+
+def _means(records: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Scores on test by model and what follows from them, per cent, means over seeds."""
+    row = {model: statistics.mean(100 * record["test"][model] for record in records) for model in MODELS}
+    best = max(row[rival] for rival in RIVALS)
+    agreement = 100 * statistics.mean(record["agreement"] for record in records)
+    return row | {
+        "retention": 100 * row["bundle"] / row["teacher"], "above the best rival": row["bundle"] - best,
+        "lost by INT8": row["student"] - row["bundle"], "agreement": agreement,
+    }  # fmt: skip
+
+
+def _derived(row: dict[str, float]) -> list[str]:
+    return [f"{row['retention']:.1f}", *(f"{row[name]:+.1f}" for name in DERIVED[1:3]), f"{row['agreement']:.2f}"]
+
+
+def _row(*cells: object) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def _cell(values: Sequence[float]) -> str:

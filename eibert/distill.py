@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from eibert import optimize
+from eibert.batches import moved
 from eibert.checkpoint import Checkpoint
 from eibert.lessons import Answers
 from eibert.losses import logits_divergence, representation_distance, task_loss, variance
@@ -185,6 +186,7 @@ def learn(
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
     modules: dict[str, nn.Module] = {"student": student, "best": best}
     done, memory = checkpoint.restore(modules, optimizer)
+    optimize.compile_student(student, params.compilation, device, plan.total)
     history: list[dict[str, float]] = memory.get("history", [])
     while done < plan.passes:
         torch.manual_seed(room.seed + done)
@@ -199,9 +201,9 @@ def learn(
                 pooled = student.project(pooled).float()
             logits = student.head(pooled)  # type: ignore[misc]
             terms = {
-                "task": task_loss(logits, room.lessons.targets[batch_rows].to(device), regression=spec.regression),
-                "logits": _divergence(logits, said.logits[batch_rows].to(device), room),
-                "hidden": representation_distance(pooled, said.pooled[batch_rows].to(device).float(), scale=scale),
+                "task": task_loss(logits, moved(room.lessons.targets[batch_rows], device), regression=spec.regression),
+                "logits": _divergence(logits, moved(said.logits[batch_rows], device), room),
+                "hidden": representation_distance(pooled, moved(said.pooled[batch_rows], device).float(), scale=scale),
             }
             if weights.token and said.words is not None:
                 terms["token"] = said.words.distance(student, tokens.float(), batch_rows)

@@ -90,6 +90,7 @@ def pretrain(
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
     done, memory = checkpoint.restore({"student": student}, optimizer)
+    optimize.compile_student(student, params.compilation, device, plan.total)
     history: list[dict[str, float]] = memory.get("history", [])
     targets = TokenTargets.read(
         teacher.to(device), rows, batch_size=params.batch_size, precision=params.precision, outputs=outputs,

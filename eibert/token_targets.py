@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from eibert import optimize
-from eibert.batches import Encoded, by_length
+from eibert.batches import Encoded, by_length, moved
 from eibert.errors import RunError
 from eibert.losses import variance
 from eibert.outputs import Outputs, key_of
@@ -96,7 +96,7 @@ class TokenTargets:
         for position, row in enumerate(rows):
             values = self._memory[self._starts[row] : self._starts[row + 1]]
             found[position, : len(values)] = values
-        tokens = torch.from_numpy(found).to(mask.device)
+        tokens = moved(torch.from_numpy(found), mask.device)
         if self._pooling is Pooling.CLS:
             return tokens, tokens[:, 0]
         return tokens, tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True)

@@ -13,6 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from eibert.batches import moved
 from eibert.losses import representation_distance
 from eibert.student import Student
 from eibert.token_targets import TokenTargets
@@ -94,4 +95,4 @@ def _padded(places: Places, rows: np.ndarray[Any, Any], like: Tensor) -> Tensor:
     found = np.full(like.shape[:2], -1, np.int64)
     for position, row in enumerate(rows):
         found[position, : len(places[row])] = places[row]
-    return torch.from_numpy(found).to(like.device)
+    return moved(torch.from_numpy(found), like.device)

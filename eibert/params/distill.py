@@ -2,7 +2,18 @@
 
 from pydantic import Field
 
-from eibert.params.section import BatchSize, Epochs, LearningRate, MaxTokens, Precision, Section, Share, Threads, Weight
+from eibert.params.section import (
+    BatchSize,
+    Compilation,
+    Epochs,
+    LearningRate,
+    MaxTokens,
+    Precision,
+    Section,
+    Share,
+    Threads,
+    Weight,
+)
 
 
 class DistillParams(Section):
@@ -33,4 +44,5 @@ class DistillParams(Section):
     variants: int = Field(ge=0, description="Variants made of training rows, in all, answered by the teacher.")
     control: bool = Field(description="Also train the control: plain distillation of the same student.")
     precision: Precision = Field(strict=False, description="Arithmetic of training.")
+    compilation: Compilation = Field(strict=False, description="Whether training runs through torch.compile.")
     threads: Threads = Field(description="Threads of torch for student and control each; they learn at the same time.")

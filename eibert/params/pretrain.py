@@ -4,7 +4,18 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from eibert.params.section import BatchSize, Epochs, LearningRate, MaxTokens, Precision, Section, Share, Threads, Weight
+from eibert.params.section import (
+    BatchSize,
+    Compilation,
+    Epochs,
+    LearningRate,
+    MaxTokens,
+    Precision,
+    Section,
+    Share,
+    Threads,
+    Weight,
+)
 
 
 class StudentParams(Section):
@@ -50,4 +61,5 @@ class PretrainParams(Section):
     sentence_weight: Weight = Field(description="Weight of the distance of sentence representations.")
     token_weight: Weight = Field(description="Weight of the distance of token representations.")
     precision: Precision = Field(strict=False, description="Arithmetic of training.")
+    compilation: Compilation = Field(strict=False, description="Whether training runs through torch.compile.")
     threads: Threads = Field(description="Threads of torch; part of the result's identity.")

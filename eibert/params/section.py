@@ -29,6 +29,14 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class Compilation(StrEnum):
+    """Whether training compiles the student's passes with torch.compile."""
+
+    AUTO = "auto"  # on CUDA, where training is long enough to win back the minutes of compiling
+    NEVER = "never"
+    ALWAYS = "always"
+
+
 class Pooling(StrEnum):
     """How token representations become one sentence representation."""
 

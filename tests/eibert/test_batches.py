@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from eibert.batches import by_length, encode, predict, shuffled
 from eibert.corpus import Split
 from eibert.errors import RunError
-from eibert.optimize import adamw, rate_factor, step
+from eibert.optimize import COMPILED_STEPS, adamw, compile_student, rate_factor, step
+from eibert.params.section import Compilation
 from eibert.schedule import Schedule
 from eibert.student import Student
 
@@ -87,3 +88,22 @@ def test_a_gradient_that_is_not_finite_names_the_rate_to_lower() -> None:
     (model(torch.full((1, 2), float("inf"))) * 0.0).sum().backward()
     with pytest.raises(RunError, match=r"lower pretrain\.learning_rate"):
         step(optimizer, 1.0, "pretrain")
+
+
+@pytest.mark.parametrize(
+    ("compilation", "device", "steps", "compiled"),
+    [
+        (Compilation.AUTO, "cuda", COMPILED_STEPS, True),
+        (Compilation.AUTO, "cuda", COMPILED_STEPS - 1, False),
+        (Compilation.AUTO, "cpu", 10**6, False),
+        (Compilation.ALWAYS, "cpu", 1, True),
+        (Compilation.NEVER, "cuda", 10**6, False),
+    ],
+)
+def test_passes_are_compiled_where_it_pays(
+    compilation: Compilation, device: str, steps: int, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = torch.nn.Linear(2, 2), []
+    monkeypatch.setattr(student, "compile", lambda **options: asked.append(options))
+    compile_student(student, compilation, torch.device(device), steps)
+    assert asked == [{"dynamic": True}] * compiled
