@@ -59,7 +59,7 @@ endif
 	touch $@
 
 .venv/.test: .venv/.pipeline
-	$(UV) --editable '.[pipeline,test]' || $(PIP) --editable '.[pipeline,test]'
+	$(UV) --editable '.[pipeline,servers,test]' || $(PIP) --editable '.[pipeline,servers,test]'
 	touch $@
 
 clean:

@@ -35,7 +35,7 @@ class Cluster:
         Raises:
             ServerError: the cluster refuses.
         """
-        query = f"SELECT 1 FROM pg_database WHERE datname = '{database}'"  # noqa: S608 — our own names only
+        query = f"SELECT 1 FROM pg_database WHERE datname = '{database}'"
         if not self._psql(query):
             self._psql(f'CREATE DATABASE "{database}"')
 
@@ -76,13 +76,10 @@ def postgres(folder: Path, log: Path) -> Iterator[Cluster]:
     command = [programs / "postgres", "-D", data, "-k", socket, "-c", "listen_addresses="]
     cluster = Cluster(socket, programs)
 
+    asking = [programs / "pg_isready", "-q", "-h", socket, "-U", OWNER, "-d", "postgres"]
+
     def ready() -> bool:
-        return (
-            subprocess.run(
-                [programs / "pg_isready", "-q", "-h", socket, "-U", OWNER, "-d", "postgres"], check=False
-            ).returncode
-            == 0
-        )
+        return subprocess.run(asking, check=False).returncode == 0
 
     with serving("PostgreSQL", command, log=log, ready=ready, environment=environment, user=user, stop=signal.SIGINT):
         yield cluster
