@@ -40,8 +40,8 @@ class Cluster:
             self._psql(f'CREATE DATABASE "{database}"')
 
     def _psql(self, statement: str) -> str:
-        command = [self.programs / "psql", "-h", self.socket, "-U", OWNER, "-d", "postgres", "-Atc", statement]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [f"{self.programs}/psql", "-h", str(self.socket), "-U", OWNER, "-d", "postgres", "-Atc", statement]
+        done: subprocess.CompletedProcess[str] = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ServerError(f"PostgreSQL refuses `{statement}`: {done.stderr.strip()}")
         return done.stdout.strip()
@@ -73,10 +73,10 @@ def postgres(folder: Path, log: Path) -> Iterator[Cluster]:
         )  # fmt: skip
         if made.returncode:
             raise ServerError(f"{data}: PostgreSQL makes no cluster here: {made.stderr.strip()}")
-    command = [programs / "postgres", "-D", data, "-k", socket, "-c", "listen_addresses="]
+    command = [f"{programs}/postgres", "-D", str(data), "-k", str(socket), "-c", "listen_addresses="]
     cluster = Cluster(socket, programs)
 
-    asking = [programs / "pg_isready", "-q", "-h", socket, "-U", OWNER, "-d", "postgres"]
+    asking = [f"{programs}/pg_isready", "-q", "-h", str(socket), "-U", OWNER, "-d", "postgres"]
 
     def ready() -> bool:
         return subprocess.run(asking, check=False).returncode == 0
