@@ -8,19 +8,23 @@ from pydantic import Field, ValidationError, model_validator
 
 from eibert.errors import ParamsError
 from eibert.params.distill import DistillParams
+from eibert.params.drift import DriftParams
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.export import ExportParams
 from eibert.params.finetune import FinetuneParams
 from eibert.params.ingest import IngestParams
+from eibert.params.notify import NotifyParams
 from eibert.params.pretrain import PretrainParams
 from eibert.params.prune import PruneParams
 from eibert.params.quantize import QuantizeParams
+from eibert.params.retention import RetentionParams
+from eibert.params.retrain import RetrainParams
 from eibert.params.section import Section, Shared
 from eibert.params.validate import ValidateParams
 
 
 class Params(Shared):
-    """The whole of params.yaml, sections in pipeline order."""
+    """The whole of params.yaml: sections of the stages in pipeline order, then those of retraining."""
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
@@ -31,6 +35,10 @@ class Params(Shared):
     quantize: QuantizeParams
     export: ExportParams
     evaluate: EvaluateParams
+    retrain: RetrainParams
+    drift: DriftParams
+    notify: NotifyParams
+    retention: RetentionParams
 
     @model_validator(mode="after")
     def _texts_fit_the_student(self) -> Self:
