@@ -13,6 +13,7 @@ from eibert.params.evaluate import EvaluateParams
 from eibert.params.export import ExportParams
 from eibert.params.finetune import FinetuneParams
 from eibert.params.ingest import IngestParams
+from eibert.params.judge import JudgeParams
 from eibert.params.notify import NotifyParams
 from eibert.params.pretrain import PretrainParams
 from eibert.params.prune import PruneParams
@@ -24,7 +25,7 @@ from eibert.params.validate import ValidateParams
 
 
 class Params(Shared):
-    """The whole of params.yaml: sections of the stages in pipeline order, then those of retraining."""
+    """The whole of params.yaml, sections in pipeline order; those after `evaluate` belong to no stage."""
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
@@ -35,6 +36,7 @@ class Params(Shared):
     quantize: QuantizeParams
     export: ExportParams
     evaluate: EvaluateParams
+    judge: JudgeParams
     retrain: RetrainParams
     drift: DriftParams
     notify: NotifyParams
