@@ -29,7 +29,7 @@ from flows.stage import read_graph
 from flows.status import causes
 from flows.workspace import Workspace
 from tasks import facts, packing, registry
-from tasks.drift import PROFILE, Look, look
+from tasks.drift import Look, look
 from tasks.progress import say
 from tasks.registry import Version
 
@@ -109,7 +109,7 @@ class _Attempt:
         with tempfile.TemporaryDirectory() as scratch:
             root, name = self.workspace.root, self.workspace.name
             files = registry.fetch(root, name, self.champion.number, Path(scratch))
-            kept = files / PROFILE
+            kept = files / packing.PROFILE
             if not kept.is_file():
                 self._note(f"version {self.champion.number} was registered without a profile: no drift was looked for")
                 return

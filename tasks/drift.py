@@ -16,9 +16,6 @@ from eibert.profile import Judged, Profile, Reference
 from eibert.runtime.model import Model
 from eibert.teacher import WEIGHTS, load_base, locate
 
-PROFILE = "profile.safetensors"
-"""Name of the file that is kept with a version."""
-
 _SPLITS = ("train", "dev", "test")
 _TOLERATED = 0.9  # share of judged numbers whose error counts as agreement
 
