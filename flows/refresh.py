@@ -2,7 +2,8 @@
 
 Files are kept whole, byte by byte, as shards in the order of their arrival, and known by their SHA-256: what arrived
 before is not taken twice, and a file that begins with an earlier one's bytes is that file grown and takes its place.
-The folder is exchanged as a whole.
+The folder is exchanged as a whole. What was there before stays aside until both gates are passed: rows that a gate
+refuses are put back out (`put_back`), and a delivery that was mended takes their place the next time.
 """
 
 import os
@@ -21,6 +22,7 @@ from eibert.params.retrain import Mode
 from flows.workspace import Workspace
 
 _KEY = "retrain.incoming"
+_ASIDE = "rows-before"
 _BLOCK_BYTES = 1 << 20
 _DESCRIPTION = "dataset.json"
 
@@ -36,6 +38,7 @@ def refresh(workspace: Workspace, params: Params) -> str:
     if incoming is None:
         return ""
     target = _target(workspace, params.ingest.source)
+    put_back(workspace, params)  # a killed retraining left it undecided
     source = find(incoming, workspace.folder, _KEY)
     arrived = _by_split(source)
     earlier = _by_split(find(str(target), workspace.folder, "ingest.source")) if any(_files(target)) else {}
@@ -48,10 +51,39 @@ def refresh(workspace: Workspace, params: Params) -> str:
         if not new:
             return f"{incoming}: nothing new"
     _check_formats(wanted)
+    _set_aside(target, _aside(workspace))
     _exchange(target, wanted, source.about)
     missing = [split for split in SPLITS if split not in wanted] if mode is Mode.APPEND else []
     carved = f"; {' and '.join(missing)}, without files of their own, are carved out of train anew" if missing else ""
     return f"{incoming}: took {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode}){carved}"
+
+
+def put_back(workspace: Workspace, params: Params) -> bool:
+    """Puts the rows back that were there before the last `refresh`; returns whether there was anything to put back."""
+    aside = _aside(workspace)
+    if not aside.is_dir():
+        return False
+    artifact.take_place(aside, _target(workspace, params.ingest.source))
+    return True
+
+
+def accept(workspace: Workspace) -> None:
+    """Lets the rows stay that the last `refresh` took in."""
+    shutil.rmtree(_aside(workspace), ignore_errors=True)
+
+
+def _aside(workspace: Workspace) -> Path:
+    return workspace.private() / _ASIDE
+
+
+def _set_aside(target: Path, aside: Path) -> None:
+    """Copies a folder, which need not be there; complete or not at all."""
+    part = aside.with_name(f".{aside.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    for path in _files(target):
+        shutil.copyfile(path, part / path.name)
+    part.rename(aside)
 
 
 def _target(workspace: Workspace, source: str) -> Path:

@@ -5,6 +5,7 @@ object of the cache stays while a workspace, a branch, a tag or a commit of the 
 as many days after it was written; while any run is at work in the repository, the cache is left alone.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -59,6 +60,7 @@ def _collect_cache(workspace: Workspace, days: float) -> str:
     """Removes objects of DVC's cache that nobody needs; returns how many and how large, or ""."""
     oldest = time.time() - days * _SECONDS_PER_DAY
     with opened(workspace) as repo, repo.lock:
+        logging.getLogger("dvc").setLevel(logging.ERROR)  # commits in which a stage has not run yet are no news
         needed = _needed(repo, oldest)
         cache = repo.cache.local
         removed = size_bytes = 0

@@ -22,7 +22,7 @@ from flows import environment, history, promote
 from flows.adapter import EXIT_ERROR, first_line
 from flows.history import Outcome, Retraining
 from flows.notify import notify
-from flows.refresh import refresh
+from flows.refresh import accept, put_back, refresh
 from flows.retention import collect
 from flows.run import Result, Selection, run
 from flows.stage import read_graph
@@ -47,6 +47,7 @@ def retrain(workspace: Workspace) -> Retraining:
         found = _Attempt(workspace).made()
     except Exception as error:  # noqa: BLE001 — the outcome says it, and the other models go on
         found = Retraining(workspace.name, Outcome.FAILED, _reason(workspace, error))
+    found = _without_refused_rows(workspace, found)
     found = dataclasses.replace(found, when=_utc(started), seconds=round(time.time() - started, 1))
     return _told(workspace, found)
 
@@ -64,20 +65,24 @@ class _Attempt:
     def made(self) -> Retraining:
         """Goes through all steps until one of them ends it."""
         self._note(promote.recover(self.workspace))
+        self.champion = registry.champion(self.workspace.root, self.workspace.name)
         self._note(refresh(self.workspace, self.params))
         gate = self._run(Selection(until=GATE))
         if gate.error:
             shut = gate.outcomes[GATE].state == "Failed" and gate.exit_code == EXIT_ERROR
             return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, gate.error)
-        self.champion = registry.champion(self.workspace.root, self.workspace.name)
-        if same := self._unchanged():
-            return self._ended(Outcome.UNCHANGED, same)
+        if self._is_up_to_date() and (same := self._known() or self._kept_out()):
+            accept(self.workspace)
+            return self._ended(Outcome.UNCHANGED, f"nothing changed: {same}")
         self._look()
         if self.drift and (stopping := self.drift.stopping):
             return self._ended(Outcome.STOPPED, "drift: " + "; ".join(map(str, stopping)))
+        accept(self.workspace)
         built = self._run(Selection())
         if built.error:
             return self._ended(Outcome.FAILED, built.error)
+        if same := self._known():
+            return self._ended(Outcome.UNCHANGED, f"the new data makes the same bundle: {same}")
         return self._judged()
 
     def _run(self, selection: Selection) -> Result:
@@ -85,22 +90,25 @@ class _Attempt:
         self._note(result.warning)
         return result
 
-    def _unchanged(self) -> str:
-        """Why there is nothing to be done, or ""."""
-        if any(causes(self.workspace, read_graph(self.workspace)).values()):
+    def _is_up_to_date(self) -> bool:
+        return not any(causes(self.workspace, read_graph(self.workspace)).values())
+
+    def _known(self) -> str:
+        """Which version the bundle is already, or "": what a person took out of service is not put back."""
+        if self.champion is None:
             return ""
-        digest = self._digest()
-        if self.champion and self.champion.digest == digest:
-            return f"nothing changed since version {self.champion.number}, which is in service"
-        for version in registry.versions(self.workspace.root, self.workspace.name):
-            if version.digest == digest and self.champion:
-                number = self.champion.number
-                return f"nothing changed since version {version.number}, in whose place {number} was put back"
-        earlier = history.read(self.workspace)
-        key = self._key(digest)
-        if judged := next((one for one in reversed(earlier) if one.key == key and one.outcome is Outcome.KEPT), None):
-            return f"nothing changed since {judged.when}, when the challenger was kept out: {judged.reason}"
-        return ""
+        digest, number = self._digest(), self.champion.number
+        if self.champion.digest == digest:
+            return f"version {number} is in service"
+        known = registry.versions(self.workspace.root, self.workspace.name)
+        earlier = next((version.number for version in known if version.digest == digest), None)
+        return f"version {earlier}, in whose place version {number} was put back" if earlier else ""
+
+    def _kept_out(self) -> str:
+        """When and why the same challenger was kept out by the same bounds before, or ""."""
+        key = self._key(self._digest())
+        same = [one for one in history.read(self.workspace) if one.key == key and one.outcome is Outcome.KEPT]
+        return f"this challenger was kept out on {same[-1].when}: {same[-1].reason}" if same else ""
 
     def _look(self) -> None:
         """Compares the data with that of the version in service."""
@@ -157,6 +165,17 @@ class _Attempt:
     def _note(self, text: str) -> None:
         if text:
             self.notes.append(shown(text))
+
+
+def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining:
+    """The retraining after rows that arrived for it were put back out, unless both gates had let them in."""
+    try:
+        if put_back(workspace, workspace.params()):
+            note = "what had arrived was put back out of the rows; mend it where it arrives, it is read again next time"
+            return dataclasses.replace(found, notes=[*found.notes, note])
+    except (EibertError, OSError) as error:  # the next refresh puts it back
+        return dataclasses.replace(found, notes=[*found.notes, shown(f"what arrived stays for now: {error}")])
+    return found
 
 
 def _told(workspace: Workspace, found: Retraining) -> Retraining:

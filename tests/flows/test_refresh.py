@@ -8,7 +8,7 @@ import pytest
 from eibert.errors import DataError
 from eibert.params.load import Params
 from eibert.params.retrain import Mode
-from flows.refresh import refresh
+from flows.refresh import accept, put_back, refresh
 from flows.workspace import Workspace
 
 TRAIN = "text,label\nplay a song,play\nstop it,stop\n"
@@ -61,6 +61,7 @@ def test_arriving_files_stand_behind_the_earlier_ones_byte_by_byte(place: Worksp
 def test_what_arrived_before_is_taken_once(place: Workspace, params: Params) -> None:
     deliver(place, "monday.csv", TRAIN)
     refresh(place, taking(params))
+    accept(place)
     before = rows(place)
     deliver(place, "copy of monday.csv", TRAIN)
     assert refresh(place, taking(params)).endswith("nothing new")
@@ -70,6 +71,7 @@ def test_what_arrived_before_is_taken_once(place: Workspace, params: Params) -> 
 def test_a_file_that_has_grown_takes_its_own_place(place: Workspace, params: Params) -> None:
     deliver(place, "log.csv", TRAIN)
     refresh(place, taking(params))
+    accept(place)
     deliver(place, "log.csv", TRAIN + "halt,stop\n")
     refresh(place, taking(params))
     assert rows(place) == {"train-00000-of-00001.csv": TRAIN + "halt,stop\n"}
@@ -80,6 +82,7 @@ def test_replacing_forgets_what_was_there(place: Workspace, params: Params) -> N
     (place.folder / "rows" / "dataset.json").write_text('{"metric": "macro_f1"}')
     deliver(place, "train.csv", "text,label\nhalt,stop\n")
     refresh(place, taking(params, mode=Mode.REPLACE))
+    accept(place)
     assert rows(place) == {
         "dataset.json": '{"metric": "macro_f1"}',
         "train-00000-of-00001.csv": "text,label\nhalt,stop\n",
@@ -100,6 +103,7 @@ def test_ingest_reads_the_shards_in_the_order_of_arrival(place: Workspace, param
         path = place.root / "in" / f"day{number}.csv.gz"
         path.write_bytes(gzip.compress(f"text,label\nfirst {number},a\nsecond {number},b\n".encode()))
         refresh(place, taking(params))
+        accept(place)
     found = read_labelled(find("rows", place.folder, "ingest.source"), params.ingest)
     texts = [row.text for row in found.splits["train"]]
     assert texts == [f"{word} {number}" for number in range(3) for word in ("first", "second")]
@@ -124,3 +128,28 @@ def test_two_formats_are_refused_and_nothing_is_taken(place: Workspace, params: 
 def test_an_empty_delivery_is_named(place: Workspace, params: Params) -> None:
     with pytest.raises(DataError, match="no data files"):
         refresh(place, taking(params))
+
+
+def test_refused_rows_go_out_again_and_a_mended_delivery_comes_in(place: Workspace, params: Params) -> None:
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    deliver(place, "day.csv", "text,label\nplay it,stop\n")
+    refresh(place, taking(params))
+    assert put_back(place, taking(params))
+    assert rows(place) == {"train.csv": TRAIN}
+    assert not put_back(place, taking(params))
+    deliver(place, "day.csv", "text,label\nplay it,play\n")
+    refresh(place, taking(params))
+    accept(place)
+    assert not put_back(place, taking(params))
+    assert rows(place)["train-00001-of-00002.csv"] == "text,label\nplay it,play\n"
+
+
+def test_a_killed_retraining_leaves_nothing_undecided(place: Workspace, params: Params) -> None:
+    """Rows that no gate has seen to the end are out before the next delivery is looked at."""
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    deliver(place, "day.csv", "text,label\nplay it,stop\n")
+    refresh(place, taking(params))
+    (place.root / "in" / "day.csv").unlink()
+    deliver(place, "other.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    assert sorted(rows(place).values()) == sorted([TRAIN, "text,label\nhalt,stop\n"])
