@@ -47,6 +47,11 @@ class Promotion:
     verdict: Verdict | None
     warning: str = ""
 
+    @property
+    def kept_out(self) -> bool:
+        """Whether a gate kept the challenger out."""
+        return not self.promoted and self.verdict is not None and not self.verdict.passed
+
     def as_object(self) -> dict[str, Any]:
         """Returns it as JSON values."""
         return {

@@ -106,7 +106,7 @@ def _trail(root: Path, workspace: Path, bundle: Path) -> tuple[Record | None, Ga
 
 def _signature(root: Path, bundle: Path, record: Record | None) -> Gate:
     if record is None:
-        return Gate("signature", None, None, passed=False, note="no record that its papers could name")
+        return Gate("signature", None, None, passed=None, note="no record that its papers could name")
     found = _signed(root, bundle, record)
     return Gate("signature", None, None, found.state == "sound", f"{found.state}: {found.detail}")
 

@@ -33,7 +33,7 @@ def pack(bundle: Path, papers: Path, seen: HeldOut, target: Path, *, profile: Pa
     """Writes the folder of a version and returns the digest of all its files.
 
     Args:
-        bundle: Folder that ships.
+        bundle: Folder that ships; its name is `bundle`.
         papers: Folder of its papers; left out where it is not there.
         seen: The rows it has learnt from.
         target: Folder to make.

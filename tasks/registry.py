@@ -111,6 +111,12 @@ def set_champion(root: Path, name: str, number: int) -> None:
         client.set_registered_model_alias(model_name(name), CHAMPION, str(number))
 
 
+def last_run(root: Path, name: str) -> datetime | None:
+    """Returns when the pipeline last ran in a workspace, UTC; None: never. Raises as `champion` does."""
+    with _connected(root) as client:
+        return tracking.last_run(client, name)
+
+
 def fetch(root: Path, name: str, number: int, into: Path) -> Path:
     """Returns a folder with the files of a version, as `packing.pack` wrote them, checked against the version's tags.
 

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -247,6 +248,17 @@ def _log_datasets(client: "MlflowClient", run: str, workspace: str, splits: Mapp
 
 def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
+
+
+def last_run(client: "MlflowClient", workspace: str) -> datetime | None:
+    """Returns when the newest run of a workspace began, UTC; None: there is none."""
+    experiment = client.get_experiment_by_name(workspace)
+    if experiment is None:
+        return None
+    query = f"tags.`{NOTE_TAG}` != ''"
+    places, order = [experiment.experiment_id], ["attributes.start_time DESC"]
+    found = client.search_runs(places, filter_string=query, max_results=1, order_by=order)
+    return datetime.fromtimestamp(found[0].info.start_time / 1000, UTC) if found else None
 
 
 def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:
