@@ -16,7 +16,7 @@ from eibert import artifact
 from eibert.corpus import SplitName
 from eibert.errors import DataError
 from eibert.ingest.reading import stem_of, suffix_of
-from eibert.ingest.sources import SAMPLE, SPLITS, Source, find
+from eibert.ingest.sources import SAMPLE, Source, find
 from eibert.params.load import Params
 from eibert.params.retrain import Mode
 from flows.workspace import Workspace
@@ -53,9 +53,7 @@ def refresh(workspace: Workspace, params: Params) -> str:
     _check_formats(wanted)
     _set_aside(target, _aside(workspace))
     _exchange(target, wanted, source.about)
-    missing = [split for split in SPLITS if split not in wanted] if mode is Mode.APPEND else []
-    carved = f"; {' and '.join(missing)}, without files of their own, are carved out of train anew" if missing else ""
-    return f"{incoming}: took {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode}){carved}"
+    return f"{incoming}: took {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode})"
 
 
 def put_back(workspace: Workspace, params: Params) -> bool:

@@ -90,11 +90,6 @@ def test_replacing_forgets_what_was_there(place: Workspace, params: Params) -> N
     assert refresh(place, taking(params, mode=Mode.REPLACE)).endswith("nothing new")
 
 
-def test_it_says_which_splits_will_be_carved(place: Workspace, params: Params) -> None:
-    deliver(place, "train.csv", TRAIN)
-    assert "dev and test, without files of their own" in refresh(place, taking(params))
-
-
 def test_ingest_reads_the_shards_in_the_order_of_arrival(place: Workspace, params: Params) -> None:
     from eibert.ingest.labelled import read_labelled
     from eibert.ingest.sources import find
