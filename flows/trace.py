@@ -46,6 +46,9 @@ class Trace:
                 "previous": record.previous,
                 **record.body,
             },
+            "service": [
+                {"sequence": record.sequence, "digest": record.digest, **record.body} for record in found.service
+            ],
             "signatures": {"trail": asdict(self.trail), "bundle": asdict(self.bundle)},
         }
 
@@ -90,6 +93,8 @@ def lines(traced: Trace) -> Iterator[str]:
         "data": _data(record.body["data"]),
         "quality": _quality(record.body),
     }
+    if found.service:
+        sections["service"] = _service(found)
     for title, section in sections.items():
         yield from ("", title, *section)
     for name in record.body["order"]:
@@ -129,6 +134,19 @@ def _signatures(traced: Trace, digest: str) -> Iterator[str]:
     for name, found in (("trail", traced.trail), ("bundle", traced.bundle)):
         key = f", key {found.key[:_DIGITS]}…" if found.key else ""
         yield from _pairs({name: f"{found.state}{key}: {found.detail}"})
+
+
+def _service(found: Found) -> Iterator[str]:
+    """Yields when the bundle came into service, by whom, and why where a gate was against it."""
+    for record in found.service:
+        body = record.body
+        after = f", after version {body['before']}" if body["before"] else ""
+        who = body["who"] or "unknown"
+        told = f"version {body['version']} {body['event']}{after}, {body['when']}, {who}, record {record.sequence}"
+        yield from _pairs({body["model"]: told})
+        verdict = body.get("verdict")
+        if verdict and verdict["override"]:
+            yield from _pairs({"override": verdict["reason"]})
 
 
 def _teacher(teacher: Mapping[str, Any]) -> Iterator[str]:

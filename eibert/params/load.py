@@ -8,19 +8,24 @@ from pydantic import Field, ValidationError, model_validator
 
 from eibert.errors import ParamsError
 from eibert.params.distill import DistillParams
+from eibert.params.drift import DriftParams
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.export import ExportParams
 from eibert.params.finetune import FinetuneParams
 from eibert.params.ingest import IngestParams
+from eibert.params.judge import JudgeParams
+from eibert.params.notify import NotifyParams
 from eibert.params.pretrain import PretrainParams
 from eibert.params.prune import PruneParams
 from eibert.params.quantize import QuantizeParams
+from eibert.params.retention import RetentionParams
+from eibert.params.retrain import RetrainParams
 from eibert.params.section import Section, Shared
 from eibert.params.validate import ValidateParams
 
 
 class Params(Shared):
-    """The whole of params.yaml, sections in pipeline order."""
+    """The whole of params.yaml, sections in pipeline order; those after `evaluate` belong to no stage."""
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
@@ -31,6 +36,11 @@ class Params(Shared):
     quantize: QuantizeParams
     export: ExportParams
     evaluate: EvaluateParams
+    judge: JudgeParams
+    retrain: RetrainParams
+    drift: DriftParams
+    notify: NotifyParams
+    retention: RetentionParams
 
     @model_validator(mode="after")
     def _texts_fit_the_student(self) -> Self:

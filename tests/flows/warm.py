@@ -27,19 +27,20 @@ sys.exit(int(code or b"70"))
 
 
 @contextmanager
-def warm_stages(folder: Path, root: Path) -> Iterator[Path]:
+def warm_stages(folder: Path, root: Path, adapters: str = "") -> Iterator[Path]:
     """Yields a folder for the front of PATH whose `eibert` answers `eibert stage NAME`.
 
     Args:
         folder: For the command and the socket; its path is short.
         root: Folder of the sources to run.
+        adapters: Module whose ADAPTERS stand in for the real ones of their stages; none: all are the real ones.
     """
     address = folder / "socket"
     command = folder / "eibert"
     command.write_text(CLIENT.format(python=sys.executable, address=str(address)))
     command.chmod(0o755)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(Path(__file__).parents[2])])}
-    server = Popen([sys.executable, __file__, str(address)], env=environment, stdin=PIPE)
+    server = Popen([sys.executable, __file__, str(address), adapters], env=environment, stdin=PIPE)
     try:
         while not address.exists():
             assert server.poll() is None
@@ -49,13 +50,16 @@ def warm_stages(folder: Path, root: Path) -> Iterator[Path]:
         server.communicate()  # the end of its standard input is the sign to stop
 
 
-def serve(address: str) -> None:
+def serve(address: str, adapters: str) -> None:
     """Answers one client after the other, each in a fork, until standard input ends."""
     import importlib
     import threading
 
+    instead = importlib.import_module(adapters).ADAPTERS if adapters else {}
     for stage in STAGES:
-        importlib.import_module(f"tasks.{stage}")
+        if stage not in instead:
+            importlib.import_module(f"tasks.{stage}")
+    sys.modules.update({f"tasks.{stage}": adapter for stage, adapter in instead.items()})
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(16)
@@ -87,4 +91,4 @@ def answer(client: socket.socket) -> None:
 
 if __name__ == "__main__":
     sys.path.pop(0)
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
