@@ -1,0 +1,125 @@
+"""A scheduled retraining through real servers: PostgreSQL, an S3 store, MLflow, Prefect, and a worker."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import learner
+from tests.flows.warm import warm_stages
+
+PROJECT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def free_ports(count: int) -> list[int]:
+    opened = [socket.socket() for _ in range(count)]
+    for one in opened:
+        one.bind(("127.0.0.1", 0))
+    found = [one.getsockname()[1] for one in opened]
+    for one in opened:
+        one.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder with a short path that PostgreSQL's own user can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="eibert-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def servers(place: Path) -> Iterator[dict[str, str]]:
+    """The environment in which clients find the servers of deploy/servers.py."""
+    tools = subprocess.run(["sh", PROJECT / "deploy/tools.sh"], capture_output=True, text=True, check=False)
+    if tools.returncode:
+        pytest.skip(tools.stderr.strip().splitlines()[-1])
+    ports = [
+        part
+        for name, port in zip(("s3", "mlflow", "prefect"), free_ports(3), strict=True)
+        for part in (f"--{name}-port", str(port))
+    ]
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "AWS_"))
+    }
+    environment = inherited | {"PYTHONPATH": str(PROJECT), "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        [sys.executable, PROJECT / "deploy/servers.py", "--folder", place / "servers", *ports],
+        env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    exported = dict(process.stdout.readline().strip().removeprefix("export ").split("=", 1) for _ in range(2))
+    yield environment | exported
+    process.terminate()
+    assert process.wait(60) == 0
+    assert subprocess.run(["pgrep", "-f", str(place)], capture_output=True, check=False).stdout == b""
+
+
+def ask(url: str, **body: Any) -> Any:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def test_scheduled_retraining_goes_through_the_servers(
+    servers: dict[str, str], place: Path, teacher_folder: Path
+) -> None:
+    [workspace] = learner.make_repository(place / "models", teacher_folder, "w")
+    texts = learner.texts(learner.WORDS, 400, seed=1, words=2)
+    rows = learner.labelled(texts)
+    learner.write_rows(workspace.folder / "rows", train=rows[:240], dev=rows[240:300], test=rows[300:])
+    stages = place / "stages"
+    stages.mkdir()
+    with warm_stages(stages, PROJECT, "tests.learner") as commands:
+        graph = workspace.folder / "dvc.yaml"
+        graph.write_text(graph.read_text().replace("cmd: eibert", f"cmd: {commands}/eibert"))
+
+        def prefect(*arguments: str) -> str:
+            command = [str(PROGRAMS / "prefect"), "--no-prompt", *arguments]
+            done = subprocess.run(command, cwd=PROJECT, env=servers, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        prefect("deploy", "--name", "nightly")
+        folders = json.dumps([str(workspace.folder)])
+        prefect(
+            "deployment", "run", "retrain-all/nightly", "--param", f"folders={folders}", "--in", "1 second", "--watch"
+        )
+
+    api = servers["PREFECT_API_URL"]
+    runs = ask(f"{api}/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
+    assert {run["state"]["name"] for run in runs} >= {"Completed", "Promoted"}
+    pages = {page["key"]: page["data"] for page in ask(f"{api}/artifacts/filter")}
+    assert "| bytes |" in pages["retraining-w"]
+    registry = f"{servers['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias?name=w&alias=champion"
+    with urllib.request.urlopen(registry, timeout=30) as response:
+        version = json.load(response)["model_version"]
+    assert (version["version"], version["status"]) == ("1", "READY")
+    # What is in service came out of the store whole: its labels are the true ones.
+    fetched = subprocess.run(
+        [sys.executable, "-c", _ANSWER, *texts[300:310]],
+        env=servers, capture_output=True, text=True, check=True, cwd=place,
+    )  # fmt: skip
+    assert json.loads(fetched.stdout.splitlines()[-1]) == [label for _, label in rows[300:310]]
+
+
+_ANSWER = """
+import json, sys
+import mlflow
+answers = mlflow.pyfunc.load_model("models:/w@champion").predict(sys.argv[1:])
+print(json.dumps(list(answers["label"])))
+"""
