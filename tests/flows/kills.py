@@ -1,7 +1,7 @@
 """Kills promotions at every line between two effects, and tells what was left and what the next call made of it.
 
 `python kills.py FOLDER DATABASE` prints one JSON line for each kill. Each try is a fork of this process, which has
-imported everything and touched no registry that counts; it ends by os._exit before some line, without any clean-up.
+done everything once; it ends by os._exit before some line, without any clean-up.
 """
 
 import json
@@ -17,7 +17,7 @@ from eibert import artifact, trail
 from eibert.judge import Verdict
 from eibert.matching import HeldOut
 from flows import journal, promote, service
-from flows.workspace import Workspace, find
+from flows.workspace import Workspace
 from tasks import facts, packing, promotions, registry
 from tests import toy
 
@@ -105,13 +105,15 @@ class Scenario:
 
     def kill_everywhere(self, functions: list[Callable[..., Any]]) -> None:
         """Tries every line, and prints what came of it."""
-        lines = in_fork(lambda: self._acted(functions, None))
-        whole = in_fork(lambda: state(self._workspace))
+        lines = in_fork(lambda: self.acted(functions, None))
+        whole = state(self._workspace)
         for number, line in enumerate(lines, start=1):
             self.restore()
-            killed = in_fork(lambda at=number: self._acted(functions, at)) is None
-            found = {"scenario": self.name, "line": line, "killed": killed, "whole": whole}
-            sys.stdout.write(json.dumps(found | in_fork(self._settled)) + "\n")
+            killed = in_fork(lambda at=number: self.acted(functions, at)) is None
+            left, told = state(self._workspace), promote.recover(self._workspace)
+            after, again = state(self._workspace), promote.recover(self._workspace)
+            found = {"scenario": self.name, "line": line, "killed": killed, "left": left, "told": told}
+            sys.stdout.write(json.dumps(found | {"after": after, "again": again, "whole": whole}) + "\n")
             sys.stdout.flush()
         self.restore()
 
@@ -120,61 +122,47 @@ class Scenario:
         shutil.rmtree(self._workspace.root)
         shutil.copytree(self._backup, self._workspace.root)
 
-    def _settled(self) -> dict[str, Any]:
-        """What was left, and what the next call and the one after it made of it."""
-        left, told = state(self._workspace), promote.recover(self._workspace)
-        after, again = state(self._workspace), promote.recover(self._workspace)
-        return {"left": left, "told": told, "after": after, "again": again}
-
-    def _acted(self, functions: list[Callable[..., Any]], last: int | None) -> list[str]:
+    def acted(self, functions: list[Callable[..., Any]], last: int | None) -> list[str]:
+        """Does it, and returns the lines that ran in some functions; dies before the one of that number."""
         with Lines(functions, last) as lines:
             self._action()
         return lines.seen
 
 
-def _warm(root: Path, database: Path) -> None:
-    """Imports all that is needed, by doing everything once in a repository of its own; what tries nothing is skipped.
-
-    From then on every bundle passes, MLflow's schema is not looked at again, and a version's files are those
-    of here, whatever they should be.
-    """
-    from mlflow.store.db import utils
-
-    workspace = toy.make_repository(root)
-    shutil.copy(database, root / "mlflow.db")
-    for wrong in ({1}, set()):
-        toy.build(workspace, wrong=wrong)
-        promote.promote(workspace)
-    promote.rollback(workspace)
-    contents = root / "contents"
+def quicken(workspace: Workspace) -> None:
+    """Skips what tries nothing: every bundle passes, and the files of every version are those of this bundle."""
+    contents = workspace.root.with_name("contents")
     papers = workspace.folder / "data" / "provenance"
     files = packing.pack(facts.bundle_folder(workspace.folder), papers, HeldOut(), contents)
-    packing.pack = lambda *given: (shutil.copytree(contents, given[-1]), files)[1]
+    packing.pack = lambda *given, **_: (shutil.copytree(contents, given[3]), files)[1]
     promote._judged = lambda *_: Verdict((), None)
     service.checked = lambda place, version, _: service.history(place)[version.number - 1]
-    utils._verify_schema = lambda _: None
 
 
 def main(folder: Path, database: Path) -> None:
     """Runs all scenarios."""
-    _warm(folder / "warm", database)
+    # Without a pool no connection outlives its use, and what is compiled is inherited by the forks.
+    os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
     root = folder / "root"
     workspace = toy.make_repository(root)
     shutil.copy(database, root / "mlflow.db")
-    in_fork(lambda: toy.build(workspace, wrong={0, 1, 2}))
-    workspace = find(workspace.folder)
-    Scenario("first", workspace, lambda: promote.promote(workspace)).kill_everywhere(EFFECTS)
-    in_fork(lambda: promote.promote(workspace).promoted)
-    in_fork(lambda: toy.build(workspace, wrong=set()))
+    toy.build(workspace, wrong={0, 1, 2})
+    quicken(workspace)
+    first = Scenario("first", workspace, lambda: promote.promote(workspace))
+    promote.promote(workspace)  # once here, so that the forks need not import
+    first.restore()
+    first.kill_everywhere(EFFECTS)
+    promote.promote(workspace)
+    toy.build(workspace)
     second = Scenario("second", workspace, lambda: promote.promote(workspace))
     second.kill_everywhere(EFFECTS)
     # A promotion cut off before its alias moves, then its undoing cut off; and the same after the move.
     for name, function in (("undo", registry.set_champion), ("finish", promotions.enter)):
         second.restore()
-        in_fork(lambda at=function: second._acted([at], 1))
+        assert in_fork(lambda at=function: second.acted([at], 1)) is None
         Scenario(name, workspace, lambda: promote.recover(workspace)).kill_everywhere(SETTLING)
     second.restore()
-    in_fork(lambda: promote.promote(workspace).promoted)
+    promote.promote(workspace)
     Scenario("rollback", workspace, lambda: promote.rollback(workspace)).kill_everywhere(EFFECTS)
 
 
