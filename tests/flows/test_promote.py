@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,24 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
 
 
 @pytest.fixture(scope="module")
-def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
+def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Path]:
     """A repository whose version 1 is in service, wrong on three words, and whose workspace holds a better bundle."""
     root = tmp_path_factory.mktemp("promoted") / "root"
     workspace = toy.make_repository(root)
     shutil.copy(database, root / "mlflow.db")
-    toy.build(workspace, wrong={0, 1, 2})
-    assert promote.promote(workspace).promoted
-    toy.build(workspace)
-    shutil.copytree(root, root.with_name("backup"))
-    return root
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # no connection outlives a database put back
+        toy.build(workspace, wrong={0, 1, 2})
+        assert promote.promote(workspace).promoted
+        toy.build(workspace)
+        shutil.copytree(root, root.with_name("backup"))
+        yield root
 
 
 @pytest.fixture
 def workspace(_built: Path) -> Workspace:
     """That workspace; MLflow knows its files by their absolute place, so it is put back rather than copied."""
-    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Record
-
-    for store in (Registry, Record):
-        store._engine_map.clear()
     shutil.rmtree(_built)
     shutil.copytree(_built.with_name("backup"), _built)
     return find(_built / "models" / "w")
@@ -328,7 +327,8 @@ def test_trace_finds_builds_between_promotions_and_says_what_was_in_service(work
         ("rolled back", 2),
     ]
     lines = "\n".join(trace.lines(found))
-    assert "version 2 promoted, after version 1" in lines
+    assert "version 2 promoted in place of version 1" in lines
+    assert "rolled back to version 2 in place of version 1" in lines
     assert found.bundle.state == found.trail.state == "sound"
     promoted = found.found.service[0]
     assert trace.trace(workspace.folder, promoted.digest).found.record == found.found.record

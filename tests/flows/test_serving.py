@@ -23,10 +23,14 @@ from tasks import facts, tracking
 from tests import toy
 
 PROJECT = Path(__file__).parents[2]
-SECONDS_TO_START = 300
+SECONDS_TO_START = 900
 TEXTS = ["w00", "w01 w01", "w02 w05 w08", "W04!", ""]
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning"),
+]
 
 
 @pytest.fixture
