@@ -14,6 +14,7 @@ EibertError
 ├── TrailError             the trail of records is altered, or does not know a file
 ├── SignatureError         a key or a signature cannot be used
 └── RunError               the pipeline cannot be run here
+    └── RegistryError          MLflow's registry does not answer, or has no such version
 """
 
 
@@ -71,3 +72,7 @@ class SignatureError(EibertError):
 
 class RunError(EibertError):
     """The pipeline cannot be run as asked."""
+
+
+class RegistryError(RunError):
+    """The registry does not answer, or does not have what was asked for."""

@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from eibert import artifact
-from eibert.errors import ArtifactError, RunError
+from eibert.errors import ArtifactError, EibertError, RunError
+from eibert.redact import shown
 from flows import environment
 from flows.adapter import CODE, RAN_MARK
 from flows.alone import alone
 from flows.recording import record, settled
 from flows.stage import Graph, read_graph
 from flows.status import Cause, causes
-from flows.workspace import Workspace, follow_params, restored_on_error, set_params
+from flows.workspace import JOURNAL, Workspace, follow_params, restored_on_error, set_params
 from tasks import notes
+from tasks.progress import say
 
 if TYPE_CHECKING:
     from flows.compress import Outcome
@@ -107,6 +109,7 @@ def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] =
     """
     environment.prepare(workspace.root)
     with alone(workspace, wait=wait), contextlib.chdir(workspace.folder):
+        unsettled = _settle(workspace)
         graph = read_graph(workspace)
         chosen = selection.stages(graph)
         with restored_on_error(workspace.folder):
@@ -121,7 +124,7 @@ def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] =
             result, note = Result(cached=chosen), None
         else:
             result, note = _run_flow(workspace, chosen, selection)
-        warnings = [_deliver(workspace), record(workspace, settled(graph, result.states, stale), note)]
+        warnings = [unsettled, _deliver(workspace), record(workspace, settled(graph, result.states, stale), note)]
         result.warning = "; ".join(filter(None, warnings))
         return result
 
@@ -157,6 +160,19 @@ def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> 
     notes.publish_metrics(workspace.folder, [name for name, found in outcomes.items() if not found.error])
     note = notes.write(workspace.folder, workspace.name, stages, started=started)
     return Result(outcomes=outcomes), note
+
+
+def _settle(workspace: Workspace) -> str:
+    """Finishes or undoes a promotion that was cut off; returns a warning where that has to wait."""
+    if not (workspace.private() / JOURNAL).is_file():
+        return ""
+    from flows.journal import settle
+
+    try:
+        say("run", settle(workspace)[0])
+    except EibertError as error:
+        return shown(f"a promotion that was cut off is not settled yet: {error}")
+    return ""
 
 
 def _deliver(workspace: Workspace) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from eibert import trail
 from eibert.errors import TrailError
 from flows.workspace import repository
-from tasks import keys, lookup, signature
+from tasks import keys, lookup, promotions, signature
 from tasks.lookup import Found
 from tasks.notes import flat, numbers
 from tasks.signature import Signature
@@ -46,6 +46,9 @@ class Trace:
                 "previous": record.previous,
                 **record.body,
             },
+            "service": [
+                {"sequence": record.sequence, "digest": record.digest, **record.body} for record in found.service
+            ],
             "signatures": {"trail": asdict(self.trail), "bundle": asdict(self.bundle)},
         }
 
@@ -90,6 +93,8 @@ def lines(traced: Trace) -> Iterator[str]:
         "data": _data(record.body["data"]),
         "quality": _quality(record.body),
     }
+    if found.service:
+        sections["service"] = _service(found)
     for title, section in sections.items():
         yield from ("", title, *section)
     for name in record.body["order"]:
@@ -129,6 +134,20 @@ def _signatures(traced: Trace, digest: str) -> Iterator[str]:
     for name, found in (("trail", traced.trail), ("bundle", traced.bundle)):
         key = f", key {found.key[:_DIGITS]}…" if found.key else ""
         yield from _pairs({name: f"{found.state}{key}: {found.detail}"})
+
+
+def _service(found: Found) -> Iterator[str]:
+    """Yields when the bundle came into service, by whom, and why where a gate was against it."""
+    for record in found.service:
+        body = record.body
+        back = body["event"] == promotions.ROLLED_BACK
+        what = f"rolled back to version {body['version']}" if back else f"version {body['version']} {body['event']}"
+        after = f" in place of version {body['before']}" if body["before"] else ""
+        who = body["who"] or "unknown"
+        yield from _pairs({body["model"]: f"{what}{after}, {body['when']}, {who}, record {record.sequence}"})
+        verdict = body.get("verdict")
+        if verdict and verdict["override"]:
+            yield from _pairs({"override": verdict["reason"]})
 
 
 def _teacher(teacher: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from eibert.errors import EibertError
 from flows.findings import Finding
 from flows.workspace import Workspace, repository
 from tasks import facts, keys, signing
+from tasks.promotions import builds
 
 _PAPERS = "provenance"
 _FROM_GIT = "get it from git, or from a copy you trust"
@@ -74,7 +75,7 @@ def _is_recorded(workspace: Workspace, bundle: Path) -> bool:
         records = trail.complete(place, keys.head_opener(place))
     except EibertError:
         return False  # check_trail says why
-    return any(record.body["bundle"]["sha256"] == digest for record in records)
+    return any(record.body["bundle"]["sha256"] == digest for record in builds(records))
 
 
 def _finding(line: str, remedy: str) -> Finding:

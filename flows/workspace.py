@@ -22,6 +22,8 @@ PARAMS = "params.yaml"
 GRAPH = "dvc.yaml"
 PRIVATE = ".eibert"
 """Folder in a workspace for what belongs to no artifact: the lock of a run, records not yet delivered."""
+JOURNAL = "promotion.json"
+"""File in that folder while a promotion is under way (`flows/journal.py`)."""
 
 
 @dataclass(frozen=True)

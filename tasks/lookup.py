@@ -8,6 +8,7 @@ from pathlib import Path
 from eibert import artifact
 from eibert.errors import TrailError
 from eibert.trail import Record
+from tasks import promotions
 from tasks.facts import digest_of
 
 BUNDLE = "bundle"
@@ -25,6 +26,7 @@ class Found:
         sha256: Its digest.
         also: Sequence numbers of the earlier records that know it.
         path: The file or folder that was named; None: a digest was.
+        service: Records of the promotions and rollbacks that put this bundle in service.
     """
 
     record: Record
@@ -32,10 +34,11 @@ class Found:
     sha256: str
     also: tuple[int, ...]
     path: Path | None
+    service: tuple[Record, ...] = ()
 
 
 def find(records: Sequence[Record], target: str) -> Found:
-    """Returns the newest record that knows a target.
+    """Returns the newest record of a build that knows a target; a promotion's digest leads to the build it is about.
 
     Args:
         records: All of the trail.
@@ -57,7 +60,7 @@ def find(records: Sequence[Record], target: str) -> Found:
 
 
 def digests(record: Record) -> Iterator[tuple[str, str]]:
-    """Yields what a record knows, as name and SHA-256; what ships comes first."""
+    """Yields what the record of a build knows, as name and SHA-256; what ships comes first."""
     body = record.body
     yield BUNDLE, body["bundle"]["sha256"]
     for name, entry in body["bundle"]["files"].items():
@@ -74,21 +77,29 @@ def digests(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _one(records: Sequence[Record], wanted: str, target: str, path: Path | None) -> Found:
+    built = promotions.builds(records)
     hits = [
         (record, name, digest)
-        for record in reversed(records)
-        for name, digest in digests(record)
+        for record in reversed(built)
+        for name, digest in (*digests(record), *_about(records, record))
         if digest.startswith(wanted)
     ]
     if not hits:
-        raise TrailError(_unknown(records, wanted, target, path))
+        raise TrailError(_unknown(built, wanted, target, path))
     known = {digest for _, _, digest in hits}
     if len(known) > 1:
         shown = ", ".join(f"{digest[:16]}…" for digest in sorted(known)[:_SHOWN])
         raise TrailError(f"{target}: fits {len(known)} digests of the trail ({shown}); give more digits")
     record, name, digest = hits[0]
     also = sorted({other.sequence for other, _, _ in hits} - {record.sequence})
-    return Found(record, name, digest, tuple(also), path)
+    return Found(record, name, digest, tuple(also), path, tuple(promotions.about(records, record)))
+
+
+def _about(records: Sequence[Record], build: Record) -> Iterator[tuple[str, str]]:
+    """Yields the promotions and rollbacks that name the record of a build."""
+    for record in promotions.promotions(records, build.body["folder"]):
+        if record.body["build"]["digest"] == build.digest:
+            yield f"promotion, record {record.sequence}", record.digest
 
 
 def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | None) -> str:

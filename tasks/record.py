@@ -13,6 +13,7 @@ from eibert.redact import redacted
 from eibert.trail import Record
 from tasks import facts, git, keys
 from tasks.machine import libraries, machine
+from tasks.promotions import builds
 
 FORMAT = 1
 
@@ -58,7 +59,7 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
     place = built.workspace.relative_to(built.root).as_posix()
     state = _state(place, digests, bundle["sha256"])
     folder = built.root / keys.TRAIL
-    earlier = [record for record in trail.read(folder) if record.body["folder"] == place]
+    earlier = [record for record in builds(trail.read(folder)) if record.body["folder"] == place]
     same = [record for record in earlier if record.body["state"] == state]
     if clean := next((record for record in same if not record.body["git"]["dirty"]), None):
         return clean

@@ -1,14 +1,17 @@
-"""Delivers notes of runs to MLflow: a run for each, a child run for each stage. The only importer of mlflow here.
+"""Delivers notes of runs to MLflow: a run for each, a child run for each stage; and connects to it.
 
 What cannot be delivered now stays a note and is delivered after the next run; no failure here costs trained work.
 """
 
 import json
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 
@@ -26,6 +29,8 @@ _BATCH = 100
 _DIGEST_CHARS = 36
 _TEXT_CHARS = 500
 _REASON_CHARS = 200
+_SECONDS_TO_CONNECT = 5
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _STATUS = {"Failed": "FAILED", "NotRun": "KILLED"}
 
 
@@ -52,7 +57,7 @@ def deliver(root: Path, private: Path) -> str:
     pending = sorted((private / "pending").glob("*.json"))
     refused: dict[Path, Exception] = {}
     try:
-        with _connected(root) as client:
+        with connected(root) as client:
             for path in pending:
                 try:
                     _deliver(client, root, json.loads(path.read_text(encoding="utf-8")), path.stem)
@@ -61,12 +66,12 @@ def deliver(root: Path, private: Path) -> str:
                     client.search_experiments(max_results=1)  # raises where not the note but the store is the cause
                     refused[path] = error
     except Exception as error:  # noqa: BLE001
-        return masked(f"MLflow at {store(root)} did not take the record, the next run delivers it: {_reason(error)}")
+        return masked(f"MLflow at {store(root)} did not take the record, the next run delivers it: {reason(error)}")
     if refused:
         path, first = next(iter(refused.items()))
         return masked(
             f"MLflow at {store(root)} refused {len(refused)} of {len(pending)} records, the next run tries again; "
-            f"delete a note that is broken; the first: {path}: {_reason(first)}"
+            f"delete a note that is broken; the first: {path}: {reason(first)}"
         )
     return ""
 
@@ -80,7 +85,7 @@ def run_of(root: Path, workspace: str, key: str) -> str | None:
         key: Name of the note's file without its ending.
     """
     try:
-        with _connected(root) as client:
+        with connected(root) as client:
             experiment = client.get_experiment_by_name(workspace)
             query = f"tags.`{NOTE_TAG}` = '{key}'"
             found = client.search_runs([experiment.experiment_id], filter_string=query) if experiment else []
@@ -89,12 +94,18 @@ def run_of(root: Path, workspace: str, key: str) -> str | None:
         return None
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Returns the first line of an error's message, or its name."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:_REASON_CHARS]
 
 
 @contextmanager
-def _connected(root: Path) -> Iterator["MlflowClient"]:
+def connected(root: Path) -> Iterator["MlflowClient"]:
+    """Yields a client of the record; not to be nested, because one process at a time is at a database in a file.
+
+    Raises:
+        OSError: nobody listens at the server's address. MLflow itself would try for minutes.
+    """
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -107,6 +118,7 @@ def _connected(root: Path) -> Iterator["MlflowClient"]:
 
     uri = store(root)
     if not uri.startswith("sqlite:///"):
+        _reach(uri)
         yield MlflowClient(tracking_uri=uri)
         return
     # Two processes that make one database at once break each other's.
@@ -114,15 +126,32 @@ def _connected(root: Path) -> Iterator["MlflowClient"]:
         yield MlflowClient(tracking_uri=uri)
 
 
+def _reach(uri: str) -> None:
+    """Opens a connection to the server of an address, if it names one, and closes it."""
+    parts = urlsplit(uri)
+    port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
+    if parts.hostname and port:
+        socket.create_connection((parts.hostname, port), timeout=_SECONDS_TO_CONNECT).close()
+
+
+def experiment(client: "MlflowClient", root: Path, name: str) -> str:
+    """Returns the id of a workspace's experiment, made if it is not there."""
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    local = store(root).startswith("sqlite:///") and "MLFLOW_TRACKING_URI" not in os.environ
+    location = (root / "mlartifacts" / name).as_uri() if local else None
+    return str(client.create_experiment(name, artifact_location=location))
+
+
 def _deliver(client: "MlflowClient", root: Path, note: Mapping[str, Any], key: str) -> None:
-    experiment = _experiment(client, root, note["workspace"])
-    _drop_partial(client, experiment, key)
+    place = experiment(client, root, note["workspace"])
+    _drop_partial(client, place, key)
     failed = any(stage["error"] for stage in note["stages"].values())
     parent = client.create_run(
-        experiment, start_time=_milliseconds(note["started"]), tags={**note["tags"], NOTE_TAG: key}, run_name="run"
+        place, start_time=_milliseconds(note["started"]), tags={**note["tags"], NOTE_TAG: key}, run_name="run"
     ).info.run_id
     for name, stage in note["stages"].items():
-        _deliver_stage(client, experiment, parent, name, stage, note)
+        _deliver_stage(client, place, parent, name, stage, note)
     _log_datasets(client, parent, note["workspace"], note["stages"].get("ingest", {}).get("datasets", {}))
     metrics = {
         f"{name}.{metric}": value
@@ -162,14 +191,6 @@ def _deliver_stage(
     _log_datasets(client, run, note["workspace"], stage.get("datasets", {}))
     status = _STATUS.get(stage["state"], "FINISHED")
     client.set_terminated(run, status, end_time=_milliseconds(started + stage["seconds"]))
-
-
-def _experiment(client: "MlflowClient", root: Path, name: str) -> str:
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
-    local = store(root).startswith("sqlite:///") and "MLFLOW_TRACKING_URI" not in os.environ
-    location = (root / "mlartifacts" / name).as_uri() if local else None
-    return str(client.create_experiment(name, artifact_location=location))
 
 
 def _drop_partial(client: "MlflowClient", experiment: str, key: str) -> None:
@@ -229,6 +250,17 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
+def last_run(client: "MlflowClient", workspace: str) -> datetime | None:
+    """Returns when the newest run of a workspace began, UTC; None: there is none."""
+    experiment = client.get_experiment_by_name(workspace)
+    if experiment is None:
+        return None
+    query = f"tags.`{NOTE_TAG}` != ''"
+    places, order = [experiment.experiment_id], ["attributes.start_time DESC"]
+    found = client.search_runs(places, filter_string=query, max_results=1, order_by=order)
+    return datetime.fromtimestamp(found[0].info.start_time / 1000, UTC) if found else None
+
+
 def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:
     """Returns `params`, `metrics`, `datasets` (split → digest) and `tags` of a run and its stages; None: no such run.
 
@@ -236,7 +268,7 @@ def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:
         root: Folder of the repository.
         run: Id of a run of the pipeline, or of one stage's.
     """
-    with _connected(root) as client:
+    with connected(root) as client:
         from mlflow.exceptions import MlflowException
 
         try:

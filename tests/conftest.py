@@ -14,6 +14,7 @@ from eibert.params.section import Pooling
 from eibert.runtime.tokenizer import SPECIALS
 from eibert.student import Student, StudentShape
 from eibert.teacher import Teacher, load_base
+from tasks import tracking
 from tests.recorded import make_repository
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,3 +90,13 @@ def signed(_signed: Path, tmp_path: Path) -> Path:
     """A repository of one's own with one recorded and signed bundle in its workspace `w`."""
     shutil.copytree(_signed, tmp_path / "root")
     return tmp_path / "root"
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without runs; making one takes seconds, copying it none."""
+    root = tmp_path_factory.mktemp("record")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        assert tracking.deliver(root, root) == ""
+    return root / "mlflow.db"

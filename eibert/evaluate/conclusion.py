@@ -19,6 +19,8 @@ MODELS = {
     "majority": "Constant answer",
 }
 BUNDLE, TEACHER = "bundle", "teacher"
+CHEAPER = ("majority", "tfidf", "static")
+"""Rivals that cost less than the bundle, the cheapest first."""
 
 _NAMED = {
     "tfidf": "TF-IDF with a linear model of no more bytes",
@@ -26,7 +28,6 @@ _NAMED = {
     "control": "plain distillation of the same student",
     "majority": "one constant answer",
 }
-_CHEAPER = ("majority", "tfidf", "static")  # the cheapest first
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def conclude(
         comparisons: Rival → the bundle's standing against it.
         sizes: Model → bytes; holds `bundle` and `teacher`.
     """
-    recommended = next((name for name in _CHEAPER if not _beaten(comparisons, name)), BUNDLE)
+    recommended = next((name for name in CHEAPER if not _beaten(comparisons, name)), BUNDLE)
     if recommended == BUNDLE and "control" in comparisons and comparisons["control"].verdict is Verdict.WORSE:
         recommended = "control"
     details = tuple(_against(name, comparison) for name, comparison in comparisons.items())

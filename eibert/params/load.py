@@ -12,6 +12,7 @@ from eibert.params.evaluate import EvaluateParams
 from eibert.params.export import ExportParams
 from eibert.params.finetune import FinetuneParams
 from eibert.params.ingest import IngestParams
+from eibert.params.judge import JudgeParams
 from eibert.params.pretrain import PretrainParams
 from eibert.params.prune import PruneParams
 from eibert.params.quantize import QuantizeParams
@@ -20,7 +21,7 @@ from eibert.params.validate import ValidateParams
 
 
 class Params(Shared):
-    """The whole of params.yaml, sections in pipeline order."""
+    """The whole of params.yaml, sections in pipeline order; those after `evaluate` belong to no stage."""
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
@@ -31,6 +32,7 @@ class Params(Shared):
     quantize: QuantizeParams
     export: ExportParams
     evaluate: EvaluateParams
+    judge: JudgeParams
 
     @model_validator(mode="after")
     def _texts_fit_the_student(self) -> Self:

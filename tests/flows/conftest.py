@@ -13,7 +13,6 @@ import pytest
 from flows import environment
 from flows.run import Selection, run
 from flows.workspace import Workspace, find
-from tasks import tracking
 
 PROJECT = Path(__file__).parents[2]
 
@@ -164,20 +163,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without runs; making one takes seconds, copying it none."""
-    root = tmp_path_factory.mktemp("record")
-    assert tracking.deliver(root, root) == ""
-    return root / "mlflow.db"
-
-
-@pytest.fixture(scope="session")
-def _built(tmp_path_factory: pytest.TempPathFactory, server: None, record: Path) -> Path:
+def _built(tmp_path_factory: pytest.TempPathFactory, server: None, database: Path) -> Path:
     """A repository in which all stages have run."""
     root = tmp_path_factory.mktemp("built") / "root"
     root.mkdir()
     workspace = make_repository(root)
-    shutil.copy(record, root / "mlflow.db")
+    shutil.copy(database, root / "mlflow.db")
     assert run(workspace, Selection()).states == dict.fromkeys(STAGES, "Completed")
     ran(workspace)
     return root

@@ -84,7 +84,7 @@ def write_rows(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def _project(tmp_path_factory: pytest.TempPathFactory, server: None, record: Path, teacher_folder: Path) -> Path:
+def _project(tmp_path_factory: pytest.TempPathFactory, server: None, database: Path, teacher_folder: Path) -> Path:
     """A copy of the project's sources with tiny data and teacher."""
     root = tmp_path_factory.mktemp("mutations") / "root"
     for package in ("eibert", "tasks", "flows"):
@@ -94,7 +94,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory, server: None, record: Pat
     (root / ".dvc").mkdir()
     shutil.copyfile(PROJECT / ".dvc" / "config", root / ".dvc" / "config")
     shutil.copyfile(PROJECT / ".dvc" / ".gitignore", root / ".dvc" / ".gitignore")
-    shutil.copyfile(record, root / "mlflow.db")
+    shutil.copyfile(database, root / "mlflow.db")
     shutil.copytree(teacher_folder, root / "teacher")
     write_rows(root / "rows")
     subprocess.run(["git", "init", "-q", str(root)], check=True)

@@ -15,13 +15,6 @@ from tasks import notes, tracking
 OUTCOME = {"state": "Completed", "started": 1000.0, "seconds": 2.5, "reasons": ("never run",), "error": ""}
 
 
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("record")
-    assert tracking.deliver(root, root) == ""
-    return root / "mlflow.db"
-
-
 @pytest.fixture
 def root(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

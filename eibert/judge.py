@@ -1,0 +1,181 @@
+"""The judgement of a challenger against the champion: gates, and the figures behind them.
+
+Answers and targets in, numbers and verdicts out; knows neither folders nor a registry.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.stats import binom
+
+from eibert.evaluate.bootstrap import Comparison, compare
+from eibert.evaluate.conclusion import CHEAPER, MODELS
+from eibert.params.judge import JudgeParams
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition of service.
+
+    Attributes:
+        name: One word.
+        value: What was found; None: nothing to measure.
+        bound: What it is held against; None: the gate is a yes or a no.
+        passed: Whether the condition holds; None: not applicable, as without a champion.
+        note: What stands behind it, for a person.
+        at_least: Whether the bound is a least value rather than a largest one.
+    """
+
+    name: str
+    value: float | None
+    bound: float | None
+    passed: bool | None
+    note: str = ""
+    at_least: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What all gates said.
+
+    Attributes:
+        gates: In order.
+        champion: Number of the version that the challenger was held against; None: there was none.
+        override: Why a person lets the challenger pass where a gate keeps it out; None: nobody does.
+        figures: What was measured besides: scores of both, their difference with its interval, McNemar's p, rows.
+    """
+
+    gates: tuple[Gate, ...]
+    champion: int | None
+    override: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether no gate keeps the challenger out, whatever a person says."""
+        return all(gate.passed is not False for gate in self.gates)
+
+    @property
+    def reason(self) -> str:
+        """The verdict in one line."""
+        failed = [f"{gate.name}: {gate.note}" for gate in self.gates if gate.passed is False]
+        if failed:
+            return "; ".join(failed) + (f"; overridden: {self.override}" if self.override else "")
+        return "every gate passed" if self.champion else "every gate passed that needs no champion; there is none yet"
+
+    def as_object(self) -> dict[str, Any]:
+        """Returns the verdict as JSON values."""
+        return {
+            "passed": self.passed,
+            "champion": self.champion,
+            "override": self.override,
+            "reason": self.reason,
+            "gates": [vars(gate) for gate in self.gates],
+            "figures": dict(self.figures),
+        }
+
+
+def non_inferiority(
+    metric: str, challenger: Array, champion: Array, targets: Array, params: JudgeParams, seed: int
+) -> tuple[Gate, Comparison]:
+    """Returns whether the challenger is no worse than the champion, and the difference of both with its interval.
+
+    Source: non-inferiority by a one-sided confidence bound; the bound is that of the paired percentile bootstrap
+    (`evaluate.bootstrap`). It holds where the whole of the interval lies above -margin.
+
+    Args:
+        metric: As in `scores.score`.
+        challenger: Logits, float (N, C), N > 0.
+        champion: Logits, float (N, C).
+        targets: Targets (N,).
+        params: Section `judge`.
+        seed: Seed of the bootstrap.
+    """
+    found = compare(
+        metric, challenger, {"champion": champion}, targets,
+        samples=params.bootstrap_samples, confidence=2 * params.confidence - 1, seed=seed,
+    )["champion"]  # fmt: skip
+    note = (
+        f"{metric} {found.difference:+.4f} against the champion, with {params.confidence:.0%} confidence at least "
+        f"{found.low:+.4f}"
+    )
+    return Gate("metric", found.low, -params.margin, found.low >= -params.margin, note, at_least=True), found
+
+
+def class_floor(labels: Sequence[str], challenger: Array, champion: Array, targets: Array, params: JudgeParams) -> Gate:
+    """Returns whether no class's recall fell too far.
+
+    Choice: a fall counts where McNemar's exact one-sided test on the class's rows finds it beyond chance, because among
+    many classes of few rows one always falls by luck (decision 0014).
+
+    Args:
+        labels: Class names, C of them.
+        challenger: Answers as class indices (N,).
+        champion: The same of the champion.
+        targets: Class indices (N,).
+        params: Section `judge`.
+    """
+    worst, name, held = 0.0, "", 0
+    for index, label in enumerate(labels):
+        rows = targets == index
+        if rows.sum() < params.class_rows:
+            continue
+        held += 1
+        gained, lost = changed(challenger[rows], champion[rows], targets[rows])
+        fall = (lost - gained) / int(rows.sum())
+        if fall > worst and binom.cdf(gained, gained + lost, 0.5) < 1 - params.confidence:
+            worst, name = fall, label
+    note = f"{held} of {len(labels)} classes have {params.class_rows} or more rows"
+    if name:
+        note = f"recall of {name} fell by {worst:.4f}; {note}"
+    return Gate("classes", worst, params.class_floor, worst <= params.class_floor, note)
+
+
+def changed(challenger: Array, champion: Array, targets: Array) -> tuple[int, int]:
+    """Returns how many rows only the challenger answers rightly, and how many only the champion."""
+    new, old = challenger == targets, champion == targets
+    return int((new & ~old).sum()), int((old & ~new).sum())
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Returns the exact two-sided p of McNemar's test.
+
+    Source: McNemar 1947; exact form: both counts are equally likely under the null hypothesis, a binomial test.
+
+    Args:
+        gained: Rows that only one model answers rightly.
+        lost: Rows that only the other does.
+    """
+    return min(1.0, 2 * float(binom.cdf(min(gained, lost), gained + lost, 0.5)))
+
+
+def latency(ratios: Sequence[float], params: JudgeParams) -> Gate:
+    """Returns whether the challenger is about as fast.
+
+    Args:
+        ratios: Time of the challenger over time of the champion, for each row.
+        params: Section `judge`.
+    """
+    ratio = float(np.median(ratios))
+    note = f"{ratio:.2f} times the champion's time, median of {len(ratios)} rows one after the other, one thread"
+    return Gate("latency", ratio, params.max_latency_ratio, ratio <= params.max_latency_ratio, note)
+
+
+def rivals(differences: Mapping[str, Mapping[str, float]], params: JudgeParams) -> Gate:
+    """Returns whether no cheaper model leads beyond chance by more than is tolerated.
+
+    Args:
+        differences: Rival → `difference`, `low`, `high` of the bundle's metric less its own, as `evaluate` has them.
+        params: Section `judge`.
+    """
+    leads = {name: -differences[name]["high"] for name in CHEAPER if name in differences}
+    if not leads:
+        return Gate("rivals", None, params.rival_tolerance, passed=False, note="`evaluate` compared it with none")
+    name = max(leads, key=lambda rival: leads[rival])
+    lead, observed = max(0.0, leads[name]), differences[name]["difference"]
+    note = f"nearest is {MODELS[name]}: the bundle is {observed:+.4f} from it"
+    return Gate("rivals", lead, params.rival_tolerance, lead <= params.rival_tolerance, note)

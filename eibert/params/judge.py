@@ -1,0 +1,27 @@
+"""Parameters of the judge, which is no stage: the gates between a challenger and service."""
+
+from pydantic import Field
+
+from eibert.params.section import Section, Share
+
+
+class JudgeParams(Section):
+    """Bounds of the gates; docs/promotion.md says what each of them asks."""
+
+    margin: Share = Field(
+        description="Largest loss of the task metric against the champion with which a challenger counts as no worse."
+    )
+    confidence: float = Field(gt=0.5, lt=1.0, description="Confidence with which the loss is within the margin.")
+    bootstrap_samples: int = Field(ge=100, description="Resamples of the paired bootstrap against the champion.")
+    min_rows: int = Field(ge=1, description="Fewest test rows that neither model has learnt from.")
+    class_floor: Share = Field(description="Largest fall of a class's recall below the champion's.")
+    class_rows: int = Field(ge=1, description="Classes of fewer test rows are not held against class_floor.")
+    max_latency_ratio: float = Field(gt=0.0, description="Largest latency relative to the champion's.")
+    latency_rows: int = Field(ge=1, description="Test rows timed side by side.")
+    warmup_rows: int = Field(ge=0, description="Rows that both models answer before timing starts.")
+    min_agreement: Share = Field(
+        description="Fewest test rows on which the bundle and the student before quantization agree."
+    )
+    rival_tolerance: Share = Field(
+        description="Largest lead over the bundle that a cheaper rival may have beyond chance."
+    )

@@ -1,0 +1,252 @@
+"""Promotion: a challenger is judged, registered and put in service; or an earlier version is put back.
+
+What is done in which order, and what a kill leaves, is told in `flows/journal.py`.
+"""
+
+import contextlib
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eibert import artifact
+from eibert.errors import EibertError, RunError
+from eibert.evaluate.conclusion import BUNDLE
+from eibert.judge import Gate, Verdict
+from eibert.redact import redacted, shown
+from eibert.trail import Record
+from flows import environment, service
+from flows.alone import alone
+from flows.journal import Journal, finish, open_journal, settle
+from flows.workspace import Workspace
+from tasks import facts, git, packing, promotions, registry
+from tasks import judge as court
+from tasks.progress import say
+from tasks.registry import Version
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of a promotion or a rollback.
+
+    Attributes:
+        promoted: Whether another version is in service now.
+        version: The version in service; None: there is none.
+        before: Number of the version that was in service before; None: there was none.
+        verdict: What the gates said; None for a rollback.
+        warning: What is left to be finished by the next call, in one line; else empty.
+    """
+
+    promoted: bool
+    version: Version | None
+    before: int | None
+    verdict: Verdict | None
+    warning: str = ""
+
+    @property
+    def kept_out(self) -> bool:
+        """Whether a gate kept the challenger out."""
+        return not self.promoted and self.verdict is not None and not self.verdict.passed
+
+    def as_object(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
+        return {
+            "promoted": self.promoted,
+            "version": self.version.number if self.version else None,
+            "bundle": self.version.digest if self.version else None,
+            "before": self.before,
+            "verdict": self.verdict.as_object() if self.verdict else None,
+            "warning": self.warning,
+        }
+
+
+def judge(workspace: Workspace) -> Verdict:
+    """Returns what the gates say of the bundle that a workspace holds, against the version now in service.
+
+    Takes the workspace's lock (`flows/alone.py`), so it must not be called while holding it.
+
+    Raises:
+        RegistryError: MLflow does not answer.
+        ArtifactError: the bundle or its evaluation is missing, altered or not up to date.
+    """
+    with _alone(workspace):
+        return _judged(workspace, registry.champion(workspace.root, workspace.name))
+
+
+def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
+    """Judges the bundle that a workspace holds, and puts it in service where the gates let it pass.
+
+    A bundle that is in service already stays there and is not judged. Takes the workspace's lock, as `judge` does.
+
+    Args:
+        workspace: Where.
+        override: Why it is put in service although a gate keeps it out; it stands in the trail for ever.
+
+    Raises:
+        RunError: the reason is empty, or there is no record that the trail could name.
+        RegistryError: MLflow does not answer.
+        ArtifactError: the bundle or its evaluation is missing, altered or not up to date.
+        TrailError: the trail is altered.
+    """
+    if override is not None and not override.strip():
+        raise RunError("--override: found no reason, expected one; it stands in the trail for ever")
+    with _alone(workspace):
+        champion = registry.champion(workspace.root, workspace.name)
+        before = champion.number if champion else None
+        bundle = facts.bundle_folder(workspace.folder)
+        if champion and champion.digest == packing.digest(bundle):
+            same = Gate("champion", None, None, passed=None, note="this very bundle is in service")
+            return Promotion(False, champion, before, Verdict((same,), before))
+        verdict = _judged(workspace, champion)
+        if override is not None and not verdict.passed:
+            verdict = replace(verdict, override=shown(override.strip()))
+        if not verdict.passed and verdict.override is None:
+            return Promotion(False, champion, before, verdict)
+        version, warning = _registered(workspace, bundle, before, verdict)
+    return Promotion(True, version, before, verdict, warning)
+
+
+def rollback(workspace: Workspace, number: int | None = None) -> Promotion:
+    """Puts an earlier version back in service, its files checked first. Takes the workspace's lock, as `judge` does.
+
+    Args:
+        workspace: Where.
+        number: The version; None: the one that the version in service took the place of.
+
+    Raises:
+        RegistryError: there is no such version, or MLflow does not answer.
+        RunError: that version is in service already, or there is none before the one in service.
+        CorruptArtifactError: the version's files are not what its tags and the trail say.
+        TrailError: the trail is altered, or knows no such version.
+    """
+    with _alone(workspace):
+        root, name = workspace.root, workspace.name
+        champion = registry.champion(root, name)
+        if champion is None:
+            raise RunError(f"{name}: no version is in service; `eibert promote` puts one there")
+        wanted = number if number is not None else service.replaced_by(workspace, champion.number)
+        if wanted == champion.number:
+            raise RunError(f"{name}: version {wanted} is in service already; name another one")
+        target = registry.find(root, name, wanted)
+        with tempfile.TemporaryDirectory() as place:
+            promoted = service.checked(workspace, target, Path(place))
+        kept = {key: promoted.body[key] for key in ("build", "bundle", "files")}
+        body = _body(workspace, promotions.ROLLED_BACK, champion.number) | kept
+        journal = _journal(workspace, body, wanted)
+        version, warning = _carried_out(workspace, journal, lambda: target)
+    return Promotion(True, version, champion.number, None, warning)
+
+
+def recover(workspace: Workspace) -> str:
+    """Finishes or undoes what a killed promotion or rollback left; returns what it did in one line, or "".
+
+    Takes the workspace's lock, as `judge` does. Asks MLflow nothing where there is nothing to do.
+
+    Raises:
+        RegistryError: MLflow does not answer.
+        TrailError: the trail is altered.
+    """
+    environment.prepare(workspace.root)
+    with alone(workspace, wait=True):
+        return settle(workspace)[0]
+
+
+@contextlib.contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """Keeps others out of the workspace, and settles first what a kill left there."""
+    environment.prepare(workspace.root)
+    with alone(workspace, wait=True):
+        if done := settle(workspace)[0]:
+            say("promote", done)
+        yield
+
+
+def _judged(workspace: Workspace, champion: Version | None) -> Verdict:
+    params = workspace.params()
+    with tempfile.TemporaryDirectory() as place:
+        held = service.champion(workspace, champion, Path(place))
+        return court.judge(workspace.folder, held, params.judge, params.shared, root=workspace.root)
+
+
+def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict: Verdict) -> tuple[Version, str]:
+    """Registers the bundle and puts it in service; returns its version, and a warning or an empty text."""
+    record = court.build_of(workspace.root, workspace.folder, bundle)
+    if record is None:
+        raise RunError(f"{bundle}: no record of it in the trail, so no promotion could name it; run `eibert run` first")
+    event = promotions.PROMOTED if verdict.passed else promotions.OVERRIDDEN
+    with tempfile.TemporaryDirectory() as place:
+        contents, papers = Path(place) / "contents", artifact.folder(workspace.folder, "provenance")
+        files = packing.pack(bundle, papers, court.taught(workspace.folder), contents)
+        body = _body(workspace, event, before) | {
+            "build": {"sequence": record.sequence, "digest": record.digest},
+            "bundle": {key: record.body["bundle"][key] for key in ("sha256", "bytes")},
+            "files": files,
+            "verdict": verdict.as_object(),
+        }
+        journal = _journal(workspace, body, None)
+        tags = _tags(record, files, journal.id)
+        return _carried_out(
+            workspace, journal, lambda: registry.register(workspace.root, workspace.name, contents, tags)
+        )
+
+
+def _carried_out(workspace: Workspace, journal: Journal, registered: Callable[[], Version]) -> tuple[Version, str]:
+    """Does what a journal announces; returns the version in service, and a warning or an empty text."""
+    open_journal(workspace, journal)
+    try:
+        version = registered()
+        registry.set_champion(workspace.root, workspace.name, version.number)
+    except Exception:  # how far it got, only the registry knows
+        try:
+            found = settle(workspace)[1]
+        except EibertError:
+            found = None  # whoever comes next settles it
+        if found is None:
+            raise
+        return found, ""
+    aliases = tuple(sorted({*version.aliases, registry.CHAMPION}))
+    version, warning = replace(version, aliases=aliases), ""
+    try:
+        finish(workspace, journal, version.number)
+    except (EibertError, OSError) as error:
+        warning = f"version {version.number} is in service, but not in the trail until the next command here: {error}"
+    return version, shown(warning)
+
+
+def _journal(workspace: Workspace, body: Mapping[str, Any], number: int | None) -> Journal:
+    known = registry.versions(workspace.root, workspace.name)
+    challenger = next((version.number for version in known if registry.CHALLENGER in version.aliases), None)
+    return Journal(uuid.uuid4().hex, number, challenger, redacted(body, os.environ))
+
+
+def _body(workspace: Workspace, event: str, before: int | None) -> dict[str, Any]:
+    return {
+        "event": event,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "who": git.identity(workspace.root),
+        "workspace": workspace.name,
+        "folder": promotions.place(workspace.root, workspace.folder),
+        "model": registry.model_name(workspace.name),
+        "before": before,
+    }
+
+
+def _tags(record: Record, files: str, promotion: str) -> dict[str, str]:
+    body = record.body
+    metrics, figures = body["metrics"], {"bytes": body["bundle"]["bytes"]}
+    if "metric" in metrics:
+        figures |= {"metric": metrics["metric"], "score": metrics["test"][BUNDLE]}
+    manifests = {f"eibert.manifest.{stage}": found["manifest_sha256"] for stage, found in body["stages"].items()}
+    return {
+        registry.BUNDLE_TAG: body["bundle"]["sha256"],
+        registry.FILES_TAG: files,
+        registry.RECORD_TAG: record.digest,
+        registry.PROMOTION_TAG: promotion,
+        "eibert.commit": str(body["git"]["commit"]),
+        **{f"eibert.{name}": str(value) for name, value in figures.items()},
+        **manifests,
+    }

@@ -1,0 +1,94 @@
+"""What is in service, by the registry and by the trail: both must agree before anything is believed."""
+
+from pathlib import Path
+
+from eibert.errors import CorruptArtifactError, EibertError, RegistryError, RunError, TrailError
+from eibert.trail import Record
+from flows.workspace import Workspace
+from tasks import keys, packing, promotions, registry, signing
+from tasks.comparison import Champion
+from tasks.registry import Version
+
+
+def champion(workspace: Workspace, version: Version | None, into: Path) -> Champion | None:
+    """Returns the version in service as the judge wants it, its files brought into a folder and checked.
+
+    Where the registry has no champion though the trail names one, it is one that cannot be used: an empty registry
+    must not open the gates.
+
+    Raises:
+        RegistryError: MLflow does not answer.
+    """
+    if version is None:
+        try:
+            last = history(workspace)[-1:]
+        except EibertError:
+            return None  # the gate `trail` says why
+        if not last:
+            return None
+        number = last[0].body["version"]
+        problem = f"the trail says that version {number} is in service, the registry has none; restore MLflow's record"
+        return Champion(number, into, problem)
+    try:
+        checked(workspace, version, into)
+    except RegistryError:
+        raise
+    except EibertError as error:
+        return Champion(version.number, into, str(error))
+    return Champion(version.number, into)
+
+
+def checked(workspace: Workspace, version: Version, into: Path) -> Record:
+    """Returns the record that put a version in service first, with its files brought into a folder and checked.
+
+    Raises:
+        RegistryError: MLflow does not answer.
+        CorruptArtifactError: the files are not what the version's tags, the trail and their signature say.
+        TrailError: the trail is altered, or knows no such version.
+        SignatureError: the trail's head is not sound, or the papers cannot be read.
+    """
+    registry.fetch(workspace.root, workspace.name, version.number, into)
+    promoted = next((record for record in history(workspace) if record.body["version"] == version.number), None)
+    what = f"version {version.number} of {registry.model_name(workspace.name)}"
+    if promoted is None:
+        raise TrailError(
+            f"{what}: the trail has no record that it was ever put in service; get the newest trail from git"
+        )
+    found = {"files": packing.digest(into), "bundle": packing.digest(into / packing.BUNDLE)}
+    for name, digest in {"files": promoted.body["files"], "bundle": promoted.body["bundle"]["sha256"]}.items():
+        if found[name] != digest:
+            raise CorruptArtifactError(
+                f"{what}: {name} altered (SHA-256 {found[name][:12]}…, record {promoted.sequence} of the trail says "
+                f"{digest[:12]}…); restore the artifact store, or take another version"
+            )
+    papers = into / packing.PAPERS
+    if papers.is_dir():
+        key = keys.public_key(workspace.root / keys.TRAIL, signing.signer_of(papers))
+        if problems := signing.check_signature(into / packing.BUNDLE, papers, key):
+            raise CorruptArtifactError(f"{what}: {problems[0]}; take another version")
+    return promoted
+
+
+def history(workspace: Workspace) -> list[Record]:
+    """Returns the records of a workspace's promotions and rollbacks, in order.
+
+    Raises:
+        TrailError: records are altered or missing.
+        SignatureError: the trail's head is not sound.
+    """
+    folder = promotions.place(workspace.root, workspace.folder)
+    return promotions.promotions(promotions.read(workspace.root), folder)
+
+
+def replaced_by(workspace: Workspace, number: int) -> int:
+    """Returns the version that was in service when another one was promoted in its place.
+
+    Raises:
+        RunError: there was none.
+        TrailError: the trail is altered.
+    """
+    found = (record.body for record in reversed(history(workspace)) if record.body["version"] == number)
+    promoted = next((body for body in found if body["event"] != promotions.ROLLED_BACK), None)
+    if promoted is None or promoted["before"] is None:
+        raise RunError(f"{workspace.name}: nothing was in service before version {number}; name the version you want")
+    return int(promoted["before"])

@@ -1,0 +1,195 @@
+"""Champion and challenger side by side: the same test rows, answered now.
+
+Rows that either of them has learnt from are left out: where test is carved out of growing data, or sources are
+replaced, the champion may know the answers.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eibert import judge as measures
+from eibert.corpus import Split, TaskSpec
+from eibert.errors import BundleError, EibertError
+from eibert.judge import Array, Gate
+from eibert.matching import HeldOut
+from eibert.params.judge import JudgeParams
+from eibert.runtime.model import Model, Text
+from eibert.scores import predicted, score
+from tasks import packing
+
+_COMPARED = ("metric", "classes", "latency")
+"""Gates that need a champion's answers."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The version in service.
+
+    Attributes:
+        number: Its number in the registry.
+        folder: Its files, as `packing.pack` wrote them.
+        problem: Why they cannot be used; empty: they can.
+    """
+
+    number: int
+    folder: Path
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """What a workspace holds.
+
+    Attributes:
+        model: Its bundle, loaded.
+        spec: Its task.
+        test: The rows to judge on.
+        seen: The rows that it has learnt from.
+        logits: Its answers to all of test, float32 (N, C).
+    """
+
+    model: Model
+    spec: TaskSpec
+    test: Split
+    seen: HeldOut
+    logits: Array
+
+
+def against(
+    challenger: Challenger, champion: Champion | None, params: JudgeParams, seed: int
+) -> tuple[list[Gate], dict[str, float]]:
+    """Returns the gates that look at rows to compare on and at the champion, and the figures behind them."""
+    spec, test, logits = challenger.spec, challenger.test, challenger.logits
+    used, model, seen = _loaded(champion)
+    unseen = np.array([not (challenger.seen.has(*row) or seen.has(*row)) for row in rows_of(test)], bool)
+    rows = _row_gate(test, challenger.seen, seen, unseen, params)
+    figures = {"rows": float(unseen.sum()), "rows_left_out": float((~unseen).sum())}
+    task, shared = _task(spec, model, challenger.model) if model else (None, None)
+    if unseen.any():
+        figures["challenger"] = score(spec.metric, logits[unseen], test.targets[unseen])
+    if model is None or shared is None:
+        why = "no champion yet" if champion is None else "the champion cannot answer these rows"
+        missing = () if task else ("task",)
+        return [rows, used, *filter(None, [task]), *(_not_applicable(n, why) for n in (*missing, *_COMPARED))], figures
+    assert task is not None
+    held = unseen & np.isin(test.targets, shared) if not spec.regression else unseen
+    if not held.any():
+        return [rows, used, task, *(_not_applicable(name, "no rows to compare on") for name in _COMPARED)], figures
+    chosen = test.take(np.flatnonzero(held))
+    new, old = (
+        _padded(spec, logits[held], spec.labels),
+        _padded(spec, model.logits(texts_of(chosen)), model.bundle.labels),
+    )
+    metric, difference = measures.non_inferiority(spec.metric, new, old, chosen.targets, params, seed)
+    classes, counts = _classes(spec, new, old, chosen.targets, params)
+    ratios, medians = _side_by_side(
+        challenger.model, model, texts_of(chosen)[: params.latency_rows], params.warmup_rows
+    )
+    figures |= counts | medians | {
+        "rows_compared": float(held.sum()), "challenger": score(spec.metric, new, chosen.targets),
+        "champion": score(spec.metric, old, chosen.targets), "difference": difference.difference,
+        "low": difference.low, "high": difference.high,
+    }  # fmt: skip
+    return [rows, used, task, metric, classes, measures.latency(ratios, params)], figures
+
+
+def _not_applicable(name: str, why: str) -> Gate:
+    return Gate(name, None, None, passed=None, note=why)
+
+
+def _loaded(champion: Champion | None) -> tuple[Gate, Model | None, HeldOut]:
+    """Returns the gate that asks whether the champion can be used, the champion, and what it has learnt from."""
+    if champion is None:
+        return _not_applicable("champion", "none yet: this would be the first version"), None, HeldOut()
+    try:
+        if champion.problem:
+            raise BundleError(champion.problem)
+        model, seen = Model.load(champion.folder / packing.BUNDLE), packing.read_seen(champion.folder)
+    except EibertError as error:
+        return Gate("champion", None, None, passed=False, note=f"cannot be used: {error}"), None, HeldOut()
+    return Gate("champion", None, None, passed=True, note=f"version {champion.number}, as registered"), model, seen
+
+
+def _row_gate(test: Split, own: HeldOut, other: HeldOut, unseen: Array, params: JudgeParams) -> Gate:
+    count = int(unseen.sum())
+    learnt = {"challenger": own, "champion": other}
+    left = ", ".join(
+        f"{known} that the {name} has learnt from"
+        for name, seen in learnt.items()
+        if (known := sum(seen.has(*row) for row in rows_of(test)))
+    )
+    note = f"{count:,} of {len(test):,} test rows" + (f"; left out: {left}" if left else "")
+    return Gate("rows", count, params.min_rows, count >= params.min_rows, note, at_least=True)
+
+
+def _task(spec: TaskSpec, champion: Model, challenger: Model) -> tuple[Gate, list[int] | None]:
+    """Returns whether both answer the same question, and the classes that both know; None: rows are of another kind."""
+    old, new = champion.bundle, challenger.bundle
+    for what, before, now in (("pairs", old.pair, spec.pair), ("numbers", not old.labels, spec.regression)):
+        if before != now:
+            kinds = (
+                f"the champion's task {'is' if before else 'is not'} about {what}, this one {'is' if now else 'is not'}"
+            )
+            return Gate("task", None, None, passed=False, note=kinds), None
+    gone, added = sorted(set(old.labels) - set(new.labels)), sorted(set(new.labels) - set(old.labels))
+    notes = [f"{word} {', '.join(labels)}" for word, labels in (("gone:", gone), ("new:", added)) if labels]
+    if old.metric != spec.metric:
+        notes.append(f"both measured by {spec.metric}, the champion was judged by {old.metric}")
+    shared = [index for index, label in enumerate(spec.labels) if label in old.labels]
+    return Gate("task", None, None, not gone, "; ".join(notes) or "the same question and labels"), shared
+
+
+def _padded(spec: TaskSpec, logits: Array, labels: Sequence[str]) -> Array:
+    """Returns logits in the order of the task's labels, with one column more for all labels that the task has not."""
+    if spec.regression:
+        return logits
+    columns = np.full((len(logits), len(spec.labels) + 1), -np.inf, np.float32)
+    for index, label in enumerate(labels):
+        at = spec.labels.index(label) if label in spec.labels else -1
+        columns[:, at] = np.maximum(columns[:, at], logits[:, index])
+    return columns
+
+
+def _classes(
+    spec: TaskSpec, new: Array, old: Array, targets: Array, params: JudgeParams
+) -> tuple[Gate, dict[str, float]]:
+    if spec.regression:
+        return _not_applicable("classes", "the answers are numbers"), {}
+    said, before = predicted(new, regression=False), predicted(old, regression=False)
+    gained, lost = measures.changed(said, before, targets)
+    counts = {"gained": float(gained), "lost": float(lost), "mcnemar_p": measures.mcnemar(gained, lost)}
+    return measures.class_floor(spec.labels, said, before, targets, params), counts
+
+
+def _side_by_side(
+    challenger: Model, champion: Model, texts: Sequence[Text], warmup_rows: int
+) -> tuple[list[float], dict[str, float]]:
+    """Returns the ratio of times of each row, and both medians in ms; by turns either is first."""
+    for index in range(warmup_rows):
+        for model in (challenger, champion):
+            model.predict([texts[index % len(texts)]])
+    seconds: dict[str, list[float]] = {"challenger": [], "champion": []}
+    order = [("challenger", challenger), ("champion", champion)]
+    for text in texts:
+        order.reverse()
+        for name, model in order:
+            start = time.perf_counter()
+            model.predict([text])
+            seconds[name].append(time.perf_counter() - start)
+    ratios = [new / old for new, old in zip(seconds["challenger"], seconds["champion"], strict=True)]
+    return ratios, {f"{name}_ms": float(np.median(found)) * 1000 for name, found in seconds.items()}
+
+
+def rows_of(split: Split) -> list[tuple[str, str | None]]:
+    """Returns the rows of a split as pairs; None where a text has no partner."""
+    partners: list[str | None] = [None] * len(split) if split.texts_b is None else list(split.texts_b)
+    return list(zip(split.texts, partners, strict=True))
+
+
+def texts_of(split: Split) -> list[Text]:
+    """Returns the rows of a split as a bundle takes them."""
+    return list(split.texts) if split.texts_b is None else list(zip(split.texts, split.texts_b, strict=True))

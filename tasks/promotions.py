@@ -1,0 +1,71 @@
+"""Promotions and rollbacks in the trail: records of their own kind, in one chain with those of builds.
+
+A record without `kind` is of a build: there was no other kind before.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eibert import trail
+from eibert.redact import redacted
+from eibert.trail import Record
+from tasks import keys
+
+FORMAT = 1
+PROMOTION = "promotion"
+PROMOTED, OVERRIDDEN, ROLLED_BACK = "promoted", "overridden", "rolled back"
+"""What `event` of such a record says."""
+
+
+def builds(records: Iterable[Record]) -> list[Record]:
+    """Returns the records of builds, in order."""
+    return [record for record in records if record.body.get("kind") is None]
+
+
+def promotions(records: Iterable[Record], folder: str | None = None) -> list[Record]:
+    """Returns the records of promotions and rollbacks, in order; of one workspace where its folder is given."""
+    found = [record for record in records if record.body.get("kind") == PROMOTION]
+    return [record for record in found if folder in (None, record.body["folder"])]
+
+
+def about(records: Iterable[Record], build: Record) -> list[Record]:
+    """Returns the promotions and rollbacks that put the bundle of a build in service, in order."""
+    bundle, folder = build.body["bundle"]["sha256"], build.body["folder"]
+    return [record for record in promotions(records, folder) if record.body["bundle"]["sha256"] == bundle]
+
+
+def place(root: Path, workspace: Path) -> str:
+    """Returns how the trail names the folder of a workspace."""
+    return workspace.relative_to(root).as_posix()
+
+
+def read(root: Path) -> list[Record]:
+    """Returns all records of a repository's trail.
+
+    Raises:
+        TrailError: records are altered or missing.
+        SignatureError: the trail's head is not sound.
+    """
+    folder = root / keys.TRAIL
+    return trail.complete(folder, keys.head_opener(folder))
+
+
+def enter(root: Path, body: Mapping[str, Any]) -> Record:
+    """Appends a promotion or a rollback to the trail, unless one of its `id` is there; secrets are blotted out.
+
+    Raises:
+        TrailError: the trail is altered.
+        SignatureError: the trail's head or the key cannot be used.
+    """
+    folder = root / keys.TRAIL
+    known = (record for record in promotions(read(root)) if record.body["id"] == body["id"])
+    if found := next(known, None):
+        return found
+    key = keys.private_key(root)
+    return trail.append(
+        folder, redacted(dict(body) | {"format": FORMAT, "kind": PROMOTION}, os.environ),
+        seal=lambda line: keys.seal_head(line, key), unseal=keys.head_opener(folder),
+        lock=root / keys.PRIVATE / "trail.lock",
+    )  # fmt: skip

@@ -1,0 +1,227 @@
+"""The MLflow registry: one registered model per workspace, one version per challenger that passed, two aliases.
+
+`champion` is in service; `challenger` is the newest version put up for service. `tasks/packing.py` makes its files.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eibert import artifact
+from eibert.errors import CorruptArtifactError, EibertError, RegistryError
+from tasks import facts, packing, tracking
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+BUNDLE_TAG, FILES_TAG, RECORD_TAG = "eibert.bundle", "eibert.files", "eibert.record"
+PROMOTION_TAG, WORKSPACE_TAG = "eibert.promotion", "eibert.workspace"
+
+_SECONDS_TO_CREATE = 30
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a registered model.
+
+    Attributes:
+        number: 1 for the first.
+        digest: SHA-256 of the bundle as a whole.
+        created: When it was registered, UTC.
+        run: Id of the MLflow run that holds its files.
+        tags: Digests and figures by name.
+        aliases: Those that name it now.
+    """
+
+    number: int
+    digest: str
+    created: datetime
+    run: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...] = ()
+
+
+def model_name(name: str) -> str:
+    """Returns the name of a workspace's registered model; MLflow takes no slash."""
+    return name.replace("/", ".").replace(":", ".")
+
+
+def champion(root: Path, name: str) -> Version | None:
+    """Returns the version in service; None where there is none yet.
+
+    Args:
+        root: Folder of the repository.
+        name: Name of the workspace.
+
+    Raises:
+        RegistryError: MLflow does not answer, or the model of that name belongs to another workspace.
+    """
+    return next((version for version in versions(root, name) if CHAMPION in version.aliases), None)
+
+
+def versions(root: Path, name: str) -> list[Version]:
+    """Returns all versions, the oldest first; raises as `champion` does."""
+    with _connected(root) as client:
+        aliases = _aliases(client, name)
+        found = client.search_model_versions(f"name='{model_name(name)}'") if aliases is not None else []
+        read = [_version(version, aliases or {}) for version in found]
+    return sorted(read, key=lambda version: version.number)
+
+
+def find(root: Path, name: str, number: int) -> Version:
+    """Returns one version; raises as `champion` does, and RegistryError where there is no such version."""
+    found = versions(root, name)
+    if wanted := next((version for version in found if version.number == number), None):
+        return wanted
+    known = ", ".join(str(version.number) for version in found) or "none"
+    raise RegistryError(f"{model_name(name)}: no version {number}; there are: {known}")
+
+
+def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> Version:
+    """Registers a version and gives it the alias `challenger`; raises as `champion` does.
+
+    Args:
+        root: Folder of the repository.
+        name: Name of the workspace.
+        contents: Folder that `packing.pack` wrote.
+        tags: Of the version; PROMOTION_TAG among them tells what a killed registration left.
+    """
+    with _connected(root) as client:
+        if _aliases(client, name) is None:
+            client.create_registered_model(model_name(name), tags={WORKSPACE_TAG: name})
+        place = tracking.experiment(client, root, name)
+        run = client.create_run(place, tags={PROMOTION_TAG: tags[PROMOTION_TAG]}, run_name="version").info
+        client.log_artifacts(run.run_id, str(contents))
+        client.set_terminated(run.run_id)
+        made = client.create_model_version(
+            model_name(name), source=f"{run.artifact_uri}/{packing.MODEL}", run_id=run.run_id, tags=dict(tags),
+            await_creation_for=_SECONDS_TO_CREATE,
+        )  # fmt: skip
+        client.set_registered_model_alias(model_name(name), CHALLENGER, made.version)
+        return _version(made, {CHALLENGER: made.version})
+
+
+def set_champion(root: Path, name: str, number: int) -> None:
+    """Puts a version in service: one transaction of the registry; raises as `champion` does."""
+    with _connected(root) as client:
+        client.set_registered_model_alias(model_name(name), CHAMPION, str(number))
+
+
+def last_run(root: Path, name: str) -> datetime | None:
+    """Returns when the pipeline last ran in a workspace, UTC; None: never. Raises as `champion` does."""
+    with _connected(root) as client:
+        return tracking.last_run(client, name)
+
+
+def fetch(root: Path, name: str, number: int, into: Path) -> Path:
+    """Returns a folder with the files of a version, as `packing.pack` wrote them, checked against the version's tags.
+
+    Args:
+        root: Folder of the repository.
+        name: Name of the workspace.
+        number: Of the version.
+        into: Folder that is there and empty.
+
+    Raises:
+        RegistryError: MLflow does not answer, or has no such version.
+        CorruptArtifactError: files are missing or altered.
+    """
+    version = find(root, name, number)
+    with _connected(root) as client:
+        client.download_artifacts(version.run, "", str(into))
+    packing.clean(into)
+    found, bundle = packing.digest(into), into / packing.BUNDLE
+    held = {path.name: artifact.sha256(path) for path in bundle.glob("*") if path.is_file()}
+    for what, tag, digest in (("files", FILES_TAG, found), ("bundle", BUNDLE_TAG, facts.digest_of(held))):
+        if version.tags.get(tag) != digest:
+            raise CorruptArtifactError(
+                f"version {number} of {model_name(name)}: {what} missing or altered (SHA-256 {digest[:12]}…, "
+                f"registered {version.tags.get(tag, 'none')[:12]}…); restore the artifacts, or take another version"
+            )
+    return into
+
+
+def clear(root: Path, name: str, promotion: str, challenger: int | None) -> None:
+    """Removes what an unfinished registration left, and puts the alias `challenger` back; raises as `champion` does.
+
+    Args:
+        root: Folder of the repository.
+        name: Name of the workspace.
+        promotion: PROMOTION_TAG of the registration.
+        challenger: Number of the version that had the alias before; None: none had.
+    """
+    left = [version for version in versions(root, name) if version.tags.get(PROMOTION_TAG) == promotion]
+    with _connected(root) as client:
+        for version in left:
+            if CHALLENGER in version.aliases and challenger is not None:
+                client.set_registered_model_alias(model_name(name), CHALLENGER, str(challenger))
+            client.delete_model_version(model_name(name), str(version.number))
+        place = tracking.experiment(client, root, name)
+        for run in client.search_runs([place], filter_string=f"tags.`{PROMOTION_TAG}` = '{promotion}'"):
+            _delete_run(client, root, run.info)
+
+
+def discard(root: Path, name: str, number: int) -> None:
+    """Deletes a version and its files; never one that an alias names.
+
+    Raises:
+        RegistryError: MLflow does not answer, has no such version, or an alias names it.
+    """
+    version = find(root, name, number)
+    if version.aliases:
+        raise RegistryError(f"version {number} of {model_name(name)} is {' and '.join(version.aliases)}; it stays")
+    with _connected(root) as client:
+        client.delete_model_version(model_name(name), str(number))
+        _delete_run(client, root, client.get_run(version.run).info)
+
+
+def _version(found: Any, aliases: Mapping[str, str]) -> Version:
+    named = tuple(sorted(alias for alias, number in aliases.items() if str(number) == str(found.version)))
+    created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+    return Version(int(found.version), found.tags.get(BUNDLE_TAG, ""), created, found.run_id, dict(found.tags), named)
+
+
+def _aliases(client: "MlflowClient", name: str) -> Mapping[str, str] | None:
+    """Returns alias → number of a workspace's registered model; None: it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        model = client.get_registered_model(model_name(name))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    if (owner := model.tags.get(WORKSPACE_TAG)) != name:
+        raise RegistryError(
+            f"registered model {model_name(name)} belongs to {owner or 'somebody else'}, not to workspace {name}; "
+            "rename one of them, or use another MLflow"
+        )
+    return dict(model.aliases)
+
+
+def _delete_run(client: "MlflowClient", root: Path, run: Any) -> None:
+    """Deletes a run and the files it holds; MLflow itself only marks it."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    with suppress(OSError, NotImplementedError):
+        get_artifact_repository(run.artifact_uri, tracking.store(root)).delete_artifacts()
+    client.delete_run(run.run_id)
+
+
+@contextmanager
+def _connected(root: Path) -> Iterator["MlflowClient"]:
+    try:
+        with tracking.connected(root) as client:
+            yield client
+    except EibertError:
+        raise
+    except Exception as error:  # whatever MLflow raises, its caller needs one message
+        place = tracking.masked(tracking.store(root))
+        raise RegistryError(
+            f"MLflow at {place} did not answer as expected ({tracking.masked(tracking.reason(error))}); "
+            "nothing is half done: start it, or mend MLFLOW_TRACKING_URI, and repeat the command"
+        ) from error
