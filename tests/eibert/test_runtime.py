@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from eibert.errors import BundleError, EibertError, ShapeError
 from eibert.runtime import probe
 from eibert.runtime.model import Model, Prediction
-from eibert.runtime.tokenizer import SPECIALS
+from eibert.runtime.tokenizer import SPECIALS, Encoder, wordpiece
 
 TOKENS = [*SPECIALS, "good", "bad", "plain", "##ly", "!"]
 LABELS = ["negative", "neutral", "positive"]
@@ -162,6 +162,19 @@ def test_any_string_gets_an_answer(make: Make) -> None:
 def test_long_text_is_cut_to_the_models_longest_input(make: Make) -> None:
     model = Model.load(make())
     np.testing.assert_array_equal(model.logits(["good " * 50]), model.logits(["good " * 6]))  # 8 less [CLS], [SEP]
+
+
+WORDS = st.lists(st.sampled_from(["good", "badly", "!", "Plain", "?"]), max_size=12).map(" ".join)
+
+
+@given(text=WORDS, text_b=st.none() | WORDS, max_tokens=st.integers(4, 20))
+@settings(deadline=None, database=None)
+def test_ids_are_cut_as_the_tokenizer_itself_cuts_them(text: str, text_b: str | None, max_tokens: int) -> None:
+    options: dict[str, Any] = {"lowercase": True, "strip_accents": None, "max_tokens": max_tokens}
+    expected = wordpiece(TOKENS, **options).encode(text, text_b)
+    ids, first = Encoder(TOKENS, **options)(text, text_b)
+    assert ids == expected.ids
+    assert [0] * first + [1] * (len(ids) - first) == expected.type_ids
 
 
 @pytest.mark.parametrize(
