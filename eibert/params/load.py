@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from eibert.errors import ParamsError
+from eibert.params.bench import BenchParams
 from eibert.params.distill import DistillParams
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.export import ExportParams
@@ -20,7 +21,7 @@ from eibert.params.validate import ValidateParams
 
 
 class Params(Shared):
-    """The whole of params.yaml, sections in pipeline order."""
+    """The whole of params.yaml: the sections of the stages in pipeline order, then `bench`."""
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
@@ -31,6 +32,7 @@ class Params(Shared):
     quantize: QuantizeParams
     export: ExportParams
     evaluate: EvaluateParams
+    bench: BenchParams
 
     @model_validator(mode="after")
     def _texts_fit_the_student(self) -> Self:
