@@ -22,7 +22,7 @@ class BenchParams(Section):
     turn: int = Field(
         ge=1,
         le=1000,
-        description="Texts a model answers in its turn, and one batch at least; the first finds cold caches.",
+        description="Texts a model answers in its turn, one batch at least.",
     )
     cell_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = Field(
         description="No further round for a length, batch and threads after this time."

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from eibert.errors import BundleError, EibertError, ShapeError
-from eibert.runtime import probe
 from eibert.runtime.model import Model, Prediction
 from eibert.runtime.tokenizer import SPECIALS, Encoder, wordpiece
 
@@ -316,17 +315,3 @@ def test_runtime_imports_three_packages_and_nothing_of_the_pipeline() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_probe_measures_every_text_and_its_own_memory_only(make: Make) -> None:
-    folder = make(pair=True)
-    _ballast = np.ones(40_000_000)  # 320 MB that a child started from here must not inherit
-    texts = [["good", "bad"], ["", "!"], ["plain", ""]]
-    done = subprocess.run(
-        [sys.executable, "-m", probe.__name__, str(folder), "2"],
-        input=json.dumps(texts), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout)
-    assert len(found["seconds"]) == 3
-    assert all(0 < seconds < 1 for seconds in found["seconds"])
-    assert 0 < found["memory_above_import_mb"] < found["memory_mb"] < 250
