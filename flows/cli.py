@@ -201,6 +201,31 @@ def report(
         typer.launch(str(path))
 
 
+@app.command(epilog="Examples: eibert bench -C models/trec6 · eibert bench --bundle old/bundle --profile")
+def bench(
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere, alone.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Where figures and page go; else .eibert/bench of the workspace."),
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Also time the bundle's operators.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure latency, start and memory on this machine, in turns with teacher, BERT-tiny and TF-IDF."""
+    from flows.terminal import print_json, print_lines, stdout_reserved
+
+    with stdout_reserved():
+        from flows.bench import bench as measure
+        from flows.bench import lines
+
+        figures, target = measure(workspace, bundle, out, profiled=profile)
+    if as_json:
+        print_json(figures | {"folder": str(target)})
+    else:
+        print_lines(list(lines(figures, target)))
+
+
 @app.command(epilog="Example: eibert doctor --json")
 def doctor(workspace: Folder = HERE, as_json: Json = False) -> None:
     """Check the environment; exit code 1 if anything would stop a run."""

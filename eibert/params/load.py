@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from eibert.errors import ParamsError
+from eibert.params.bench import BenchParams
 from eibert.params.distill import DistillParams
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.export import ExportParams
@@ -33,6 +34,7 @@ class Params(Shared):
     export: ExportParams
     evaluate: EvaluateParams
     judge: JudgeParams
+    bench: BenchParams
 
     @model_validator(mode="after")
     def _texts_fit_the_student(self) -> Self:

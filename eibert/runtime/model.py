@@ -7,14 +7,15 @@ from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
-from tokenizers import Encoding
 
 from eibert.errors import BundleError, ShapeError
 from eibert.runtime.bundle import GRAPH, Bundle, read_bundle
-from eibert.runtime.tokenizer import PAD, wordpiece
+from eibert.runtime.tokenizer import PAD, Encoder
 
 Text = str | tuple[str, str]
 Logits = np.ndarray[Any, np.dtype[np.float32]]
+Row = tuple[list[int], int]
+"""Ids of an input, and how many of them are the first text's."""
 
 _BATCH_ROWS = 64
 _BATCH_TOKENS = 4096  # bounds the memory of a batch of long texts
@@ -47,7 +48,7 @@ class Model:
     def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
         self.bundle = bundle
         self._session = session
-        self._tokenizer = wordpiece(
+        self._encode = Encoder(
             bundle.tokens,
             lowercase=bundle.lowercase, strip_accents=bundle.strip_accents, max_tokens=bundle.max_tokens,
         )  # fmt: skip
@@ -95,22 +96,31 @@ class Model:
         Raises:
             ShapeError: an input is not what the task asks for.
         """
-        rows = self._rows(texts)
-        encodings = [self._tokenizer.encode(text, pair) for text, pair in rows]
+        return self.forward(self.encode(texts))
+
+    def encode(self, texts: Sequence[Text]) -> list[Row]:
+        """Returns the ids of each input with its special tokens, and how many of them are the first text's.
+
+        Raises:
+            ShapeError: an input is not what the task asks for.
+        """
+        return [self._encode(text, text_b) for text, text_b in self._rows(texts)]
+
+    def forward(self, rows: Sequence[Row]) -> Logits:
+        """Returns the logits of what `encode` returned, float32 (N, C)."""
         result = np.zeros((len(rows), len(self.bundle.labels) or 1), np.float32)
-        for chosen in _batches([len(encoding) for encoding in encodings]):
-            result[chosen] = self._forward([encodings[index] for index in chosen])
+        for chosen in _batches([len(ids) for ids, _ in rows]):
+            result[chosen] = self._forward([rows[index] for index in chosen])
         return result
 
-    def _forward(self, encodings: list[Encoding]) -> Logits:
-        shape = (len(encodings), max(len(encoding) for encoding in encodings))
+    def _forward(self, rows: list[Row]) -> Logits:
+        shape = (len(rows), max(len(ids) for ids, _ in rows))
         input_ids = np.full(shape, self._pad, np.int64)
         attention_mask, token_type_ids = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        for row, encoding in enumerate(encodings):
-            length = len(encoding)
-            input_ids[row, :length] = encoding.ids
-            attention_mask[row, :length] = 1
-            token_type_ids[row, :length] = encoding.type_ids
+        for row, (ids, first) in enumerate(rows):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+            token_type_ids[row, first : len(ids)] = 1
         feed = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
         logits: Logits = self._session.run(["logits"], feed)[0]
         return logits

@@ -15,7 +15,7 @@ from eibert.params.load import Params, load
 from flows.describe import markdown
 
 PROJECT = Path(__file__).parents[2]
-OTHER = {"seed", "teacher", "judge"}
+OTHER = {"seed", "teacher", "judge", "bench"}
 """Keys of params.yaml that belong to no stage."""
 SECTIONS = [found for name, field in Params.model_fields.items() if (found := field.alias or name) not in OTHER]
 

@@ -82,9 +82,12 @@ def test_other_result_is_named_and_ends_with_one(history: tuple[Workspace, str])
     stages = {**found.stages, "export": {"x": ("a", "b"), "y": ("a", "a")}}
     changed = rebuild.Rebuilt(other, stages, found.bundle, ["w"], 1.0)
     assert changed.same is False
+    assert rebuild.Rebuilt(found.record, found.stages, found.bundle, [], 1.0).same is True
+    assert rebuild.Rebuilt(found.record, stages, found.bundle, [], 1.0).same is False
     said = list(rebuild.lines(changed))
     assert "warning: w" in said
     assert any("1 of 2 files the same; differ: x" in line for line in said)
+    assert said[-2:] == ["artifacts: NOT the same: export", said[-1]]
     assert "NOT the same" in said[-1]
 
 
@@ -101,7 +104,7 @@ def test_failing_stage_is_told_and_everything_is_cleared_away(history: tuple[Wor
     workspace, _ = history
     (workspace.folder / "break-quantize").write_text("quantize: no room")
     commit(workspace.root)
-    run(workspace, Selection(), ["evaluate.warmup_rows=3"])
+    run(workspace, Selection(), ["evaluate.batch_size=3"])
     commit(workspace.root)
     run(workspace, Selection())
     digest = artifact.sha256(workspace.folder / "data" / "evaluate" / "value.json")
