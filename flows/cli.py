@@ -1,5 +1,6 @@
 """The command `eibert`: reads arguments, calls, prints, and sets the exit code. Slow imports wait for their command."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -304,8 +305,16 @@ def _json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def _be_lenient() -> None:
+    """Lets bytes that are no UTF-8 be read, as U+FFFD, and what no terminal can show be written, as an escape."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
 def main() -> None:
     """Runs the command of this process's arguments and ends the process with its exit code."""
+    _be_lenient()
     try:
         app()
     except KeyboardInterrupt:
