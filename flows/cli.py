@@ -183,6 +183,32 @@ def demo(
         server.serve_forever()
 
 
+@app.command(epilog="Example: eibert export -C models/trec6 --layout hub -o ../trec6-hub")
+def export(
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where to write it; a new folder.")],
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    layout: Annotated[
+        str,
+        typer.Option(metavar="bundle|hub", help="The files that ship, or what transformers, optimum and hubs expect."),
+    ] = "bundle",
+    as_json: Json = False,
+) -> None:
+    """Write a built bundle elsewhere, checked; `--layout hub` adds configuration, tokenizer and model card."""
+    from flows.terminal import print_facts, stdout_reserved
+
+    with stdout_reserved():
+        from flows.export import Layout, write
+
+        if layout not in set(Layout):
+            raise typer.BadParameter(f"{layout!r}: expected one of {', '.join(Layout)}", param_hint="--layout")
+        found = write(bundle or workspace / "data" / "export" / "bundle", Layout(layout), out, workspace)
+    if as_json:
+        _json(found)
+    else:
+        print_facts(found)
+
+
 @app.command(epilog="Example: eibert report -C models/trec6 --open")
 def report(
     workspace: Folder = HERE,
