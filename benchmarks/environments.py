@@ -29,7 +29,7 @@ def python(requirements: Sequence[str], *, first: Sequence[str] = (), seconds: f
     key = (*first, "then", *requirements, sys.version.split()[0])
 
     def make(folder: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", folder / "bin" / "python"]
         for arguments in filter(None, ([*first, "--no-deps"] if first else [], requirements)):
             command = [*pip, "install", "--quiet", *arguments]
@@ -64,7 +64,13 @@ def _made(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Path:
         make(target)
     except (OSError, subprocess.SubprocessError) as error:
         shutil.rmtree(target, ignore_errors=True)
-        told = getattr(error, "stderr", None) or str(error)
-        raise UnavailableError(f"{' '.join(key)}: {told.strip().splitlines()[-1][:300]}") from error
+        raise UnavailableError(f"{' '.join(key)}: {_reason(error)}") from error
     (target / DONE).touch()
     return target
+
+
+def _reason(error: Exception) -> str:
+    """The last line of what pip or npm said that is no warning, else what stopped them."""
+    told = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    lines = [line for line in str(told or "").splitlines() if line.strip() and not line.startswith("WARNING")]
+    return (lines[-1] if lines else str(error)).strip()[:300]
