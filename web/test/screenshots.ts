@@ -2,7 +2,7 @@
 
 import { chromium } from "playwright-core";
 
-const READY_MS = 120_000;
+const READY_MS = 120_000, WARM = 20;
 const VIEWS = {
   wide: { viewport: { width: 1000, height: 720 } },
   phone: { viewport: { width: 375, height: 740 }, colorScheme: "dark" as const },
@@ -15,8 +15,12 @@ for (const [name, options] of Object.entries(VIEWS)) {
   const page = await (await browser.newContext(options)).newPage();
   await page.goto(url);
   await page.waitForSelector("html[data-ready]", { timeout: READY_MS });
+  for (let times = 0; times < WARM; times++) {
+    await page.fill("#text", text.slice(0, times)); // so that the time shown is not that of a first prediction
+    await page.waitForTimeout(100);
+  }
   await page.fill("#text", text);
   await page.waitForFunction(() => document.getElementById("said")!.textContent !== ""); // all has moved to its place
-  await page.screenshot({ path: `${folder}/page-${name}.png` });
+  await page.screenshot({ path: `${folder}/page-${name}.png`, fullPage: true });
 }
 await browser.close();
