@@ -1,5 +1,6 @@
 """The command `eibert`: reads arguments, calls, prints, and sets the exit code. Slow imports wait for their command."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -180,6 +181,32 @@ def demo(
         if show:
             typer.launch(server.url)
         server.serve_forever()
+
+
+@app.command(epilog="Example: eibert export -C models/trec6 --layout hub -o ../trec6-hub")
+def export(
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where to write it; a new folder.")],
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    layout: Annotated[
+        str,
+        typer.Option(metavar="bundle|hub", help="The files that ship, or what transformers, optimum and hubs expect."),
+    ] = "bundle",
+    as_json: Json = False,
+) -> None:
+    """Write a built bundle elsewhere, checked; `--layout hub` adds configuration, tokenizer and model card."""
+    from flows.terminal import print_facts, stdout_reserved
+
+    with stdout_reserved():
+        from flows.export import Layout, write
+
+        if layout not in set(Layout):
+            raise typer.BadParameter(f"{layout!r}: expected one of {', '.join(Layout)}", param_hint="--layout")
+        found = write(bundle or workspace / "data" / "export" / "bundle", Layout(layout), out, workspace)
+    if as_json:
+        _json(found)
+    else:
+        print_facts(found)
 
 
 @app.command(epilog="Example: eibert report -C models/trec6 --open")
@@ -387,8 +414,16 @@ def _json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def _be_lenient() -> None:
+    """Lets bytes that are no UTF-8 be read, as U+FFFD, and what no terminal can show be written, as an escape."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
 def main() -> None:
     """Runs the command of this process's arguments and ends the process with its exit code."""
+    _be_lenient()
     try:
         app()
     except KeyboardInterrupt:
