@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +16,8 @@ from flows import stage as stages
 from flows.alone import retraining
 from flows.history import Outcome, Retraining
 from flows.retrain import retrain
-from flows.run import Result, Selection
 from flows.workspace import Workspace, set_params
-from tasks import notes, packing, registry
+from tasks import packing, registry
 from tests import learner
 from tests.flows.conftest import PROJECT, command, server_address
 from tests.flows.warm import warm_stages
@@ -27,7 +25,6 @@ from tests.flows.warm import warm_stages
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.timeout(900)]
 
 STAGE_ENVIRONMENT = stages._environment
-NOT_RUN = ("NotRun", "", 0)
 FEW = learner.WORDS[:42]
 MOST = learner.WORDS[:57]
 
@@ -60,28 +57,6 @@ def commands() -> Iterator[Path]:
 
 
 @pytest.fixture
-def _without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Brings stages up to date one after the other; what Prefect adds is tried elsewhere."""
-
-    def run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> tuple[Result, Path]:
-        outcomes: dict[str, Any] = {}
-        for stage in chosen:
-            state, error, code = NOT_RUN
-            if not any(found.error for found in outcomes.values()):
-                try:
-                    state = stages.bring(workspace, stage, force=selection.force, share_terminal=True)
-                except RunError as caught:
-                    state, error, code = "Failed", str(caught), 1
-            outcomes[stage] = SimpleNamespace(
-                state=state, started=1.0, seconds=0.0, reasons=(), error=error, exit_code=code
-            )
-        stages_of_note = {name: vars(found) for name, found in outcomes.items()}
-        return Result(outcomes), notes.write(workspace.folder, workspace.name, stages_of_note, started=1.0)
-
-    monkeypatch.setattr("flows.run._run_flow", run_flow)
-
-
-@pytest.fixture
 def _warm(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def environment(mark: Path, *, share_terminal: bool) -> dict[str, str]:
         found = STAGE_ENVIRONMENT(mark, share_terminal=share_terminal)
@@ -90,15 +65,15 @@ def _warm(commands: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "_environment", environment)
 
 
-def repository(root: Path, teacher: Path, record: Path, *names: str) -> list[Workspace]:
+def repository(root: Path, teacher: Path, database: Path, *names: str) -> list[Workspace]:
     found = learner.make_repository(root, teacher, *names)
-    shutil.copy(record, root / "mlflow.db")
+    shutil.copy(database, root / "mlflow.db")
     return found
 
 
-@pytest.mark.usefixtures("_without_prefect", "_warm")
-def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, record: Path) -> None:
-    [place] = repository(tmp_path / "root", teacher_folder, record, "models/w")
+@pytest.mark.usefixtures("sequential", "_warm")
+def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, database: Path) -> None:
+    [place] = repository(tmp_path / "root", teacher_folder, database, "models/w")
     rows, stream = place.folder / "rows", Stream()
     test, dev = stream.take(learner.WORDS, 240), stream.take(learner.WORDS, 90)
     one = stream.take(FEW, 150)
@@ -175,12 +150,12 @@ def _look_at_the_page(place: Workspace) -> None:
 
 @pytest.mark.usefixtures("server", "_warm")
 def test_one_that_fails_stops_none_of_three(
-    tmp_path: Path, teacher_folder: Path, record: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, teacher_folder: Path, database: Path, commands: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.retrain_flow import run_many
 
     root = tmp_path / "root"
-    places = repository(root, teacher_folder, record, "models/a", "models/b", "models/c")
+    places = repository(root, teacher_folder, database, "models/a", "models/b", "models/c")
     stream = Stream()
     test, dev, train = stream.take(FEW, 120), stream.take(FEW, 60), stream.take(FEW, 120)
     for place in places:
@@ -254,40 +229,35 @@ def test_second_retraining_of_a_model_is_refused_or_waits(unbuilt: Workspace) ->
 
 @pytest.mark.usefixtures("server")
 def test_flow_run_whose_process_was_killed_is_marked_as_crashed() -> None:
+    import socket
     import subprocess
     import sys
 
-    from prefect import flow, tags
+    import psutil
+    from prefect import flow
     from prefect.client.orchestration import get_client
+    from prefect.states import Running
 
-    from flows.retrain_flow import _OURS, _process_tag, sweep
+    from flows.retrain_flow import _OURS, _process_tag, _tag_of, sweep
 
     alive = _process_tag()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        import psutil
-
-        from flows.retrain_flow import _tag_of
-
         dead = _tag_of(psutil.Process(process.pid))
         process.kill()
-    found = {}
+    elsewhere = dead.replace(socket.gethostname(), "another-machine")
 
     @flow(name="other")
-    def other(mark: str) -> None:
-        from prefect.context import FlowRunContext
+    def other() -> None: ...
 
-        context = FlowRunContext.get()
-        assert context is not None
-        assert context.flow_run is not None
-        found[mark] = context.flow_run.id
-        sweep()
-
-    for mark in (alive, dead):
-        with tags(_OURS, mark):
-            other(mark, return_state=True)
     with get_client(sync_client=True) as client:
-        assert client.read_flow_run(found[alive]).state.is_completed()  # type: ignore[union-attr]
-        assert client.read_flow_run(found[dead]).state.name == "Crashed"  # type: ignore[union-attr]
+        made = {
+            mark: client.create_flow_run(other, tags=[_OURS, mark], state=Running())
+            for mark in (alive, dead, elsewhere)
+        }
+        sweep()
+        found = {mark: client.read_flow_run(run.id).state for mark, run in made.items()}
+    names = {mark: state.name for mark, state in found.items() if state is not None}
+    assert names == {alive: "Running", dead: "Crashed", elsewhere: "Running"}
 
 
 @pytest.mark.parametrize(
