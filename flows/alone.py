@@ -12,13 +12,13 @@ from typing import TextIO
 import psutil
 
 from eibert.errors import RunError
-from flows.workspace import Workspace
+from flows.workspace import PRIVATE, Workspace
 from tasks.progress import say
 
 RUN_MARK = "EIBERT_RUN"
 """Names the workspace in the environment of every process that a run starts."""
 
-_LOCK = "lock"
+_LOCK, _RETRAINING = "lock", "retraining.lock"
 _SECONDS_TO_SIGN = 1.0
 _SECONDS_TO_END = 3.0
 
@@ -34,19 +34,53 @@ def alone(workspace: Workspace, *, wait: bool) -> Iterator[None]:
     Raises:
         RunError: another run is at work there, and nobody is to wait.
     """
-    with (workspace.private() / _LOCK).open("a+", encoding="utf-8") as file:
-        if not _taken(file):
-            if not wait:
-                raise RunError(f"{workspace.folder}: {_holder(file)} is at work here; wait for it or stop it")
-            say("run", f"waits for {_holder(file)}")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        _sign(file)
+    with _held(workspace, _LOCK, wait=wait):
         _end_orphans(workspace)
         os.environ[RUN_MARK] = str(workspace.folder)
         try:
             yield
         finally:
             del os.environ[RUN_MARK]
+
+
+@contextlib.contextmanager
+def retraining(workspace: Workspace, *, wait: bool) -> Iterator[None]:
+    """Keeps other retrainings out of a workspace for a while, though not a single run between two of its steps.
+
+    Args:
+        workspace: Where.
+        wait: As in `alone`.
+
+    Raises:
+        RunError: another retraining is at work there, and nobody is to wait.
+    """
+    with _held(workspace, _RETRAINING, wait=wait):
+        yield
+
+
+def at_work(workspace: Workspace, *, retrainings: bool = True) -> bool:
+    """Returns whether a run, or with `retrainings` a retraining, is at work in a workspace at this moment."""
+    for name in (_LOCK, _RETRAINING) if retrainings else (_LOCK,):
+        path = workspace.folder / PRIVATE / name
+        if path.is_file():
+            with path.open("a+", encoding="utf-8") as file:
+                if not _taken(file):
+                    return True
+    return False
+
+
+@contextlib.contextmanager
+def _held(workspace: Workspace, name: str, *, wait: bool) -> Iterator[None]:
+    with (workspace.private() / name).open("a+", encoding="utf-8") as file:
+        if not _taken(file):
+            if not wait:
+                raise RunError(f"{workspace.folder}: {_holder(file)} is at work here; wait for it or stop it")
+            say("run", f"waits for {_holder(file)}")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
+        try:
+            yield
+        finally:
             file.truncate(0)
 
 

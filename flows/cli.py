@@ -12,6 +12,8 @@ try:
 except ModuleNotFoundError:  # an installation of the run-time half only
     sys.exit("error: the command needs the pipeline's packages; install them with `pip install 'eibert[pipeline]'`")
 
+from flows.cli_retraining import add_commands
+
 EXIT_CODES = """
 Exit codes: 0 all well · 1 an error to mend, told in one message · 2 wrong use of the command ·
 70 a defect, with its traceback in the named log · 130 interrupted.
@@ -406,6 +408,9 @@ def models(workspace: Folder = HERE, as_json: Json = False) -> None:
     with stdout_reserved():
         found = listed(workspace)
     print_models(found, as_json=as_json)
+
+
+add_commands(app)
 
 
 def _json(value: dict[str, Any]) -> None:

@@ -7,18 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eibert import artifact
-from eibert.errors import ArtifactError
 from eibert.judge import Gate, Verdict
-from flows import environment
+from flows import environment, history
 from flows.terminal import print_json, print_lines, print_table
 from flows.workspace import Workspace, repository
 
 if TYPE_CHECKING:
     from flows.promote import Promotion
-
-DRIFT = "drift.json"
-"""In a workspace's private folder: what the last check for drift found; `flagged` names the signs of it."""
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
@@ -133,10 +128,8 @@ def _model(workspace: Workspace) -> Model:
 
 
 def _drift(workspace: Workspace) -> tuple[str, ...] | None:
-    try:
-        return tuple(map(str, artifact.read_json(workspace.private() / DRIFT)["flagged"]))
-    except (ArtifactError, LookupError, TypeError):
-        return None
+    looked = [one.drift for one in history.read(workspace) if one.drift]
+    return tuple(shift["name"] for shift in looked[-1]["shifts"] if shift["beyond"]) if looked else None
 
 
 def _row(model: Model) -> list[str]:

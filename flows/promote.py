@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eibert import artifact
-from eibert.errors import EibertError, RunError
+from eibert.errors import EibertError, RunError, TeacherError
 from eibert.evaluate.conclusion import BUNDLE
 from eibert.judge import Gate, Verdict
 from eibert.redact import redacted, shown
@@ -180,7 +180,8 @@ def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict:
     event = promotions.PROMOTED if verdict.passed else promotions.OVERRIDDEN
     with tempfile.TemporaryDirectory() as place:
         contents, papers = Path(place) / "contents", artifact.folder(workspace.folder, "provenance")
-        files = packing.pack(bundle, papers, court.taught(workspace.folder), contents)
+        profile = _profile(workspace, Path(place) / packing.PROFILE)
+        files = packing.pack(bundle, papers, court.taught(workspace.folder), contents, profile=profile)
         body = _body(workspace, event, before) | {
             "build": {"sequence": record.sequence, "digest": record.digest},
             "bundle": {key: record.body["bundle"][key] for key in ("sha256", "bytes")},
@@ -192,6 +193,19 @@ def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict:
         return _carried_out(
             workspace, journal, lambda: registry.register(workspace.root, workspace.name, contents, tags)
         )
+
+
+def _profile(workspace: Workspace, target: Path) -> Path | None:
+    """Writes what is kept of the data; None where the teacher is not to be had, which costs the next look at drift."""
+    from tasks import drift
+
+    params = workspace.params()
+    try:
+        drift.keep(workspace.folder, params.drift, params.shared, target)
+    except TeacherError as error:
+        say("promote", shown(f"no profile is kept with the version, drift from it cannot be told: {error}"))
+        return None
+    return target
 
 
 def _carried_out(workspace: Workspace, journal: Journal, registered: Callable[[], Version]) -> tuple[Version, str]:

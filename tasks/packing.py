@@ -3,6 +3,7 @@
 model/      a pyfunc model made from code (`tasks/served.py`), without pickle; model/artifacts/bundle is the bundle
 papers/     signature, provenance and bill of materials of the bundle
 seen.txt    digests of the rows it has learnt from: a later judge asks it about none of these
+profile.safetensors   what is kept of its data, for later data to be compared with (`tasks/drift.py`)
 """
 
 import importlib.metadata
@@ -19,7 +20,7 @@ from eibert.matching import HeldOut
 from eibert.runtime.bundle import Bundle, read_bundle
 from tasks import facts
 
-MODEL, PAPERS, SEEN = "model", "papers", "seen.txt"
+MODEL, PAPERS, SEEN, PROFILE = "model", "papers", "seen.txt", "profile.safetensors"
 BUNDLE = f"{MODEL}/artifacts/{facts.BUNDLE}"
 
 _NOTE = "registered_model_meta"
@@ -28,7 +29,7 @@ _LIBRARIES = ("mlflow", "numpy", "onnxruntime", "pandas", "tokenizers")
 _EXAMPLES = ("an example", "another one")
 
 
-def pack(bundle: Path, papers: Path, seen: HeldOut, target: Path) -> str:
+def pack(bundle: Path, papers: Path, seen: HeldOut, target: Path, *, profile: Path | None = None) -> str:
     """Writes the folder of a version and returns the digest of all its files.
 
     Args:
@@ -36,6 +37,7 @@ def pack(bundle: Path, papers: Path, seen: HeldOut, target: Path) -> str:
         papers: Folder of its papers; left out where it is not there.
         seen: The rows it has learnt from.
         target: Folder to make.
+        profile: What is kept of its data; left out where it is not there.
 
     Raises:
         BundleError: the bundle cannot be read.
@@ -44,6 +46,8 @@ def pack(bundle: Path, papers: Path, seen: HeldOut, target: Path) -> str:
     _save_model(bundle, target / MODEL)
     if papers.is_dir():
         shutil.copytree(papers, target / PAPERS)
+    if profile is not None and profile.is_file():
+        shutil.copyfile(profile, target / PROFILE)
     (target / SEEN).write_text("".join(f"{digest}\n" for digest in sorted(seen.digests)), encoding="ascii")
     return digest(target)
 

@@ -9,14 +9,18 @@ from pydantic import Field, ValidationError, model_validator
 from eibert.errors import ParamsError
 from eibert.params.bench import BenchParams
 from eibert.params.distill import DistillParams
+from eibert.params.drift import DriftParams
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.export import ExportParams
 from eibert.params.finetune import FinetuneParams
 from eibert.params.ingest import IngestParams
 from eibert.params.judge import JudgeParams
+from eibert.params.notify import NotifyParams
 from eibert.params.pretrain import PretrainParams
 from eibert.params.prune import PruneParams
 from eibert.params.quantize import QuantizeParams
+from eibert.params.retention import RetentionParams
+from eibert.params.retrain import RetrainParams
 from eibert.params.section import Section, Shared
 from eibert.params.validate import ValidateParams
 
@@ -35,6 +39,10 @@ class Params(Shared):
     evaluate: EvaluateParams
     judge: JudgeParams
     bench: BenchParams
+    retrain: RetrainParams
+    drift: DriftParams
+    notify: NotifyParams
+    retention: RetentionParams
 
     @model_validator(mode="after")
     def _texts_fit_the_student(self) -> Self:

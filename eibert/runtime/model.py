@@ -111,7 +111,11 @@ class Model:
         return [self._encode(text, text_b) for text, text_b in self._rows(texts)]
 
     def forward(self, rows: Sequence[Row]) -> Logits:
-        """Returns the logits of what `encode` returned, float32 (N, C)."""
+        """Returns the logits of what `encode` returned, float32 (N, C).
+
+        Raises:
+            BundleError: the graph cannot be run.
+        """
         result = np.zeros((len(rows), len(self.bundle.labels) or 1), np.float32)
         for chosen in _batches([len(ids) for ids, _ in rows]):
             result[chosen] = self._forward([rows[index] for index in chosen])
@@ -126,7 +130,7 @@ class Model:
             attention_mask[row, : len(ids)] = 1
             token_type_ids[row, first : len(ids)] = 1
         feed = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        return self._checked(_run(self._session, feed), len(encodings))
+        return self._checked(_run(self._session, feed), len(rows))
 
     def _checked(self, logits: Logits, rows: int) -> Logits:
         expected = rows, len(self.bundle.labels) or 1

@@ -16,9 +16,9 @@ from typing import Any
 from eibert import artifact, trail
 from eibert.judge import Verdict
 from eibert.matching import HeldOut
-from flows import journal, promote, service
+from flows import alone, journal, promote, service
 from flows.workspace import Workspace
-from tasks import facts, packing, promotions, registry
+from tasks import facts, git, judge, packing, promotions, registry
 from tests import toy
 
 KILLED = 9
@@ -136,6 +136,10 @@ def quicken(workspace: Workspace) -> None:
     files = packing.pack(facts.bundle_folder(workspace.folder), papers, HeldOut(), contents)
     packing.pack = lambda *given, **_: (shutil.copytree(contents, given[3]), files)[1]
     promote._judged = lambda *_: Verdict((), None)
+    judge.build_of = lambda root, *_: promotions.builds(promotions.read(root))[-1]
+    judge.taught = lambda _: HeldOut()
+    git.identity = lambda _: None
+    alone._end_orphans = lambda _: None
     service.checked = lambda place, version, _: service.history(place)[version.number - 1]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
+from typing import Any
 
 STAGES = ("ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
 CLIENT = """#!{python} -SE
@@ -27,19 +28,20 @@ sys.exit(int(code or b"70"))
 
 
 @contextmanager
-def warm_stages(folder: Path, root: Path) -> Iterator[Path]:
+def warm_stages(folder: Path, root: Path, adapters: str = "") -> Iterator[Path]:
     """Yields a folder for the front of PATH whose `eibert` answers `eibert stage NAME`.
 
     Args:
         folder: For the command and the socket; its path is short.
         root: Folder of the sources to run.
+        adapters: Module whose STAGES are served, some by its ADAPTERS; none: all stages, by the real ones.
     """
     address = folder / "socket"
     command = folder / "eibert"
     command.write_text(CLIENT.format(python=sys.executable, address=str(address)))
     command.chmod(0o755)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(Path(__file__).parents[2])])}
-    server = Popen([sys.executable, __file__, str(address)], env=environment, stdin=PIPE)
+    server = Popen([sys.executable, __file__, str(address), adapters], env=environment, stdin=PIPE)
     try:
         while not address.exists():
             assert server.poll() is None
@@ -49,13 +51,17 @@ def warm_stages(folder: Path, root: Path) -> Iterator[Path]:
         server.communicate()  # the end of its standard input is the sign to stop
 
 
-def serve(address: str) -> None:
+def serve(address: str, adapters: str) -> None:
     """Answers one client after the other, each in a fork, until standard input ends."""
     import importlib
     import threading
 
-    for stage in STAGES:
-        importlib.import_module(f"tasks.{stage}")
+    module: Any = importlib.import_module(adapters) if adapters else None
+    instead = module.ADAPTERS if module else {}
+    for stage in module.STAGES if module else STAGES:
+        if stage not in instead:
+            importlib.import_module(f"tasks.{stage}")
+    sys.modules.update({f"tasks.{stage}": adapter for stage, adapter in instead.items()})
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen(16)
@@ -87,4 +93,4 @@ def answer(client: socket.socket) -> None:
 
 if __name__ == "__main__":
     sys.path.pop(0)
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

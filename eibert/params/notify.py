@@ -1,0 +1,48 @@
+"""Parameters of notifications."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from eibert.params.section import Section
+from eibert.redact import redacted
+
+_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Event(StrEnum):
+    """What somebody may want to be told."""
+
+    PROMOTED = "promoted"
+    KEPT = "kept"
+    UNCHANGED = "unchanged"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    DRIFTED = "drifted"
+
+
+class NotifyParams(Section):
+    """Who is told how a retraining ended."""
+
+    webhook: str | None = Field(
+        description="Address that gets a JSON object by POST, or `$NAME` for the environment variable that holds it."
+    )
+    command: str | None = Field(
+        min_length=1, description="Command that gets the JSON object on standard input; no shell is asked."
+    )
+    events: Annotated[tuple[Annotated[Event, Field(strict=False)], ...], Field(strict=False)] = Field(
+        description="Ends of a retraining that are told."
+    )
+    timeout_s: float = Field(gt=0.0, le=300.0, description="Seconds after which a webhook or command is given up.")
+
+    @model_validator(mode="after")
+    def _no_secret(self) -> Self:
+        if self.webhook is None or _VARIABLE.fullmatch(self.webhook):
+            return self
+        if not self.webhook.startswith(("http://", "https://")):
+            raise ValueError("webhook must be null, an http or https address, or $NAME of an environment variable")
+        if redacted(self.webhook) != self.webhook:
+            raise ValueError("webhook holds a secret; put the address into an environment variable and write $NAME")
+        return self

@@ -1,0 +1,16 @@
+"""Parameters of retention."""
+
+from pydantic import Field
+
+from eibert.params.section import Section
+
+
+class RetentionParams(Section):
+    """What is kept of versions that are not in service; a version goes when it is beyond both bounds."""
+
+    versions: int = Field(ge=1, description="Newest versions that are kept whatever their age.")
+    days: float = Field(
+        ge=0.0, description="Days for which every version, and what its commit needs of the cache, stays."
+    )
+    retrainings: int = Field(ge=1, description="Newest retrainings that the history shows.")
+    collect: bool = Field(description="Collect after each retraining; else only `eibert collect` does.")

@@ -1,0 +1,169 @@
+"""The commands about retraining: `retrain`, `schedule`, `history`, `collect`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.history import Retraining
+
+Folders = Annotated[
+    Optional[list[Path]],  # noqa: UP045 — typer reads it
+    typer.Option("-C", "--workspace", metavar="DIR", help="Workspace, repeatable; else the current folder."),
+]
+Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace; else the current folder.")]
+All = Annotated[bool, typer.Option("--all", help="All workspaces of the repository.")]
+Parallel = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Most workspaces at the same time.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")]
+HERE = Path()
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command(epilog="Examples: eibert retrain -C models/trec6 · eibert retrain --all --parallel 2")(retrain)
+    app.command(epilog='Example: eibert schedule --cron "0 3 * * *" -C models/trec6')(schedule)
+    app.command(epilog="Example: eibert history -C models/trec6 --open")(history)
+    app.command(epilog="Example: eibert collect -C models/trec6")(collect)
+
+
+def retrain(
+    workspace: Folders = None,
+    everything: All = False,
+    parallel: Parallel = 1,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Refuse where a retraining is at work.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take in new data, retrain what changed, and put it in service where every gate lets it pass."""
+    from flows import environment
+    from flows.terminal import print_json, print_table, stdout_reserved
+
+    with stdout_reserved():
+        folders = _chosen(workspace, everything=everything)
+        environment.prepare(_root(folders))
+        found = _one(folders[0], wait=not no_wait) if len(folders) == 1 else _many(folders, parallel)
+        pages = [_page(folder) for folder in folders]
+    if as_json and len(folders) == 1:
+        print_json(found[0].as_object() | {"page": pages[0]})
+    elif as_json:
+        print_json({"retrainings": [one.as_object() | {"page": page} for one, page in zip(found, pages, strict=True)]})
+    else:
+        rows = [
+            [one.workspace, one.outcome.value, "drifted" if one.drifted else "", _version(one), one.reason]
+            for one in found
+        ]
+        print_table(["model", "outcome", "", "in service", "why"], rows)
+        for note in [f"{one.workspace}: {note}" for one in found for note in one.notes]:
+            typer.echo(f"note: {note}", err=True)
+    if any(one.outcome.value == "failed" for one in found):
+        raise typer.Exit(1)
+
+
+def schedule(
+    cron: Annotated[str, typer.Option(metavar="CRON", help='When, in five fields, as "0 3 * * *".')],
+    workspace: Folders = None,
+    everything: All = False,
+    parallel: Parallel = 1,
+    timezone: Annotated[str, typer.Option(metavar="NAME", help="Time zone of the fields.")] = "UTC",
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, metavar="N", help="Of Prefect's page, unless PREFECT_API_URL names one.")
+    ] = 4200,
+) -> None:
+    """Retrain on schedule until stopped; a run missed meanwhile is caught up once."""
+    from flows import environment
+    from flows.terminal import stdout_reserved
+
+    with stdout_reserved():
+        folders = _chosen(workspace, everything=everything)
+        environment.prepare(_root(folders))
+        from flows.schedule import check_cron, serve
+
+        serve(folders, check_cron(cron, timezone), parallel=parallel, port=port)
+
+
+def history(
+    workspace: Folder = HERE,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the page with a model's versions, drift and retrainings, and name it."""
+    from flows import environment
+    from flows.terminal import stdout_reserved
+    from flows.workspace import find
+
+    with stdout_reserved():
+        from flows.history_page import write
+
+        place = find(workspace)
+        environment.prepare(place.root)
+        path = write(place)
+    typer.echo(json.dumps({"page": str(path)}) if as_json else path)
+    if show:
+        typer.launch(str(path))
+
+
+def collect(workspace: Folders = None, everything: All = False, as_json: Json = False) -> None:
+    """Remove old versions that are not in service, and what only they need of DVC's cache."""
+    from flows import environment
+    from flows.terminal import print_json, print_lines, stdout_reserved
+    from flows.workspace import find
+
+    with stdout_reserved():
+        folders = _chosen(workspace, everything=everything)
+        environment.prepare(_root(folders))
+        from flows.retention import collect as remove
+
+        found = {str(folder): remove(find(folder)) for folder in folders}
+    if as_json:
+        print_json({"collected": found})
+    else:
+        print_lines(
+            [f"{folder}: {line}" for folder, lines in found.items() for line in lines or ["nothing to collect"]]
+        )
+
+
+def _one(folder: Path, *, wait: bool) -> "list[Retraining]":
+    from flows.retrain_flow import run_one
+
+    return [run_one(folder, wait=wait)]
+
+
+def _many(folders: Sequence[Path], parallel: int) -> "list[Retraining]":
+    from flows.retrain_flow import run_many
+    from flows.schedule import free_port, server
+
+    with server(free_port()):  # one for all processes: each starting its own would fight over one database
+        return run_many(folders, parallel=parallel)
+
+
+def _page(folder: Path) -> str | None:
+    """The history's page; None where the registry does not answer."""
+    from eibert.errors import EibertError
+    from flows.history_page import write
+    from flows.workspace import find
+
+    try:
+        return str(write(find(folder)))
+    except (EibertError, OSError):
+        return None
+
+
+def _chosen(workspace: Sequence[Path] | None, *, everything: bool) -> list[Path]:
+    from flows.verify import workspaces
+    from flows.workspace import find, repository
+
+    if everything:
+        return [place.folder for place in workspaces(repository((workspace or [HERE])[0]))]
+    return list(dict.fromkeys(find(folder).folder for folder in workspace or [HERE]))
+
+
+def _root(folders: Sequence[Path]) -> Path:
+    from flows.workspace import repository
+
+    return repository(folders[0])
+
+
+def _version(found: Any) -> str:
+    return "–" if found.version is None else str(found.version)

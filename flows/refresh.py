@@ -1,0 +1,173 @@
+"""New rows are taken in: `retrain.incoming` → the folder that `ingest.source` names, which belongs to the retraining.
+
+Files are kept whole, byte by byte, as shards in the order of their arrival, and known by their SHA-256: what arrived
+before is not taken twice, and a file that begins with an earlier one's bytes is that file grown and takes its place.
+The folder is exchanged as a whole. What was there before stays aside until both gates are passed: rows that a gate
+refuses are put back out (`put_back`), and a delivery that was mended takes their place the next time.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eibert import artifact
+from eibert.corpus import SplitName
+from eibert.errors import DataError
+from eibert.ingest.reading import stem_of, suffix_of
+from eibert.ingest.sources import SAMPLE, Source, find
+from eibert.params.load import Params
+from eibert.params.retrain import Mode
+from flows.workspace import Workspace
+
+_KEY = "retrain.incoming"
+_ASIDE = "rows-before"
+_BLOCK_BYTES = 1 << 20
+_DESCRIPTION = "dataset.json"
+
+
+def refresh(workspace: Workspace, params: Params) -> str:
+    """Takes in what has arrived; returns what happened in one line, or "" where the sources are read in place.
+
+    Raises:
+        DataError: there is nothing to take in, `ingest.source` is no folder of the workspace, or files of one split
+            have two formats.
+    """
+    incoming, mode = params.retrain.incoming, params.retrain.mode
+    if incoming is None:
+        return ""
+    target = _target(workspace, params.ingest.source)
+    put_back(workspace, params)  # a killed retraining left it undecided
+    source = find(incoming, workspace.folder, _KEY)
+    arrived = _by_split(source)
+    earlier = _by_split(find(str(target), workspace.folder, "ingest.source")) if any(_files(target)) else {}
+    if mode is Mode.REPLACE:
+        wanted, new = arrived, sum(map(len, arrived.values()))
+        if _digests(arrived) == _digests(earlier):
+            return f"{incoming}: nothing new"
+    else:
+        wanted, new = _together(earlier, arrived)
+        if not new:
+            return f"{incoming}: nothing new"
+    _check_formats(wanted)
+    _set_aside(target, _aside(workspace))
+    _exchange(target, wanted, source.about)
+    return f"{incoming}: took {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode})"
+
+
+def put_back(workspace: Workspace, params: Params) -> bool:
+    """Puts the rows back that were there before the last `refresh`; returns whether there was anything to put back."""
+    aside = _aside(workspace)
+    if not aside.is_dir():
+        return False
+    artifact.take_place(aside, _target(workspace, params.ingest.source))
+    return True
+
+
+def accept(workspace: Workspace) -> None:
+    """Lets the rows stay that the last `refresh` took in."""
+    shutil.rmtree(_aside(workspace), ignore_errors=True)
+
+
+def _aside(workspace: Workspace) -> Path:
+    return workspace.private() / _ASIDE
+
+
+def _set_aside(target: Path, aside: Path) -> None:
+    """Copies a folder, which need not be there; complete or not at all."""
+    part = aside.with_name(f".{aside.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    for path in _files(target):
+        shutil.copyfile(path, part / path.name)
+    part.rename(aside)
+
+
+def _target(workspace: Workspace, source: str) -> Path:
+    target = (workspace.folder / source).resolve()
+    if source == SAMPLE or source.startswith("hf:") or workspace.folder not in target.parents or target.is_file():
+        raise DataError(
+            f"ingest.source: {source}: expected a folder inside the workspace, where {_KEY} puts what arrives; "
+            "set it to `rows`, with the first files in it"
+        )
+    return target
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+
+
+def _by_split(source: Source) -> dict[SplitName, list[Path]]:
+    """The files of each split; a file whose name tells none has training rows."""
+    found = {split: [file.path for file in files] for split, files in source.files.items()}
+    if source.other:
+        found["train"] = [*found.get("train", []), *(file.path for file in source.other)]
+    return found
+
+
+def _digests(files: Mapping[SplitName, Iterable[Path]]) -> dict[SplitName, list[str]]:
+    return {split: [artifact.sha256(path) for path in paths] for split, paths in files.items()}
+
+
+def _together(
+    earlier: Mapping[SplitName, list[Path]], arrived: Mapping[SplitName, list[Path]]
+) -> tuple[dict[SplitName, list[Path]], int]:
+    """Earlier files with the new ones behind them or, where one has grown, in its place; and how many are new."""
+    wanted = {split: list(paths) for split, paths in earlier.items()}
+    new = 0
+    for split, paths in arrived.items():
+        listed = wanted.setdefault(split, [])
+        known = {artifact.sha256(path) for path in listed}
+        for path in paths:
+            if artifact.sha256(path) in known:
+                continue
+            new += 1
+            grown = next((index for index, old in enumerate(listed) if _begins_with(path, old)), None)
+            if grown is None:
+                listed.append(path)
+            else:
+                listed[grown] = path
+    return wanted, new
+
+
+def _begins_with(path: Path, earlier: Path) -> bool:
+    if not 0 < earlier.stat().st_size < path.stat().st_size:
+        return False
+    with path.open("rb") as file, earlier.open("rb") as start:
+        while block := start.read(_BLOCK_BYTES):
+            if file.read(len(block)) != block:
+                return False
+    return True
+
+
+def _check_formats(files: Mapping[SplitName, list[Path]]) -> None:
+    for split, paths in files.items():
+        formats = {suffix_of(path): path for path in paths}
+        if len(formats) > 1:
+            names = " and ".join(str(path) for path in formats.values())
+            raise DataError(f"{_KEY}: {names} are of different formats, expected one for {split}; convert the new one")
+
+
+def _exchange(target: Path, files: Mapping[SplitName, list[Path]], about: Mapping[str, Any]) -> None:
+    """Puts copies of the files, as shards, in the place of what the folder held.
+
+    Its description stays; where it has none, what the arriving one says is written.
+    """
+    part = target.with_name(f".{target.name}.part-{os.getpid()}")
+    for stale in target.parent.glob(f".{target.name}.part-*"):
+        shutil.rmtree(stale)
+    part.mkdir(parents=True)
+    try:
+        for split, paths in files.items():
+            for index, path in enumerate(paths):
+                ending = path.name[len(stem_of(path)) :]
+                name = f"{split}-{index:05}-of-{len(paths):05}{ending}"
+                shutil.copyfile(path, part / name)
+        if (target / _DESCRIPTION).is_file():
+            shutil.copyfile(target / _DESCRIPTION, part / _DESCRIPTION)
+        elif about:
+            artifact.write_json(part / _DESCRIPTION, about)
+        artifact.take_place(part, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

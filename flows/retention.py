@@ -1,0 +1,90 @@
+"""What is old and needed by nobody goes: versions in the registry, objects in DVC's cache, nothing else.
+
+A version stays while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`. An
+object of the cache stays while a workspace, a branch, a tag or a commit of the last `retention.days` names it, and for
+as many days after it was written; while any run is at work in the repository, the cache is left alone.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from eibert.params.retention import RetentionParams
+from flows.alone import at_work
+from flows.cache import DIRECTORY
+from flows.rows import listed
+from flows.stage import opened
+from flows.verify import workspaces
+from flows.workspace import Workspace
+from tasks import registry
+from tasks.registry import Version
+
+_SECONDS_PER_DAY = 86400.0
+_DATE = "%Y-%m-%d"
+
+
+def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
+    """Removes what is old and needed by nobody; returns what was removed, one line each.
+
+    Args:
+        workspace: Whose versions are looked at; the cache is the repository's.
+        running: The caller's own retraining is at work in the workspace, and does nothing else meanwhile.
+
+    Raises:
+        EibertError: the registry does not answer, or params.yaml is not valid.
+    """
+    params = workspace.params().retention
+    found = registry.versions(workspace.root, workspace.name)
+    removed = []
+    for version in superfluous(found, params, now=datetime.now(UTC)):
+        registry.discard(workspace.root, workspace.name, version.number)
+        removed.append(f"version {version.number} of {version.created:{_DATE}}")
+    places = workspaces(workspace.root)
+    busy = any(at_work(one, retrainings=not (running and one.folder == workspace.folder)) for one in places)
+    if not busy and (freed := _collect_cache(workspace, params.days)):
+        removed.append(freed)
+    return [f"collected {line}" for line in removed]
+
+
+def superfluous(versions: Sequence[Version], params: RetentionParams, *, now: datetime) -> list[Version]:
+    """Returns the versions that go: no alias names them, and they are beyond both bounds."""
+    newest = {version.number for version in sorted(versions, key=lambda one: one.number)[-params.versions :]}
+    oldest = now - timedelta(days=params.days)
+    return [one for one in versions if not one.aliases and one.number not in newest and one.created < oldest]
+
+
+def _collect_cache(workspace: Workspace, days: float) -> str:
+    """Removes objects of DVC's cache that nobody needs; returns how many and how large, or ""."""
+    oldest = time.time() - days * _SECONDS_PER_DAY
+    with opened(workspace) as repo, repo.lock:
+        logging.getLogger("dvc").setLevel(logging.ERROR)  # commits in which a stage has not run yet are no news
+        needed = _needed(repo, oldest)
+        cache = repo.cache.local
+        removed = size_bytes = 0
+        for name in list(cache.all()):
+            path = Path(cache.oid_to_path(name))
+            stat = path.stat()
+            if name not in needed and stat.st_mtime < oldest:
+                path.unlink()
+                removed, size_bytes = removed + 1, size_bytes + stat.st_size
+    return f"{removed} objects of DVC's cache, {size_bytes:,} bytes" if removed else ""
+
+
+def _needed(repo: Any, oldest: float) -> set[str]:
+    """Names of the objects that a workspace, branch, tag or young commit uses, with the files of folders."""
+    date = time.strftime(_DATE, time.gmtime(oldest - _SECONDS_PER_DAY))  # whole days, as git is asked
+    git = {"all_branches": True, "all_tags": True, "commit_date": date} if _in_git(repo) else {}
+    used = repo.used_objs(force=True, **git)
+    names = {info.value for infos in used.values() for info in infos if info.value}
+    lists = [Path(repo.cache.local.oid_to_path(name)) for name in names if name.endswith(DIRECTORY)]
+    return names | {entry["md5"] for path in lists if path.is_file() for entry in listed(path)}
+
+
+def _in_git(repo: Any) -> bool:
+    try:
+        return bool(repo.scm.get_rev())
+    except Exception:  # noqa: BLE001 — DVC's own errors, of several libraries: no commit yet, or no git
+        return False

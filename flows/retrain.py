@@ -1,0 +1,225 @@
+"""One retraining of one workspace: new data, the two gates, what learns between them, and who is told.
+
+    recover → refresh → ingest, validate → drift → all stages → judge → promote or keep
+
+Nothing is trained where nothing changed, and nothing learns from data that a gate refuses. The record of how it ended
+stays in the workspace (`flows/history.py`). Knows no orchestrator: `flows/retrain_flow.py` makes a Prefect flow of it.
+"""
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from eibert import artifact
+from eibert.errors import ArtifactError, EibertError
+from eibert.redact import shown
+from flows import environment, history, promote
+from flows.adapter import EXIT_ERROR, first_line
+from flows.history import Outcome, Retraining
+from flows.notify import notify
+from flows.refresh import accept, put_back, refresh
+from flows.retention import collect
+from flows.run import Result, Selection, run
+from flows.stage import read_graph
+from flows.status import causes
+from flows.workspace import Workspace
+from tasks import facts, packing, registry
+from tasks.drift import Look, look
+from tasks.progress import say
+from tasks.registry import Version
+
+GATE = "validate"
+
+
+def retrain(workspace: Workspace) -> Retraining:
+    """Retrains a workspace where something changed; whatever happens is an outcome, not an exception.
+
+    The caller holds `flows.alone.retraining`.
+    """
+    started = time.time()
+    environment.prepare(workspace.root)
+    try:
+        found = _Attempt(workspace).made()
+    except Exception as error:  # noqa: BLE001 — the outcome says it, and the other models go on
+        found = Retraining(workspace.name, Outcome.FAILED, _reason(workspace, error))
+    found = _without_refused_rows(workspace, found)
+    found = dataclasses.replace(found, when=_utc(started), seconds=round(time.time() - started, 1))
+    return _told(workspace, found)
+
+
+class _Attempt:
+    """What is known of one retraining while it goes on."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.params = workspace.params()
+        self.notes: list[str] = []
+        self.champion: Version | None = None
+        self.drift: Look | None = None
+
+    def made(self) -> Retraining:
+        """Goes through all steps until one of them ends it."""
+        self._note(promote.recover(self.workspace))
+        self.champion = registry.champion(self.workspace.root, self.workspace.name)
+        self._note(refresh(self.workspace, self.params))
+        gate = self._run(Selection(until=GATE))
+        if gate.error:
+            shut = gate.outcomes[GATE].state == "Failed" and gate.exit_code == EXIT_ERROR
+            return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, gate.error)
+        if self._is_up_to_date() and (same := self._known() or self._kept_out()):
+            accept(self.workspace)
+            return self._ended(Outcome.UNCHANGED, f"nothing changed: {same}")
+        self._look()
+        if self.drift and (stopping := self.drift.stopping):
+            return self._ended(Outcome.STOPPED, "drift: " + "; ".join(map(str, stopping)))
+        accept(self.workspace)
+        built = self._run(Selection())
+        if built.error:
+            return self._ended(Outcome.FAILED, built.error)
+        if same := self._known():
+            return self._ended(Outcome.UNCHANGED, f"the new data makes the same bundle: {same}")
+        return self._judged()
+
+    def _run(self, selection: Selection) -> Result:
+        result = run(self.workspace, selection)
+        self._note(result.warning)
+        return result
+
+    def _is_up_to_date(self) -> bool:
+        return not any(causes(self.workspace, read_graph(self.workspace)).values())
+
+    def _known(self) -> str:
+        """Which version the bundle is already, or "": what a person took out of service is not put back."""
+        if self.champion is None:
+            return ""
+        digest, number = self._digest(), self.champion.number
+        if self.champion.digest == digest:
+            return f"version {number} is in service"
+        known = registry.versions(self.workspace.root, self.workspace.name)
+        earlier = next((version.number for version in known if version.digest == digest), None)
+        return f"version {earlier}, in whose place version {number} was put back" if earlier else ""
+
+    def _kept_out(self) -> str:
+        """When and why the same challenger was kept out by the same bounds before, or ""."""
+        key = self._key(self._digest())
+        same = [one for one in history.read(self.workspace) if one.key == key and one.outcome is Outcome.KEPT]
+        return f"this challenger was kept out on {same[-1].when}: {same[-1].reason}" if same else ""
+
+    def _look(self) -> None:
+        """Compares the data with that of the version in service."""
+        if self.champion is None:
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            root, name = self.workspace.root, self.workspace.name
+            files = registry.fetch(root, name, self.champion.number, Path(scratch))
+            kept = files / packing.PROFILE
+            if not kept.is_file():
+                self._note(f"version {self.champion.number} was registered without a profile: no drift was looked for")
+                return
+            self.drift = look(
+                self.workspace.folder, self.params.drift, self.params.shared, kept, files / packing.BUNDLE
+            )
+        for shift in self.drift.shifts:
+            if shift.beyond:
+                say("drift", str(shift))
+
+    def _judged(self) -> Retraining:
+        key = self._key(self._digest())
+        promotion = promote.promote(self.workspace)
+        self._note(promotion.warning)
+        self.champion = promotion.version
+        verdict = promotion.verdict
+        outcome = Outcome.PROMOTED if promotion.promoted else Outcome.KEPT
+        ended = self._ended(outcome, verdict.reason if verdict else "")
+        return dataclasses.replace(ended, key=key, verdict=verdict.as_object() if verdict else None)
+
+    def _ended(self, outcome: Outcome, reason: str) -> Retraining:
+        return Retraining(
+            workspace=self.workspace.name,
+            outcome=outcome,
+            reason=shown(" ".join(reason.split())),
+            drifted=bool(self.drift and self.drift.drifted),
+            version=self.champion.number if self.champion else None,
+            drift=self.drift.to_json() if self.drift else None,
+            notes=self.notes,
+        )
+
+    def _digest(self) -> str:
+        try:
+            manifest = artifact.read_manifest(self.workspace.folder, facts.EXPORT)
+            return str(facts.bundle_facts(manifest)["sha256"])
+        except ArtifactError:
+            return ""
+
+    def _key(self, digest: str) -> str:
+        """Identity of a judgement: what was judged, against what, by which bounds."""
+        against = self.champion.number if self.champion else None
+        values = [digest, against, self.params.judge.model_dump(mode="json")]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def _note(self, text: str) -> None:
+        if text:
+            self.notes.append(shown(text))
+
+
+def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining:
+    """The retraining after rows that arrived for it were put back out, unless both gates had let them in."""
+    try:
+        if put_back(workspace, workspace.params()):
+            note = "what had arrived was put back out of the rows; mend it where it arrives, it is read again next time"
+            return dataclasses.replace(found, notes=[*found.notes, note])
+    except (EibertError, OSError) as error:  # the next refresh puts it back
+        return dataclasses.replace(found, notes=[*found.notes, shown(f"what arrived stays for now: {error}")])
+    return found
+
+
+def _told(workspace: Workspace, found: Retraining) -> Retraining:
+    """The retraining after it was written down, told to whom it concerns, and what is old was collected."""
+    notes = list(found.notes)
+    try:
+        params = workspace.params()
+    except EibertError:  # which is why it failed: nobody can be told, and nothing is known of bounds
+        return found
+    effects: list[Callable[[], list[str]]] = [
+        lambda: notify(found, params.notify),
+        lambda: _collected(workspace, found),
+    ]
+    for effect in effects:
+        try:
+            notes += effect()
+        except Exception as error:  # noqa: BLE001 — neither a hook nor old files cost a promotion
+            notes.append(shown(f"{type(error).__name__}: {first_line(error)}"))
+    found = dataclasses.replace(found, notes=notes)
+    try:
+        history.add(workspace, found, limit=params.retention.retrainings)
+    except OSError as error:
+        found = dataclasses.replace(found, notes=[*notes, f"the history was not written: {error}"])
+    return found
+
+
+def _collected(workspace: Workspace, found: Retraining) -> list[str]:
+    if found.outcome is Outcome.FAILED or not workspace.params().retention.collect:
+        return []
+    return collect(workspace, running=True)
+
+
+def _reason(workspace: Workspace, error: Exception) -> str:
+    if isinstance(error, EibertError):
+        return shown(" ".join(str(error).split()))
+    log = workspace.folder / "logs" / "retrain.log"
+    text = shown(f"{type(error).__name__}: {first_line(error)}")
+    try:
+        log.parent.mkdir(exist_ok=True)
+        log.write_text(shown("".join(traceback.format_exception(error))), encoding="utf-8")
+    except OSError:  # the disk may be what is full
+        return text
+    return f"{text}; the traceback is in {log}"
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(seconds))

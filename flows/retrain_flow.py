@@ -1,0 +1,167 @@
+"""A retraining as a Prefect flow, whose page shows a person what happened; many of them, each in its own process.
+
+Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
+"""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+from prefect import flow, tags
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.states import Completed, Crashed, Failed
+
+from eibert.redact import shown
+from flows import history
+from flows.alone import retraining
+from flows.history import Outcome, Retraining
+from flows.retrain import retrain as attempt
+from flows.retrain_page import markdown, overview
+from flows.workspace import find
+
+_UNFINISHED = [StateType.RUNNING, StateType.PENDING]
+_OURS, _PROCESS = "eibert", "process"
+
+
+@flow(name="retrain", flow_run_name="retrain {folder}", validate_parameters=False, persist_result=False)
+def retrain(folder: str) -> State[Any]:
+    """Retrains one workspace and leaves its page; the state is named after the outcome.
+
+    The caller holds `flows.alone.retraining`.
+    """
+    workspace = find(Path(folder))
+    found = attempt(workspace)
+    _publish(f"retraining-{workspace.name}", markdown(found, history.read(workspace)), found.reason)
+    kind = Failed if found.outcome is Outcome.FAILED else Completed
+    return kind(name=found.outcome.value.capitalize(), message=found.reason, data=found)
+
+
+@flow(name="retrain-all", validate_parameters=False, persist_result=False)
+def retrain_all(folders: Sequence[str], parallel: int = 1) -> State[Any]:
+    """Retrains many workspaces, each in a process of its own, and leaves an overview.
+
+    Args:
+        folders: The workspaces.
+        parallel: Most of them at the same time.
+    """
+    _mark_as_this_process()
+    with ThreadPoolExecutor(max_workers=parallel) as pool:
+        found = list(pool.map(_in_its_own_process, folders))
+    _publish("retrainings", overview(found), "all retrainings of one run")
+    failed = [one.workspace for one in found if one.outcome is Outcome.FAILED]
+    if failed:
+        return Failed(data=found, message=f"failed: {', '.join(failed)}")
+    return Completed(data=found)
+
+
+def run_one(folder: Path, *, wait: bool) -> Retraining:
+    """Returns how the retraining of one workspace ended, run in this process.
+
+    Raises:
+        RunError: another retraining is at work there, and is not waited for.
+    """
+    with retraining(find(folder), wait=wait):
+        found = _run(lambda: retrain(str(folder), return_state=True))
+    assert isinstance(found, Retraining)
+    return found
+
+
+def run_many(folders: Sequence[Path], *, parallel: int) -> list[Retraining]:
+    """Returns how the retrainings of many workspaces ended, in their order."""
+    found = _run(lambda: retrain_all([str(folder) for folder in folders], parallel, return_state=True))
+    assert isinstance(found, list)
+    return found
+
+
+def sweep() -> None:
+    """Marks flow runs as crashed whose process on this machine was killed; what goes wrong, the next one mends."""
+    unfinished = FlowRunFilter(
+        tags=FlowRunFilterTags(all_=[_OURS]),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNFINISHED)),
+    )
+    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
+        for left in client.read_flow_runs(flow_run_filter=unfinished):
+            if _is_dead(left.tags):
+                client.set_flow_run_state(left.id, Crashed(message="its process was killed"), force=True)
+
+
+def _run(flow_run: Callable[[], Any]) -> Any:
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
+        sweep()
+        with tags(_OURS, _process_tag()):
+            state = flow_run()
+    found = state.result(raise_on_failure=False)
+    if isinstance(found, BaseException):
+        raise found  # the flow itself broke
+    return found
+
+
+def _in_its_own_process(folder: str) -> Retraining:
+    """How a retraining ended in a new process, whatever became of the process."""
+    command = [sys.executable, "-m", "flows.cli", "retrain", "-C", folder, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)  # noqa: S603
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        values = json.loads(done.stdout)
+        values.pop("page", None)
+        if "outcome" in values:
+            return Retraining(**{**values, "outcome": Outcome(values["outcome"])})
+        return Retraining(_name(folder), Outcome.FAILED, str(values["error"]))
+    return Retraining(_name(folder), Outcome.FAILED, f"its process ended with exit code {done.returncode}")
+
+
+def _name(folder: str) -> str:
+    try:
+        return find(Path(folder)).name
+    except Exception:  # noqa: BLE001 — for a message only
+        return folder
+
+
+def _publish(key: str, page: str, description: str) -> None:
+    """Leaves a page with the flow run; a server that does not take it costs no retraining."""
+    name = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in key.lower())
+    try:
+        create_markdown_artifact(key=name, markdown=page, description=description)
+    except Exception as error:  # noqa: BLE001 — the page is a copy of what the history holds
+        sys.stderr.write(shown(f"warning: Prefect did not take the page: {type(error).__name__}\n"))
+
+
+def _process_tag() -> str:
+    return _tag_of(psutil.Process())
+
+
+def _tag_of(process: psutil.Process) -> str:
+    return f"{_PROCESS}:{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def _is_dead(names: Sequence[str]) -> bool:
+    """Whether the process that a flow run's tags name was on this machine and is no more."""
+    marks = [name for name in names if name.startswith(f"{_PROCESS}:{socket.gethostname()}:")]
+    return any(not _is_alive(mark) for mark in marks)
+
+
+def _is_alive(mark: str) -> bool:
+    try:
+        return _tag_of(psutil.Process(int(mark.split(":")[2]))) == mark
+    except (psutil.Error, ValueError):
+        return False
+
+
+def _mark_as_this_process() -> None:
+    """Tags the flow run, which a Prefect runner may have made before this process began."""
+    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
+        run = FlowRunContext.get()
+        if run is not None and run.flow_run is not None:
+            names = {*run.flow_run.tags, _OURS, _process_tag()}
+            client.update_flow_run(run.flow_run.id, tags=sorted(names))

@@ -1,0 +1,69 @@
+"""The record of retrainings, and what a person reads of it."""
+
+import json
+
+import pytest
+
+from flows import history
+from flows.history import Outcome, Retraining
+from flows.retrain_page import markdown, overview
+from flows.workspace import Workspace
+
+SHIFT = {"name": "labels", "value": 0.25, "bound": 0.1, "reaction": "fail", "beyond": True, "note": "a|b 1% → 9%"}
+VERDICT = {
+    "gates": [
+        {"name": "quality", "value": -0.031, "bound": -0.02, "passed": False, "note": "<b>worse</b>", "at_least": True},
+        {"name": "bytes", "value": 1466880.0, "bound": 1910000.0, "passed": True, "note": "", "at_least": False},
+    ],
+    "figures": {"challenger": 0.81, "bytes": 1466880.0},
+}
+
+
+def some(number: int, **more: object) -> Retraining:
+    return Retraining("models/w", Outcome.KEPT, f"reason {number}", version=number, **more)  # type: ignore[arg-type]
+
+
+def test_history_keeps_the_newest_within_its_limit(unbuilt: Workspace) -> None:
+    for number in range(5):
+        history.add(unbuilt, some(number), limit=3)
+    assert [one.version for one in history.read(unbuilt)] == [2, 3, 4]
+    assert history.read(unbuilt)[-1] == some(4, when=history.read(unbuilt)[-1].when, notes=[])
+
+
+def test_torn_line_costs_itself_only(unbuilt: Workspace) -> None:
+    history.add(unbuilt, some(1), limit=9)
+    path = unbuilt.private() / "retrainings.jsonl"
+    path.write_text(path.read_text() + '{"workspace": "models/w", "outc')
+    history.add(unbuilt, some(2), limit=9)
+    assert [one.version for one in history.read(unbuilt)] == [1, 2]
+
+
+def test_secrets_do_not_enter_the_history(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORE_TOKEN", "hunter22222")
+    history.add(unbuilt, some(1, notes=["https://me:pa55word@host", "hunter22222"]), limit=9)
+    text = (unbuilt.private() / "retrainings.jsonl").read_text()
+    assert "pa55word" not in text
+    assert "hunter" not in text
+
+
+def test_page_shows_gates_drift_and_history() -> None:
+    found = some(2, verdict=VERDICT, drift={"new_rows": 1200, "compared": "new rows", "shifts": [SHIFT]}, drifted=True)
+    page = markdown(found, [some(1), found])
+    assert page.startswith("# models/w: kept · drifted\n")
+    assert "| quality | -0.031 | ≥ -0.02 | **failed** | &lt;b&gt;worse&lt;/b&gt; |" in page
+    assert "| bytes | 1,466,880 | ≤ 1,910,000 | passed |" in page
+    assert "## Drift of new rows (1,200 new)" in page
+    assert "| labels | 0.25 | ≤ 0.1 | **stops** | a\\|b 1% → 9% |" in page
+    assert page.index("reason 2", page.index("## History")) < page.index("reason 1", page.index("## History"))
+
+
+def test_overview_counts_the_outcomes() -> None:
+    page = overview([some(1), some(2), Retraining("models/x", Outcome.FAILED, "MLflow does not answer")])
+    assert page.startswith("# 2 kept, 1 failed\n")
+    assert "| models/x | failed |  | none | MLflow does not answer |" in page
+
+
+def test_retraining_is_json() -> None:
+    found = some(1, notes=["x"])
+    values = json.loads(json.dumps(found.as_object()))
+    assert Retraining(**{**values, "outcome": Outcome(values["outcome"])}) == some(1, notes=["x"], when=found.when)

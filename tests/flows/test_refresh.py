@@ -1,0 +1,150 @@
+"""What arrives, what stays, and what is refused before a retraining."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from eibert.errors import DataError
+from eibert.params.load import Params
+from eibert.params.retrain import Mode
+from flows.refresh import accept, put_back, refresh
+from flows.workspace import Workspace
+
+TRAIN = "text,label\nplay a song,play\nstop it,stop\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    """A workspace whose rows are its own, with deliveries beside it."""
+    folder = tmp_path / "w"
+    (folder / "rows").mkdir(parents=True)
+    (tmp_path / "in").mkdir()
+    return Workspace(folder, tmp_path)
+
+
+def taking(params: Params, incoming: str | None = "../in", mode: Mode = Mode.APPEND, source: str = "rows") -> Params:
+    return params.model_copy(
+        update={
+            "retrain": params.retrain.model_copy(update={"incoming": incoming, "mode": mode}),
+            "ingest": params.ingest.model_copy(update={"source": source}),
+        }
+    )
+
+
+def deliver(place: Workspace, name: str, text: str) -> None:
+    (place.root / "in" / name).write_text(text)
+
+
+def rows(place: Workspace) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted((place.folder / "rows").iterdir())}
+
+
+def test_nothing_is_done_where_sources_are_read_in_place(place: Workspace, params: Params) -> None:
+    assert refresh(place, taking(params, None, source="gone")) == ""
+
+
+def test_arriving_files_stand_behind_the_earlier_ones_byte_by_byte(place: Workspace, params: Params) -> None:
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    for split in ("dev", "test"):
+        (place.folder / "rows" / f"{split}.csv").write_text(TRAIN)
+    deliver(place, "monday.csv", "label,text\r\nstop,halt\r\n")
+    assert "took 1 file into rows (append)" in refresh(place, taking(params))
+    assert rows(place) == {
+        "dev-00000-of-00001.csv": TRAIN,
+        "test-00000-of-00001.csv": TRAIN,
+        "train-00000-of-00002.csv": TRAIN,
+        "train-00001-of-00002.csv": (place.root / "in" / "monday.csv").read_text(),
+    }
+
+
+def test_what_arrived_before_is_taken_once(place: Workspace, params: Params) -> None:
+    deliver(place, "monday.csv", TRAIN)
+    refresh(place, taking(params))
+    accept(place)
+    before = rows(place)
+    deliver(place, "copy of monday.csv", TRAIN)
+    assert refresh(place, taking(params)).endswith("nothing new")
+    assert rows(place) == before
+
+
+def test_a_file_that_has_grown_takes_its_own_place(place: Workspace, params: Params) -> None:
+    deliver(place, "log.csv", TRAIN)
+    refresh(place, taking(params))
+    accept(place)
+    deliver(place, "log.csv", TRAIN + "halt,stop\n")
+    refresh(place, taking(params))
+    assert rows(place) == {"train-00000-of-00001.csv": TRAIN + "halt,stop\n"}
+
+
+def test_replacing_forgets_what_was_there(place: Workspace, params: Params) -> None:
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    (place.folder / "rows" / "dataset.json").write_text('{"metric": "macro_f1"}')
+    deliver(place, "train.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params, mode=Mode.REPLACE))
+    accept(place)
+    assert rows(place) == {
+        "dataset.json": '{"metric": "macro_f1"}',
+        "train-00000-of-00001.csv": "text,label\nhalt,stop\n",
+    }
+    assert refresh(place, taking(params, mode=Mode.REPLACE)).endswith("nothing new")
+
+
+def test_ingest_reads_the_shards_in_the_order_of_arrival(place: Workspace, params: Params) -> None:
+    from eibert.ingest.labelled import read_labelled
+    from eibert.ingest.sources import find
+
+    for number in range(3):
+        path = place.root / "in" / f"day{number}.csv.gz"
+        path.write_bytes(gzip.compress(f"text,label\nfirst {number},a\nsecond {number},b\n".encode()))
+        refresh(place, taking(params))
+        accept(place)
+    found = read_labelled(find("rows", place.folder, "ingest.source"), params.ingest)
+    texts = [row.text for row in found.splits["train"]]
+    assert texts == [f"{word} {number}" for number in range(3) for word in ("first", "second")]
+
+
+@pytest.mark.parametrize("source", ["sample", "hf:owner/name@main", "../in", "..", "."])
+def test_rows_of_others_are_never_written_to(place: Workspace, params: Params, source: str) -> None:
+    deliver(place, "train.csv", TRAIN)
+    with pytest.raises(DataError, match="expected a folder inside the workspace"):
+        refresh(place, taking(params, source=source))
+    assert (place.root / "in" / "train.csv").read_text() == TRAIN
+
+
+def test_two_formats_are_refused_and_nothing_is_taken(place: Workspace, params: Params) -> None:
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    deliver(place, "more.jsonl", '{"text": "halt", "label": "stop"}\n')
+    with pytest.raises(DataError, match=r"more\.jsonl.*different formats"):
+        refresh(place, taking(params))
+    assert rows(place) == {"train.csv": TRAIN}
+
+
+def test_an_empty_delivery_is_named(place: Workspace, params: Params) -> None:
+    with pytest.raises(DataError, match="no data files"):
+        refresh(place, taking(params))
+
+
+def test_refused_rows_go_out_again_and_a_mended_delivery_comes_in(place: Workspace, params: Params) -> None:
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    deliver(place, "day.csv", "text,label\nplay it,stop\n")
+    refresh(place, taking(params))
+    assert put_back(place, taking(params))
+    assert rows(place) == {"train.csv": TRAIN}
+    assert not put_back(place, taking(params))
+    deliver(place, "day.csv", "text,label\nplay it,play\n")
+    refresh(place, taking(params))
+    accept(place)
+    assert not put_back(place, taking(params))
+    assert rows(place)["train-00001-of-00002.csv"] == "text,label\nplay it,play\n"
+
+
+def test_a_killed_retraining_leaves_nothing_undecided(place: Workspace, params: Params) -> None:
+    """Rows that no gate has seen to the end are out before the next delivery is looked at."""
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    deliver(place, "day.csv", "text,label\nplay it,stop\n")
+    refresh(place, taking(params))
+    (place.root / "in" / "day.csv").unlink()
+    deliver(place, "other.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    assert sorted(rows(place).values()) == sorted([TRAIN, "text,label\nhalt,stop\n"])

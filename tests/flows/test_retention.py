@@ -1,0 +1,125 @@
+"""Which versions go, and which objects of the cache."""
+
+import os
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from eibert.params.load import Params
+from flows import retention
+from flows.retention import collect, superfluous
+from flows.run import Selection, run
+from flows.workspace import Workspace, set_params
+from tasks import registry
+from tasks.registry import Version
+from tests.flows.conftest import ran
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
+
+NOW = datetime(2026, 6, 30, tzinfo=UTC)
+
+
+def version(number: int, days: float, *aliases: str) -> Version:
+    return Version(number, f"{number}", NOW - timedelta(days=days), "run", {}, aliases)
+
+
+@pytest.mark.parametrize(
+    ("keep", "days", "gone"),
+    [(1, 0.0, [2, 3]), (2, 0.0, [2, 3]), (3, 0.0, [2]), (1, 45.0, [2]), (1, 100.0, []), (9, 0.0, [])],
+)
+def test_versions_go_beyond_both_bounds_only(params: Params, keep: int, days: float, gone: list[int]) -> None:
+    # Version 1 is in service, 4 and 5 are young or newest.
+    known = [version(1, 90, "champion"), version(2, 60), version(3, 40), version(4, 20, "challenger"), version(5, -1)]
+    bounds = params.retention.model_copy(update={"versions": keep, "days": days})
+    assert [one.number for one in superfluous(known, bounds, now=NOW)] == gone
+
+
+@pytest.fixture
+def built(unbuilt: Workspace, sequential: None) -> Workspace:
+    """A workspace in which all stages have run."""
+    run(unbuilt, Selection())
+    ran(unbuilt)
+    return unbuilt
+
+
+@pytest.fixture
+def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "versions", lambda *_: [])
+
+
+def objects(workspace: Workspace) -> set[Path]:
+    return {path for path in (workspace.root / ".dvc" / "cache" / "files").rglob("*") if path.is_file()}
+
+
+def age(paths: set[Path], days: float) -> None:
+    then = time.time() - days * 86400
+    for path in paths:
+        os.utime(path, (then, then))
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_objects_of_an_earlier_state_go_and_the_present_one_stays_whole(built: Workspace) -> None:
+    before = objects(built)
+    run(built, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
+    added = objects(built) - before
+    age(objects(built), 3)
+    [said] = collect(built)
+    gone = before - objects(built)
+    assert gone
+    assert added <= objects(built)
+    assert said.startswith(f"collected {len(gone)} objects of DVC's cache")
+    for folder in (built.folder / "data").iterdir():
+        shutil.rmtree(folder)
+    ran(built)
+    assert set(run(built, Selection()).states.values()) == {"Restored"}
+    assert ran(built) == []
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_young_objects_and_those_of_a_commit_stay(built: Workspace) -> None:
+    import subprocess
+
+    subprocess.run(["git", "-C", built.root, "add", "-A"], check=True)
+    subprocess.run(
+        ["git", "-C", built.root, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all"], check=True
+    )
+    before = objects(built)
+    run(built, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
+    run(built, Selection(), ["quantize.percentile=99.25"])
+    young = objects(built)
+    assert collect(built) == []
+    age(young, 3)
+    [_] = collect(built)
+    assert before <= objects(built)  # the branch names them
+    assert objects(built) < young
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_cache_is_left_alone_while_a_run_is_at_work(built: Workspace) -> None:
+    from flows.alone import alone
+
+    set_params(built.folder, ["retention.days=0"])
+    age(objects(built), 3)
+    shutil.rmtree(built.folder / "data")
+    (built.folder / "dvc.lock").unlink()
+    before = objects(built)
+    with alone(built, wait=False):
+        assert collect(built) == []
+    assert objects(built) == before
+    assert collect(built) != []
+
+
+def test_old_versions_are_discarded_one_by_one(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    known = [Version(n, f"{n}", now - timedelta(days=60 - n), "run", {}, ()) for n in range(1, 13)]
+    known[0] = Version(1, "1", now - timedelta(days=90), "run", {}, ("champion",))
+    gone: list[int] = []
+    monkeypatch.setattr(registry, "versions", lambda *_: known)
+    monkeypatch.setattr(registry, "discard", lambda _root, _name, number: gone.append(number))
+    monkeypatch.setattr(retention, "_collect_cache", lambda *_: "")
+    said = collect(unbuilt)
+    assert gone == [2]  # ten stay, and the one in service
+    assert said == [f"collected version 2 of {now - timedelta(days=58):%Y-%m-%d}"]
