@@ -29,8 +29,7 @@ def row(name: str, said: dict[str, Any]) -> str:
     found = said["metrics"]
     scores = [f"{100 * found['test'][model]:.1f}" if model in found["test"] else "–" for model in COLUMNS]
     agreement = f"{100 * found['agreement']['student']:.2f}"
-    latency = f"{found['latency_ms']['p50']:.2f} / {found['latency_ms']['p95']:.2f}"
-    cells = [name, found["metric"], *scores, f"{said['bytes']:,}", agreement, latency, f"{found['memory_mb']:.0f}"]
+    cells = [name, found["metric"], *scores, f"{said['bytes']:,}", agreement]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -43,8 +42,8 @@ def main() -> None:
     lines = [
         "| data | metric | teacher | **bundle** | plain distillation | TF-IDF + linear, same bytes "
         "| static table + linear, same bytes | majority "
-        "| bytes | agreement with fp32, % | p50 / p95, ms | peak MB |",
-        "|" + "---|" * 12,
+        "| bytes | agreement with fp32, % |",
+        "|" + "---|" * 10,
     ]
     for name in arguments.names:
         said, seconds = build(name, arguments.datasets)

@@ -12,7 +12,7 @@ from eibert import __version__
 from eibert.artifact import sha256, write_json
 from eibert.corpus import Split, TaskSpec
 from eibert.errors import BudgetError
-from eibert.graph import Graph
+from eibert.graph import ONNXRUNTIME, Graph
 from eibert.params.export import ExportParams
 from eibert.quantize.modules import QuantizedStudent
 from eibert.runtime.model import Model
@@ -61,7 +61,6 @@ def build(student: Student, quantized: QuantizedStudent, params: ExportParams) -
     shape, graph = student.shape, Graph(quantized.activations)
     weights, floats = quantized.weights, {name: value.numpy() for name, value in quantized.floats.items()}
     ids, mask, segments = INPUTS
-    mask = graph.add("Cast", mask, to=TensorProto.FLOAT)
     width = graph.add("Gather", graph.add("Shape", ids), graph.constant("one", np.int64(1).reshape(())), axis=0)
     span = graph.add("Range", graph.constant("nought", np.int64(0).reshape(())), width, "one")
     hidden = graph.rows("table", weights["table"], ids)
@@ -69,40 +68,26 @@ def build(student: Student, quantized: QuantizedStudent, params: ExportParams) -
     hidden = graph.add("Add", hidden, graph.rows("positions", weights["positions"], span, axes=1))
     hidden = graph.add("Add", hidden, graph.rows("segments", weights["segments"], segments))
     hidden = _norm(graph, floats, "embedding_norm", hidden)
-    masked = graph.add("Mul", graph.add("Sub", graph.number(1.0), mask), graph.number(MASKED))
-    bias = graph.add("Unsqueeze", masked, graph.integers(1, 2))  # (B, T) → (B, 1, 1, T)
+    real = graph.add("Cast", mask, to=TensorProto.INT32)
     for index in range(shape.layers):
-        hidden = _layer(graph, quantized, floats, f"layers.{index}", shape.heads, shape.hidden, hidden, bias)
-    real = graph.add("Unsqueeze", mask, graph.integers(2))  # (B, T) → (B, T, 1)
-    summed = graph.add("ReduceSum", graph.add("Mul", hidden, real), graph.integers(1), keepdims=0)
-    pooled = graph.add("Div", summed, graph.add("ReduceSum", real, graph.integers(1), keepdims=0))
+        hidden = _layer(graph, quantized, floats, f"layers.{index}", shape.heads, hidden, real)
+    mask = graph.add("Cast", mask, to=TensorProto.FLOAT)
+    kept = graph.add("Unsqueeze", mask, graph.integers(2))  # (B, T) → (B, T, 1)
+    summed = graph.add("ReduceSum", graph.add("Mul", hidden, kept), graph.integers(1), keepdims=0)
+    pooled = graph.add("Div", summed, graph.add("ReduceSum", kept, graph.integers(1), keepdims=0))
     logits = graph.linear("head", weights["head"], floats["head.bias"], pooled)
     graph.nodes.append(helper.make_node("Identity", [logits], ["logits"]))
     return _model(graph, shape.outputs, params)
 
 
 def _layer(
-    graph: Graph,
-    quantized: QuantizedStudent,
-    floats: dict[str, Any],
-    at: str,
-    heads: int,
-    size: int,
-    hidden: str,
-    bias: str,
+    graph: Graph, quantized: QuantizedStudent, floats: dict[str, Any], at: str, heads: int, hidden: str, real: str
 ) -> str:
     def linear(name: str, inputs: str) -> str:
         return graph.linear(f"{at}.{name}", quantized.weights[f"{at}.{name}"], floats[f"{at}.{name}.bias"], inputs)
 
-    qkv = graph.add("Reshape", linear("qkv", hidden), graph.integers(0, 0, 3, heads, size // heads))
-    qkv = graph.add("Transpose", qkv, perm=[2, 0, 3, 1, 4])  # (B, T, 3, heads, d) → (3, B, heads, T, d)
-    query, key, value = (
-        graph.add("Gather", qkv, graph.constant(f"part{part}", np.int64(part).reshape(())), axis=0) for part in range(3)
-    )
-    scores = graph.add("MatMul", query, graph.add("Transpose", key, perm=[0, 1, 3, 2]))
-    scores = graph.add("Add", graph.add("Mul", scores, graph.number(float((size // heads) ** -0.5))), bias)
-    mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), value)
-    mixed = graph.add("Reshape", graph.add("Transpose", mixed, perm=[0, 2, 1, 3]), graph.integers(0, 0, size))
+    qkv, bias = quantized.weights[f"{at}.qkv"], floats[f"{at}.qkv.bias"]
+    mixed = graph.attention(f"{at}.qkv", qkv, bias, hidden, real, heads=heads, masked=MASKED)
     hidden = graph.add("Add", hidden, linear("attention_output", mixed))
     hidden = _norm(graph, floats, f"{at}.attention_norm", hidden)
     inner = linear("feed_forward_output", graph.gelu(linear("feed_forward_input", hidden)))
@@ -117,7 +102,7 @@ def _model(graph: Graph, outputs: int, params: ExportParams) -> onnx.ModelProto:
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in INPUTS]
     output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", outputs])
     built = helper.make_graph(graph.nodes, "eibert", inputs, [output], list(graph.constants.values()))
-    opset = [helper.make_opsetid("", params.opset)]
+    opset = [helper.make_opsetid("", params.opset), helper.make_opsetid(ONNXRUNTIME, 1)]
     return helper.make_model(
         built, opset_imports=opset, ir_version=params.ir_version, producer_name="eibert", producer_version=__version__
     )

@@ -10,6 +10,8 @@ from torch import Tensor
 from eibert.quantize.tensor import Quantized, pack
 
 Array = np.ndarray[Any, Any] | np.generic
+ONNXRUNTIME = "com.microsoft"
+"""Domain of the operators that onnxruntime has beside ONNX's own."""
 
 
 class Graph:
@@ -54,17 +56,45 @@ class Graph:
 
     def linear(self, name: str, weight: Quantized, bias: Array | None, hidden: str) -> str:
         """Adds hidden @ weight.T + bias, the input rounded to INT8 where the matrix has an activation scale."""
-        if name in self._activations:
-            # The integers are multiplied as floats: on processors without VNNI onnxruntime's INT8 product saturates.
-            at = self.constant(f"{name}.activation", np.float32(self._activations[name]).reshape(()))
-            zero = self.constant("zero", np.int8(0).reshape(()))
-            hidden = self.add("DequantizeLinear", self.add("QuantizeLinear", hidden, at, zero), at, zero)
-        # What follows from constants alone is computed once when the model is loaded; DequantizeLinear is not.
+        product = self.add("MatMul", self._rounded(name, hidden), self._matrix(name, weight))
+        return product if bias is None else self.add("Add", product, self.constant(f"{name}.bias", bias))
+
+    def attention(
+        self, name: str, weight: Quantized, bias: Array, hidden: str, real: str, *, heads: int, masked: float
+    ) -> str:
+        """Adds what all heads mix, before the output map, as one operator.
+
+        onnxruntime's own fusion does not find attention behind integer weights and a free number of tokens.
+
+        Args:
+            name: Of the matrix for query, key and value.
+            weight: That matrix, (3H, H).
+            bias: Float (3H,).
+            hidden: Its input, (B, T, H).
+            real: Name of an int32 (B, T): 1 for real tokens, 0 for padding.
+            heads: Attention heads.
+            masked: Added to the scores of padding.
+        """
+        inputs = self._rounded(name, hidden), self._matrix(name, weight), self.constant(f"{name}.bias", bias), real
+        return self.add("Attention", *inputs, domain=ONNXRUNTIME, num_heads=heads, mask_filter_value=masked)
+
+    def _rounded(self, name: str, hidden: str) -> str:
+        """Adds the rounding of a matrix's input to INT8 where the matrix has an activation scale."""
+        if name not in self._activations:
+            return hidden
+        # The integers are multiplied as floats: on processors without VNNI onnxruntime's INT8 product saturates.
+        at = self.constant(f"{name}.activation", np.float32(self._activations[name]).reshape(()))
+        zero = self.constant("zero", np.int8(0).reshape(()))
+        return self.add("DequantizeLinear", self.add("QuantizeLinear", hidden, at, zero), at, zero)
+
+    def _matrix(self, name: str, weight: Quantized) -> str:
+        """Adds a matrix as floats, (out, in) → (in, out).
+
+        What follows from constants alone is computed once when the model is loaded; DequantizeLinear is not.
+        """
         values = self._floats(self.constant(name, stored(weight)), weight)
         scale = self.constant(f"{name}.scale", _columns(weight.scale))
-        floats = self.add("Transpose", self._scaled(values, scale, weight, (0,)), perm=[1, 0])  # (out, in) → (in, out)
-        product = self.add("MatMul", hidden, floats)
-        return product if bias is None else self.add("Add", product, self.constant(f"{name}.bias", bias))
+        return self.add("Transpose", self._scaled(values, scale, weight, (0,)), perm=[1, 0])
 
     def _floats(self, values: str, weight: Quantized) -> str:
         """Adds what turns stored integers (…, C) or packed ones (…, C/2) into floats (…, C)."""

@@ -58,9 +58,9 @@ def retraining(workspace: Workspace, *, wait: bool) -> Iterator[None]:
         yield
 
 
-def at_work(workspace: Workspace) -> bool:
-    """Returns whether a run or a retraining is at work in a workspace at this moment."""
-    for name in (_LOCK, _RETRAINING):
+def at_work(workspace: Workspace, *, retrainings: bool = True) -> bool:
+    """Returns whether a run, or with `retrainings` a retraining, is at work in a workspace at this moment."""
+    for name in (_LOCK, _RETRAINING) if retrainings else (_LOCK,):
         path = workspace.folder / PRIVATE / name
         if path.is_file():
             with path.open("a+", encoding="utf-8") as file:

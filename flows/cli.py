@@ -1,5 +1,6 @@
 """The command `eibert`: reads arguments, calls, prints, and sets the exit code. Slow imports wait for their command."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -184,6 +185,32 @@ def demo(
         server.serve_forever()
 
 
+@app.command(epilog="Example: eibert export -C models/trec6 --layout hub -o ../trec6-hub")
+def export(
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where to write it; a new folder.")],
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    layout: Annotated[
+        str,
+        typer.Option(metavar="bundle|hub", help="The files that ship, or what transformers, optimum and hubs expect."),
+    ] = "bundle",
+    as_json: Json = False,
+) -> None:
+    """Write a built bundle elsewhere, checked; `--layout hub` adds configuration, tokenizer and model card."""
+    from flows.terminal import print_facts, stdout_reserved
+
+    with stdout_reserved():
+        from flows.export import Layout, write
+
+        if layout not in set(Layout):
+            raise typer.BadParameter(f"{layout!r}: expected one of {', '.join(Layout)}", param_hint="--layout")
+        found = write(bundle or workspace / "data" / "export" / "bundle", Layout(layout), out, workspace)
+    if as_json:
+        _json(found)
+    else:
+        print_facts(found)
+
+
 @app.command(epilog="Example: eibert report -C models/trec6 --open")
 def report(
     workspace: Folder = HERE,
@@ -201,6 +228,31 @@ def report(
         typer.echo(path)
     if show:
         typer.launch(str(path))
+
+
+@app.command(epilog="Examples: eibert bench -C models/trec6 · eibert bench --bundle old/bundle --profile")
+def bench(
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere, alone.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Where figures and page go; else .eibert/bench of the workspace."),
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Also time the bundle's operators.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure latency, start and memory on this machine, in turns with teacher, BERT-tiny and TF-IDF."""
+    from flows.terminal import print_json, print_lines, stdout_reserved
+
+    with stdout_reserved():
+        from flows.bench import bench as measure
+        from flows.bench import lines
+
+        figures, target = measure(workspace, bundle, out, profiled=profile)
+    if as_json:
+        print_json(figures | {"folder": str(target)})
+    else:
+        print_lines(list(lines(figures, target)))
 
 
 @app.command(epilog="Example: eibert doctor --json")
@@ -367,8 +419,16 @@ def _json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def _be_lenient() -> None:
+    """Lets bytes that are no UTF-8 be read, as U+FFFD, and what no terminal can show be written, as an escape."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
 def main() -> None:
     """Runs the command of this process's arguments and ends the process with its exit code."""
+    _be_lenient()
     try:
         app()
     except KeyboardInterrupt:

@@ -47,14 +47,21 @@ class Rebuilt:
 
     @property
     def same(self) -> bool:
-        """Whether every file of the bundle is the recorded one."""
-        return bool(self.bundle == self.record.body["bundle"]["sha256"])
+        """Whether every file of the bundle and of every artifact is the recorded one."""
+        return self.bundle == self.record.body["bundle"]["sha256"] and not self.differing
+
+    @property
+    def differing(self) -> list[str]:
+        """Stages of which a file is not the recorded one."""
+        return [stage for stage, files in self.stages.items() if any(one != other for one, other in files.values())]
 
     def to_json(self) -> dict[str, Any]:
         """Returns all of it as JSON."""
+        recorded = self.record.body["bundle"]["sha256"]
         return {
             "record": {"sequence": self.record.sequence, "digest": self.record.digest},
-            "bundle": {"recorded": self.record.body["bundle"]["sha256"], "rebuilt": self.bundle, "same": self.same},
+            "same": self.same,
+            "bundle": {"recorded": recorded, "rebuilt": self.bundle, "same": self.bundle == recorded},
             "stages": {
                 stage: {
                     name: {"recorded": before, "rebuilt": after, "same": before == after}
@@ -102,7 +109,9 @@ def lines(rebuilt: Rebuilt) -> Iterator[str]:
         other = [name for name, (before, after) in files.items() if before != after]
         differing = f"; differ: {', '.join(other)}" if other else ""
         yield f"  {stage:<10}{len(files) - len(other):>3} of {len(files)} files the same{differing}"
-    if rebuilt.same:
+    if rebuilt.differing:
+        yield f"artifacts: NOT the same: {', '.join(rebuilt.differing)}"
+    if rebuilt.bundle == body["bundle"]["sha256"]:
         yield f"bundle: the same, every file, SHA-256 {rebuilt.bundle}"
     else:
         yield f"bundle: NOT the same: recorded {body['bundle']['sha256']}, rebuilt {rebuilt.bundle}"

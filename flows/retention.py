@@ -42,8 +42,8 @@ def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
     for version in superfluous(found, params, now=datetime.now(UTC)):
         registry.discard(workspace.root, workspace.name, version.number)
         removed.append(f"version {version.number} of {version.created:{_DATE}}")
-    others = [place for place in workspaces(workspace.root) if not (running and place.folder == workspace.folder)]
-    busy = [place.name for place in others if at_work(place)]
+    places = workspaces(workspace.root)
+    busy = any(at_work(one, retrainings=not (running and one.folder == workspace.folder)) for one in places)
     if not busy and (freed := _collect_cache(workspace, params.days)):
         removed.append(freed)
     return [f"collected {line}" for line in removed]

@@ -29,6 +29,7 @@ from flows.workspace import find
 from tasks.progress import say
 
 NAME = "schedule"
+_ADDRESS = "PREFECT_API_URL"
 _SECONDS_TO_START = 180
 
 
@@ -115,12 +116,11 @@ def server(port: int) -> Iterator[str]:
         if process is not None:
             _wait(address, process)
             say(NAME, f"Prefect's page: http://127.0.0.1:{port}")
-        before = os.environ.get("PREFECT_API_URL")
-        os.environ["PREFECT_API_URL"] = address
+        os.environ[_ADDRESS] = address  # for the processes started from here
         with temporary_settings({PREFECT_API_URL: address}):
             yield address
-        os.environ.pop("PREFECT_API_URL") if before is None else os.environ.update(PREFECT_API_URL=before)
     finally:
+        os.environ.pop(_ADDRESS, None)
         if process is not None:
             process.terminate()
             process.wait()

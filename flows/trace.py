@@ -9,7 +9,7 @@ from typing import Any
 from eibert import trail
 from eibert.errors import TrailError
 from flows.workspace import repository
-from tasks import keys, lookup, signature
+from tasks import keys, lookup, promotions, signature
 from tasks.lookup import Found
 from tasks.notes import flat, numbers
 from tasks.signature import Signature
@@ -140,10 +140,11 @@ def _service(found: Found) -> Iterator[str]:
     """Yields when the bundle came into service, by whom, and why where a gate was against it."""
     for record in found.service:
         body = record.body
-        after = f", after version {body['before']}" if body["before"] else ""
+        back = body["event"] == promotions.ROLLED_BACK
+        what = f"rolled back to version {body['version']}" if back else f"version {body['version']} {body['event']}"
+        after = f" in place of version {body['before']}" if body["before"] else ""
         who = body["who"] or "unknown"
-        told = f"version {body['version']} {body['event']}{after}, {body['when']}, {who}, record {record.sequence}"
-        yield from _pairs({body["model"]: told})
+        yield from _pairs({body["model"]: f"{what}{after}, {body['when']}, {who}, record {record.sequence}"})
         verdict = body.get("verdict")
         if verdict and verdict["override"]:
             yield from _pairs({"override": verdict["reason"]})

@@ -1,18 +1,16 @@
 """Adapter of `evaluate`: every model on the same rows → figures, predictions and the report."""
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import torch
 
 from eibert import artifact, optimize
 from eibert.batches import predict
 from eibert.corpus import Split, SplitName, TaskSpec, read_spec, read_split, write_parquet
-from eibert.evaluate.cost import measure, median_ms
+from eibert.evaluate.cost import Cost, cost_of
 from eibert.evaluate.judgement import Answers, judge
 from eibert.evaluate.rivals import LinearRival, fit_linear, majority
 from eibert.evaluate.static import StaticRival, fit_static
@@ -32,7 +30,6 @@ CONTROL = "control.safetensors"
 
 _JUDGED: tuple[SplitName, ...] = ("test", "dev")
 _RECORDS = {artifact.METRICS, artifact.MANIFEST, "history.json"}
-_TORCH_LATENCY_ROWS = 30
 
 
 def run(workspace: Path, params: EvaluateParams, shared: Shared) -> Path:
@@ -42,14 +39,12 @@ def run(workspace: Path, params: EvaluateParams, shared: Shared) -> Path:
     spec = read_spec(ingest)
     splits: dict[str, Split] = {name: read_split(ingest, name, spec) for name in _JUDGED}
     sizes = _sizes(workspace, bundle)
-    answers, medians = _torch_answers(workspace, splits, params)
+    answers, costs = _torch_answers(workspace, splits, params)
     for name, split in splits.items():
         answers[name]["bundle"] = Model.load(bundle).logits(_inputs(split))
     rival = _add_rivals(answers, workspace, spec, splits, sizes, params, shared.seed)
-    cost = measure(bundle, _inputs(splits["test"])[: params.latency_rows], warmup_rows=params.warmup_rows)
     targets = {name: split.targets for name, split in splits.items()}
-    figures = judge(spec, answers, targets, sizes, cost, params, shared.seed)
-    figures["latency_p50_ms"] |= medians
+    figures = judge(spec, answers, targets, sizes, costs, params, shared.seed)
     figures["bundle_files"] = {path.name: path.stat().st_size for path in sorted(bundle.iterdir())}
     figures["tfidf"] = {
         "grams": rival.text.grams.value, "buckets": rival.text.buckets, "regularization": rival.regularization,
@@ -67,8 +62,8 @@ def run(workspace: Path, params: EvaluateParams, shared: Shared) -> Path:
 
 def _torch_answers(
     workspace: Path, splits: Mapping[str, Split], params: EvaluateParams
-) -> tuple[Answers, dict[str, float]]:
-    """Returns the answers of all torch models, and the median latency of teacher and student on one CPU thread."""
+) -> tuple[Answers, dict[str, Cost]]:
+    """Returns the answers of all torch models, and what each costs; the bundle does the student's arithmetic."""
     device = optimize.prepare(params.threads)
     distilled = artifact.folder(workspace, "distill")
     loaders: dict[str, Callable[[], Any]] = {
@@ -77,7 +72,7 @@ def _torch_answers(
         "control": lambda: load_student(distilled, CONTROL),
     }
     answers: Answers = {name: {} for name in splits}
-    medians = {}
+    costs = {}
     for name, load in loaders.items():
         if name == "control" and not (distilled / CONTROL).is_file():
             continue
@@ -87,16 +82,8 @@ def _torch_answers(
                 answers[split_name][name] = predict(
                     model.to(device), split, batch_size=params.batch_size, report=report
                 )
-        if name != "control":
-            medians[name] = _torch_median_ms(model.cpu(), splits["test"])
-            torch.set_num_threads(params.threads)
-    return answers, medians
-
-
-def _torch_median_ms(model: Any, split: Split) -> float:
-    torch.set_num_threads(1)
-    singles = [_row(split, row) for row in range(min(len(split), _TORCH_LATENCY_ROWS))]
-    return median_ms(lambda row: predict(model, singles[row], batch_size=1), range(len(singles)))
+        costs[name] = cost_of(model)
+    return answers, costs | {"bundle": costs["student"]}
 
 
 def _add_rivals(
@@ -171,8 +158,3 @@ def _digest(split: Split, row: int) -> str:
 
 def _inputs(split: Split) -> list[Any]:
     return list(split.texts) if split.texts_b is None else list(zip(split.texts, split.texts_b, strict=True))
-
-
-def _row(split: Split, row: int) -> Split:
-    texts_b = None if split.texts_b is None else split.texts_b[row : row + 1]
-    return dataclasses.replace(split, texts=split.texts[row : row + 1], texts_b=texts_b, targets=split.targets[:1])

@@ -89,6 +89,35 @@ def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Mar
     return _svg(frame, f"{title}. {told}", marks)
 
 
+def latencies(series: Mapping[str, Sequence[Point]], labels: Mapping[str, str]) -> Markup:
+    """Returns latency against length, both logarithmic, with a line for each model and its label at the end.
+
+    Args:
+        series: Model → points (tokens, ms), by rising tokens.
+        labels: Model → its label.
+    """
+    logs = {name: [(math.log10(x), math.log10(y)) for x, y in points] for name, points in series.items()}
+    every = [point for points in logs.values() for point in points]
+    xs, ys = [x for x, _ in every], [y for _, y in every]
+    span = (math.floor(min(ys)), math.ceil(max(ys)))
+    frame = Frame(620, 340, (min(xs), max(max(xs), min(xs) + 0.1)), (span[0], max(span[1], span[0] + 1)), right=190)
+    ticks = [(x, f"{10**x:.0f}") for x in sorted(set(xs))]
+    powers = [(float(power), f"{10.0**power:g}") for power in range(int(frame.y[0]), int(frame.y[1]) + 1)]
+    marks = [_axes(frame, ticks, "tokens (logarithmic)", "ms (logarithmic)", powers)]
+    taken: list[float] = []
+    for name, points in sorted(logs.items(), key=lambda item: item[1][-1][1]):
+        places = [frame.place(*point) for point in points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        marks.append(Markup('<polyline class="model {}" points="{}"/>').format(name, path))
+        marks += [_circle(f"dot {name}", at, 3.5) for at in places]
+        x, y = places[-1]
+        y = min([y + 4, *(other - _LINE_PX for other in taken)])  # from below: no label covers the one before
+        taken.append(y)
+        marks.append(Markup('<text x="{:.1f}" y="{:.1f}">{}</text>').format(x + 9, y, labels[name]))
+    told = "; ".join(f"{labels[name]}: {points[0][1]:.3g} to {points[-1][1]:.3g} ms" for name, points in series.items())
+    return _svg(frame, f"Latency against length. {told}", marks)
+
+
 def scatter(targets: Sequence[float], answers: Sequence[float]) -> Markup:
     """Returns predicted numbers against targets, with the line where both are equal."""
     span = _around([*targets, *answers])
@@ -127,12 +156,18 @@ def _overlap(one: Box, other: Box) -> float:
     return across * down if across > 0 and down > 0 else 0.0
 
 
-def _axes(frame: Frame, x_ticks: Sequence[tuple[float, str]], x_title: str, y_title: str) -> Markup:
+def _axes(
+    frame: Frame,
+    x_ticks: Sequence[tuple[float, str]],
+    x_title: str,
+    y_title: str,
+    y_ticks: Sequence[tuple[float, str]] | None = None,
+) -> Markup:
     left, right, floor = frame.left, frame.width - frame.right, frame.height - frame.bottom
     marks = [_line("axis", (left, floor), (right, floor))]
-    for value in _ticks(*frame.y):
+    for value, text in y_ticks or [(value, f"{value:g}") for value in _ticks(*frame.y)]:
         y = frame.place(frame.x[0], value)[1]
-        marks += [_line("grid", (left, y), (right, y)), _text("end", (left - 6, y + 4), f"{value:g}")]
+        marks += [_line("grid", (left, y), (right, y)), _text("end", (left - 6, y + 4), text)]
     marks += [_text("middle", (frame.place(x, frame.y[0])[0], floor + 15), text) for x, text in x_ticks]
     marks.append(_text("middle", ((left + right) / 2, floor + 31), x_title))
     marks.append(_text("middle", (12, floor / 2), y_title, f"rotate(-90 12 {floor / 2:.1f})"))

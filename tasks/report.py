@@ -109,7 +109,7 @@ def _models(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
             "dev": figures["dev"][name],
             "retention": figures["test"][name] / teacher if teacher else None,
             "bytes": figures["bytes"].get(name),
-            "latency_ms": figures["latency_p50_ms"].get(name),
+            "multiply_adds": figures["multiply_adds"].get(name),
             "difference": figures["differences"].get(name),
             "verdict": figures["verdicts"].get(name),
         }

@@ -8,7 +8,7 @@ import numpy as np
 from eibert.corpus import TaskSpec
 from eibert.evaluate.bootstrap import compare
 from eibert.evaluate.conclusion import BUNDLE, TEACHER, conclude
-from eibert.evaluate.cost import Cost
+from eibert.evaluate.cost import TOKENS, Cost
 from eibert.evaluate.metrics import quality
 from eibert.params.evaluate import EvaluateParams
 from eibert.scores import agreement
@@ -25,7 +25,7 @@ def judge(
     answers: Answers,
     targets: Mapping[str, Array],
     sizes: Mapping[str, int],
-    cost: Cost,
+    costs: Mapping[str, Cost],
     params: EvaluateParams,
     seed: int,
 ) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def judge(
         answers: Of splits `test` and `dev`; models `teacher`, `student`, `bundle` and any of RIVALS.
         targets: Split → targets (N,).
         sizes: Model → bytes.
-        cost: Of the bundle.
+        costs: Model → what it holds and does, for those of them that are networks.
         params: Section `evaluate`.
         seed: Seed of the bootstrap.
     """
@@ -61,11 +61,9 @@ def judge(
         },
         "retention": scores["test"][BUNDLE] / scores["test"][TEACHER] if scores["test"][TEACHER] else 0.0,
         "bytes": dict(sizes),
-        "latency_ms": {"p50": cost.p50_ms, "p95": cost.p95_ms},
-        "latency_p50_ms": {BUNDLE: cost.p50_ms},
-        "load_ms": cost.load_ms,
-        "memory_mb": cost.memory_mb,
-        "memory_above_import_mb": cost.memory_above_import_mb,
+        "parameters": {name: cost.parameters for name, cost in costs.items()},
+        "multiply_adds": {name: cost.multiply_adds for name, cost in costs.items()},
+        "multiply_adds_tokens": TOKENS,
         "verdicts": {name: comparison.verdict.value for name, comparison in comparisons.items()},
         "differences": {
             name: {"difference": found.difference, "low": found.low, "high": found.high}

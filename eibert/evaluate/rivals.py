@@ -124,6 +124,11 @@ def fit_linear(
     return rival
 
 
+def fit_chosen(spec: TaskSpec, train: Split, *, grams: Grams, buckets: int, regularization: float) -> LinearRival:
+    """Returns the rival that `fit_linear` chose, fitted again from what it chose."""
+    return _Prepared.of(spec, train, grams, buckets).fit(regularization)
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """Training rows as features, fitted once for several regularizations."""

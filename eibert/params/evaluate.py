@@ -10,8 +10,6 @@ from eibert.params.section import BatchSize, Section, Threads
 class EvaluateParams(Section):
     """What the report measures."""
 
-    latency_rows: int = Field(ge=1, description="Test rows timed one by one.")
-    warmup_rows: int = Field(ge=0, description="Rows run before timing starts.")
     batch_size: BatchSize = Field(description="Rows per forward pass of the torch models.")
     bootstrap_samples: int = Field(ge=100, description="Resamples of the paired bootstrap against the rivals.")
     tie_confidence: float = Field(gt=0.5, lt=1.0, description="Below this confidence a difference is called a tie.")
@@ -25,4 +23,4 @@ class EvaluateParams(Section):
     static_regularizations: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
         strict=False, min_length=1, description="Values of C tried for the static rival's head."
     )
-    threads: Threads = Field(description="Threads of torch for quality; latency always uses one.")
+    threads: Threads = Field(description="Threads of torch.")

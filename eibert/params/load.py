@@ -7,6 +7,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from eibert.errors import ParamsError
+from eibert.params.bench import BenchParams
 from eibert.params.distill import DistillParams
 from eibert.params.drift import DriftParams
 from eibert.params.evaluate import EvaluateParams
@@ -37,6 +38,7 @@ class Params(Shared):
     export: ExportParams
     evaluate: EvaluateParams
     judge: JudgeParams
+    bench: BenchParams
     retrain: RetrainParams
     drift: DriftParams
     notify: NotifyParams

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,11 @@ from eibert.runtime.tokenizer import SPECIALS
 
 FORMAT = 1
 CONFIGURATION, GRAPH, VOCABULARY = "eibert.json", "model.onnx", "vocab.txt"
+
+# Far above any bundle: what is larger is refused before it fills the memory of a device.
+_MOST_BYTES = 1 << 28
+_MOST_CONFIGURATION_BYTES = 1 << 24
+_MOST_TOKENS = 1 << 13
 
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "name": str, "pair": bool, "labels": list, "metric": str, "max_tokens": int, "lowercase": bool,
@@ -59,7 +65,7 @@ def read_bundle(folder: Path) -> tuple[Bundle, bytes]:
 
 def _configuration(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(_read(path))
+        found = json.loads(_read(path, _MOST_CONFIGURATION_BYTES))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not valid JSON ({error}); copy the bundle again") from error
     if not isinstance(found, dict) or "format" not in found:
@@ -82,18 +88,27 @@ def _check_values(path: Path, found: dict[str, Any]) -> None:
     labels, files = found["labels"], found["files"]
     if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         raise BundleError(f"{path}: labels: expected distinct strings; export the bundle again")
-    if found["max_tokens"] < 4:
-        raise BundleError(f"{path}: max_tokens: found {found['max_tokens']}, expected at least 4; export it again")
+    if not 4 <= found["max_tokens"] <= _MOST_TOKENS:
+        shown = repr(found["max_tokens"])[:60]
+        raise BundleError(f"{path}: max_tokens: found {shown}, expected 4 to {_MOST_TOKENS}; export it again")
     for name in (GRAPH, VOCABULARY):
         if name not in files:
             raise BundleError(f"{path}: files: {name} is not named; export the bundle again")
     for name, entry in files.items():
-        if not _is_plain(name) or not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
-            raise BundleError(f"{path}: files.{name}: expected a plain name with bytes and sha256; export it again")
+        if not _is_plain(name) or not _is_entry(entry):
+            shown = name[:60]
+            raise BundleError(f"{path}: files.{shown}: expected a plain name with bytes and sha256; export it again")
 
 
 def _is_plain(name: str) -> bool:
-    return name not in {"", ".", ".."} and not {"/", "\\", "\0"} & set(name)
+    return name not in {"", ".", ".."} and not {"/", "\\", ":", "\0"} & set(name)
+
+
+def _is_entry(entry: object) -> bool:
+    match entry:
+        case {"bytes": int(size), "sha256": str()}:
+            return 0 <= size <= _MOST_BYTES
+    return False
 
 
 def _kind(kind: type | tuple[type, ...]) -> str:
@@ -102,23 +117,30 @@ def _kind(kind: type | tuple[type, ...]) -> str:
 
 
 def _checked(path: Path, entry: Mapping[str, Any]) -> bytes:
-    content = _read(path)
+    content = _read(path, _MOST_BYTES)
     digest = hashlib.sha256(content).hexdigest()
     if len(content) != entry["bytes"] or digest != entry["sha256"]:
         raise BundleError(
             f"{path}: altered ({len(content)} bytes, SHA-256 {digest[:12]}…; {CONFIGURATION} says {entry['bytes']} "
-            f"bytes, {str(entry['sha256'])[:12]}…); copy the bundle again"
+            f"bytes, {entry['sha256'][:12]}…); copy the bundle again"
         )
     return content
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int) -> bytes:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would never end
+            raise BundleError(f"{path}: not readable (no regular file); copy the bundle again")
+        if found.st_size > most:
+            raise BundleError(f"{path}: {found.st_size} bytes, more than any bundle has; copy the bundle again")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise BundleError(f"{path}: missing; copy the whole bundle, or build it with `eibert run`") from error
     except OSError as error:
         raise BundleError(f"{path}: not readable ({error.strerror}); check the path and its permissions") from error
+    except ValueError as error:  # a name that no file system can hold
+        raise BundleError(f"{path}: not readable (no name of a file); copy the bundle again") from error
 
 
 def _tokens(path: Path, content: bytes) -> tuple[str, ...]:

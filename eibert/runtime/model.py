@@ -7,17 +7,20 @@ from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
-from tokenizers import Encoding
 
 from eibert.errors import BundleError, ShapeError
 from eibert.runtime.bundle import GRAPH, Bundle, read_bundle
-from eibert.runtime.tokenizer import PAD, wordpiece
+from eibert.runtime.tokenizer import PAD, Encoder
 
 Text = str | tuple[str, str]
 Logits = np.ndarray[Any, np.dtype[np.float32]]
+Row = tuple[list[int], int]
+"""Ids of an input, and how many of them are the first text's."""
 
 _BATCH_ROWS = 64
 _BATCH_TOKENS = 4096  # bounds the memory of a batch of long texts
+_RUNTIME = f"onnxruntime {ort.__version__}"
+_AGAIN = "export the bundle again"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Model:
     def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
         self.bundle = bundle
         self._session = session
-        self._tokenizer = wordpiece(
+        self._encode = Encoder(
             bundle.tokens,
             lowercase=bundle.lowercase, strip_accents=bundle.strip_accents, max_tokens=bundle.max_tokens,
         )  # fmt: skip
@@ -79,6 +82,7 @@ class Model:
 
         Raises:
             ShapeError: top_k is below 1, or an input is not what the task asks for.
+            BundleError: the graph cannot be run.
         """
         if top_k < 1:
             raise ShapeError(f"top_k: found {top_k}, expected 1 or more")
@@ -94,25 +98,44 @@ class Model:
 
         Raises:
             ShapeError: an input is not what the task asks for.
+            BundleError: the graph cannot be run.
         """
-        rows = self._rows(texts)
-        encodings = [self._tokenizer.encode(text, pair) for text, pair in rows]
+        return self.forward(self.encode(texts))
+
+    def encode(self, texts: Sequence[Text]) -> list[Row]:
+        """Returns the ids of each input with its special tokens, and how many of them are the first text's.
+
+        Raises:
+            ShapeError: an input is not what the task asks for.
+        """
+        return [self._encode(text, text_b) for text, text_b in self._rows(texts)]
+
+    def forward(self, rows: Sequence[Row]) -> Logits:
+        """Returns the logits of what `encode` returned, float32 (N, C).
+
+        Raises:
+            BundleError: the graph cannot be run.
+        """
         result = np.zeros((len(rows), len(self.bundle.labels) or 1), np.float32)
-        for chosen in _batches([len(encoding) for encoding in encodings]):
-            result[chosen] = self._forward([encodings[index] for index in chosen])
+        for chosen in _batches([len(ids) for ids, _ in rows]):
+            result[chosen] = self._forward([rows[index] for index in chosen])
         return result
 
-    def _forward(self, encodings: list[Encoding]) -> Logits:
-        shape = (len(encodings), max(len(encoding) for encoding in encodings))
+    def _forward(self, rows: list[Row]) -> Logits:
+        shape = (len(rows), max(len(ids) for ids, _ in rows))
         input_ids = np.full(shape, self._pad, np.int64)
         attention_mask, token_type_ids = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        for row, encoding in enumerate(encodings):
-            length = len(encoding)
-            input_ids[row, :length] = encoding.ids
-            attention_mask[row, :length] = 1
-            token_type_ids[row, :length] = encoding.type_ids
+        for row, (ids, first) in enumerate(rows):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+            token_type_ids[row, first : len(ids)] = 1
         feed = {"input_ids": input_ids, "attention_mask": attention_mask, "token_type_ids": token_type_ids}
-        logits: Logits = self._session.run(["logits"], feed)[0]
+        return self._checked(_run(self._session, feed), len(rows))
+
+    def _checked(self, logits: Logits, rows: int) -> Logits:
+        expected = rows, len(self.bundle.labels) or 1
+        if logits.shape != expected or logits.dtype != np.float32 or not np.isfinite(logits).all():
+            raise BundleError(f"{GRAPH}: found logits {logits.shape}, expected {expected} finite ones; {_AGAIN}")
         return logits
 
     def _rows(self, texts: Sequence[Text]) -> list[tuple[str, str | None]]:
@@ -137,15 +160,27 @@ class Model:
 
 
 def _session(graph: bytes, path: Path, threads: int) -> ort.InferenceSession:
+    if b"location" in graph:  # the key by which a tensor of ONNX names another file; no name of ours has it
+        raise BundleError(f"{path}: its weights lie in another file, which is not read; {_AGAIN}")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions share no base class
-        reason = " ".join(str(error).split())[:300]
-        raise BundleError(f"{path}: onnxruntime {ort.__version__} cannot load it ({reason}); upgrade it") from error
+        raise BundleError(f"{path}: {_RUNTIME} cannot load it ({_reason(error)}); upgrade it") from error
+
+
+def _run(session: ort.InferenceSession, feed: dict[str, np.ndarray[Any, Any]]) -> Logits:
+    try:
+        return np.asarray(session.run(["logits"], feed)[0])
+    except Exception as error:
+        raise BundleError(f"{GRAPH}: {_RUNTIME} cannot run it ({_reason(error)}); {_AGAIN}") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _check_graph(session: ort.InferenceSession, bundle: Bundle, path: Path) -> None:
@@ -153,7 +188,7 @@ def _check_graph(session: ort.InferenceSession, bundle: Bundle, path: Path) -> N
     outputs = {node.name: node.shape for node in session.get_outputs()}
     if inputs != {"input_ids", "attention_mask", "token_type_ids"} or "logits" not in outputs:
         raise BundleError(f"{path}: inputs {sorted(inputs)}, outputs {sorted(outputs)} are no bundle's; export again")
-    width, expected = outputs["logits"][-1], len(bundle.labels) or 1
+    width, expected = (outputs["logits"] or [None])[-1], len(bundle.labels) or 1
     if isinstance(width, int) and width != expected:
         raise BundleError(f"{path}: {width} logits for {expected} outputs of eibert.json; export the bundle again")
 

@@ -15,7 +15,7 @@ from eibert.params.load import Params, load
 from flows.describe import markdown
 
 PROJECT = Path(__file__).parents[2]
-OTHER = {"seed", "teacher", "judge", "retrain", "drift", "notify", "retention"}
+OTHER = {"seed", "teacher", "judge", "bench", "retrain", "drift", "notify", "retention"}
 """Keys of params.yaml that belong to no stage."""
 SECTIONS = [found for name, field in Params.model_fields.items() if (found := field.alias or name) not in OTHER]
 
@@ -80,7 +80,7 @@ def test_orchestrators_have_one_owner_each() -> None:
     owners = {
         "prefect": {"flows/compress.py", "flows/retrain.py", "flows/schedule.py"},
         "dvc": {"flows/cache.py", "flows/healing.py", "flows/stage.py", "flows/status.py"},
-        "mlflow": {"tasks/tracking.py", "tasks/registry.py", "tasks/served.py"},
+        "mlflow": {"tasks/packing.py", "tasks/registry.py", "tasks/served.py", "tasks/tracking.py"},
     }
     for path in [path for package in ("eibert", "tasks", "flows") for path in (PROJECT / package).rglob("*.py")]:
         imported = set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE))

@@ -1,21 +1,23 @@
 """Metrics, significance, rivals and conclusions against hand arithmetic, scikit-learn and constructed cases."""
 
-import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
+from eibert.batches import Batch
 from eibert.corpus import Split, TaskSpec
-from eibert.errors import RunError
 from eibert.evaluate.bootstrap import Comparison, Verdict, _scorer, compare
 from eibert.evaluate.conclusion import conclude
-from eibert.evaluate.cost import Cost, measure, median_ms
+from eibert.evaluate.cost import Cost, cost_of
 from eibert.evaluate.features import Grams, TextFeatures, count, pair_features
 from eibert.evaluate.judgement import judge
 from eibert.evaluate.metrics import confusion, pearson, per_class, quality
@@ -23,6 +25,8 @@ from eibert.evaluate.rivals import LinearRival, fit_linear, majority
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.load import Params
 from eibert.scores import agreement, score
+from eibert.student import Student
+from eibert.teacher import Teacher
 
 SPEC = TaskSpec("toy", pair=False, labels=("a", "b", "c"), metric="accuracy")
 NUMBER = TaskSpec("number", pair=False, labels=(), metric="spearman")
@@ -309,18 +313,32 @@ def test_judge_compares_the_bundle_with_every_rival_there_is(params: Params) -> 
     models = {name: logits_of(ANSWERS) for name in ("teacher", "student", "bundle", "tfidf")}
     targets = {"test": TARGETS, "dev": TARGETS}
     sizes = {"teacher": 90, "bundle": 10}
-    found = judge(SPEC, {"test": models, "dev": models}, targets, sizes, Cost(1, 2, 3, 4, 5, 6), section, 0)
+    found = judge(SPEC, {"test": models, "dev": models}, targets, sizes, {"bundle": Cost(5, 6)}, section, 0)
     assert found["verdicts"] == {"tfidf": "tie"}
     assert found["retention"] == 1.0
+    assert (found["parameters"], found["multiply_adds"]) == ({"bundle": 5}, {"bundle": 6})
     assert found["agreement"] == {"student": 1.0, "teacher": 1.0}
     assert found["test"]["bundle"] == pytest.approx(4 / 6)
     assert found["recommended"] == "tfidf"
 
 
-def test_measuring_what_is_no_bundle_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"eibert\.json: missing"):
-        measure(tmp_path, ["text"], warmup_rows=0)
+def test_cost_of_a_student_is_that_of_hand_arithmetic(student: Student) -> None:
+    student.fold()
+    found = cost_of(student)
+    # 2 layers of width 12, 24 inside, table of V × 6, 32 positions, 3 classes; folded, so one map from 12 to 3.
+    layer = 3 * 12 * 12 + 12 * 12 + 2 * 12 * 24
+    assert found.multiply_adds == 32 * (6 * 12 + 2 * layer) + 2 * 2 * 32 * 32 * 12 + 12 * 3
+    vectors = 3 * 12 + 12 + 24 + 12 + 4 * 12
+    tables = len(student.tokens) * 6 + 6 * 12 + 32 * 12 + 2 * 12 + 2 * 12
+    assert found.parameters == tables + 2 * (layer + vectors) + 12 * 3 + 3
 
 
-def test_median_time_is_in_milliseconds() -> None:
-    assert 10 <= median_ms(lambda _: time.sleep(0.01), [0, 1, 2]) < 60
+def test_cost_of_a_teacher_is_what_torch_counts(teacher: Teacher) -> None:
+    teacher.head = nn.Linear(teacher.hidden, 3)
+    ids = torch.full((1, 32), 7)
+    batch = Batch(ids, torch.ones_like(ids), torch.zeros_like(ids))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
+        teacher.logits(batch)
+    assert cost_of(teacher).multiply_adds == counter.get_total_flops() / 2
+    # 2 layers of width 16, 32 inside: 4·16² + 2·16·32 a token, 2·32²·16 for the attention.
+    assert cost_of(teacher).multiply_adds == 2 * (32 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 32 * 32 * 16) + 16 * 3

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
@@ -93,6 +94,21 @@ def test_weights_are_integers_in_the_file_and_stand_there_once(
         + sum(x.scale.numel() for x in quantized.weights.values())
         + 10
     )
+
+
+def test_loaded_graph_is_one_attention_a_layer_and_computes_no_weight_again(
+    student: Student, quantized: QuantizedStudent, spec: TaskSpec, params: Params, tmp_path: Path
+) -> None:
+    write_bundle(student, quantized, spec, params.export, tmp_path)
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    options.log_severity_level = 3
+    ort.InferenceSession(tmp_path / "model.onnx", options, providers=["CPUExecutionProvider"])
+    loaded = onnx.load(tmp_path / "loaded.onnx").graph
+    computed = {output for node in loaded.node for output in node.output}
+    kinds = [node.op_type for node in loaded.node]
+    assert kinds.count("Attention") == kinds.count("BiasGelu") == student.shape.layers
+    assert not {node.input[1] for node in loaded.node if node.op_type in {"MatMul", "Attention"}} & computed
 
 
 def test_description_holds_the_digests_of_the_other_files(

@@ -281,6 +281,21 @@ def test_carving_depends_on_the_seed_alone() -> None:
     assert carve(rows, {"dev": 0.1}, 1) != carve(rows, {"dev": 0.1}, 2)
 
 
+def test_added_rows_leave_nearly_all_others_on_their_side() -> None:
+    rows = rows_of([(f"text {n}", "ab"[n % 2]) for n in range(1200)])
+    before, after = (carve(part, {"dev": 0.1, "test": 0.1}, 1) for part in (rows[:1000], rows))
+    held = {split: {row.text for row in part} for split, part in before.items()}
+    earlier = {row.text for row in after["test"]} - {row.text for row in rows[1000:]}
+    assert len(earlier) > 90
+    assert len(earlier & held["test"]) >= 0.9 * len(earlier)  # a shuffle would leave a tenth
+
+
+def test_order_of_the_rows_decides_nothing() -> None:
+    pairs = [(f"text {n}", "ab"[n % 2]) for n in range(100)]
+    sides = [{row.text for row in carve(rows_of(part), {"test": 0.1}, 1)["test"]} for part in (pairs, pairs[::-1])]
+    assert sides[0] == sides[1]
+
+
 def test_carved_numbers_come_from_their_whole_range() -> None:
     rows = rows_of([(f"text {n}", float(n)) for n in range(1000)])
     tenths = Counter(int(row.label) // 100 for row in carve(rows, {"dev": 0.1}, 3)["dev"])

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from eibert.errors import BundleError, EibertError, ShapeError
-from eibert.runtime import probe
 from eibert.runtime.model import Model, Prediction
-from eibert.runtime.tokenizer import SPECIALS
+from eibert.runtime.tokenizer import SPECIALS, Encoder, wordpiece
 
 TOKENS = [*SPECIALS, "good", "bad", "plain", "##ly", "!"]
 LABELS = ["negative", "neutral", "positive"]
@@ -164,6 +163,19 @@ def test_long_text_is_cut_to_the_models_longest_input(make: Make) -> None:
     np.testing.assert_array_equal(model.logits(["good " * 50]), model.logits(["good " * 6]))  # 8 less [CLS], [SEP]
 
 
+WORDS = st.lists(st.sampled_from(["good", "badly", "!", "Plain", "?"]), max_size=12).map(" ".join)
+
+
+@given(text=WORDS, text_b=st.none() | WORDS, max_tokens=st.integers(4, 20))
+@settings(deadline=None, database=None)
+def test_ids_are_cut_as_the_tokenizer_itself_cuts_them(text: str, text_b: str | None, max_tokens: int) -> None:
+    options: dict[str, Any] = {"lowercase": True, "strip_accents": None, "max_tokens": max_tokens}
+    expected = wordpiece(TOKENS, **options).encode(text, text_b)
+    ids, first = Encoder(TOKENS, **options)(text, text_b)
+    assert ids == expected.ids
+    assert [0] * first + [1] * (len(ids) - first) == expected.type_ids
+
+
 @pytest.mark.parametrize(
     ("pair", "texts", "told"),
     [
@@ -303,17 +315,3 @@ def test_runtime_imports_three_packages_and_nothing_of_the_pipeline() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_probe_measures_every_text_and_its_own_memory_only(make: Make) -> None:
-    folder = make(pair=True)
-    _ballast = np.ones(40_000_000)  # 320 MB that a child started from here must not inherit
-    texts = [["good", "bad"], ["", "!"], ["plain", ""]]
-    done = subprocess.run(
-        [sys.executable, "-m", probe.__name__, str(folder), "2"],
-        input=json.dumps(texts), capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout)
-    assert len(found["seconds"]) == 3
-    assert all(0 < seconds < 1 for seconds in found["seconds"])
-    assert 0 < found["memory_above_import_mb"] < found["memory_mb"] < 250

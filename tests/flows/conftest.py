@@ -7,12 +7,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from eibert.errors import RunError
 from flows import environment
-from flows.run import Selection, run
+from flows import stage as stages
+from flows.run import Result, Selection, run
 from flows.workspace import Workspace, find
+from tasks import notes
 
 PROJECT = Path(__file__).parents[2]
 
@@ -186,3 +191,28 @@ def unbuilt(tmp_path: Path) -> Workspace:
     """A workspace in which nothing has run."""
     (tmp_path / "root").mkdir()
     return make_repository(tmp_path / "root")
+
+
+NOT_REACHED = ("NotRun", "", 0)
+
+
+@pytest.fixture
+def sequential(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brings stages up to date one after the other; what Prefect adds is tried elsewhere."""
+
+    def run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> tuple[Result, Path]:
+        outcomes: dict[str, Any] = {}
+        for stage in chosen:
+            state, error, code = NOT_REACHED
+            if not any(found.error for found in outcomes.values()):
+                try:
+                    state = stages.bring(workspace, stage, force=selection.force, share_terminal=True)
+                except RunError as caught:
+                    state, error, code = "Failed", str(caught), 1
+            outcomes[stage] = SimpleNamespace(
+                state=state, started=1.0, seconds=0.0, reasons=(), error=error, exit_code=code
+            )
+        stages_of_note = {name: vars(found) for name, found in outcomes.items()}
+        return Result(outcomes), notes.write(workspace.folder, workspace.name, stages_of_note, started=1.0)
+
+    monkeypatch.setattr("flows.run._run_flow", run_flow)

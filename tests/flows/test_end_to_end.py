@@ -24,7 +24,7 @@ STAGES = ["code", "ingest", "validate", "finetune", "pretrain", "prune", "distil
 TINY = {
     "finetune.rows_limit": 1600, "finetune.epochs": 1, "pretrain.texts_min": 0, "pretrain.texts_limit": 1500,
     "pretrain.epochs": 2, "prune.texts_limit": 500, "distill.rows_limit": 10000, "distill.epochs": 2,
-    "distill.teacher_rows": 160, "distill.variants": 0, "evaluate.latency_rows": 30, "evaluate.bootstrap_samples": 100,
+    "distill.teacher_rows": 160, "distill.variants": 0, "evaluate.bootstrap_samples": 100,
     "evaluate.rival_regularizations": "[10.0]",
 }  # fmt: skip
 

@@ -48,7 +48,7 @@ TINY = {
     "quantize": {"threads": 1},
     "export": {"min_agreement": 0.5},
     "evaluate": {
-        "latency_rows": 3, "warmup_rows": 1, "bootstrap_samples": 100, "rival_regularizations": [1.0],
+        "bootstrap_samples": 100, "rival_regularizations": [1.0],
         "static_dimensions": [4], "static_regularizations": [10.0], "threads": 1,
     },
 }  # fmt: skip
@@ -387,8 +387,8 @@ DECIDED = {
                                {"quantize": "params quantize.head.bits 8 → 7"}, AFTER_QUANTIZE),
     "params export": Decided(params("export.budget_bytes=1800000"),
                              {"export": "params export.budget_bytes 1910000 → 1800000"}, "export evaluate"),
-    "params evaluate": Decided(params("evaluate.latency_rows=4"),
-                               {"evaluate": "params evaluate.latency_rows 3 → 4"}, "evaluate"),
+    "params evaluate": Decided(params("evaluate.bootstrap_samples=200"),
+                               {"evaluate": "params evaluate.bootstrap_samples 100 → 200"}, "evaluate"),
     "layout of params.yaml": Decided(append("params.yaml", "\n# a comment\n")),
     "layout of dvc.yaml": Decided(append("dvc.yaml", "\n# a comment\n")),
     "command of export": Decided(edit("dvc.yaml", "cmd: eibert stage export", "cmd: eibert  stage export"),
@@ -535,7 +535,7 @@ CARRIED_OUT = {
     "run cache emptied and an output deleted": CarriedOut(
         both(deleted(".dvc/cache/runs"), deleted("data/quantize")), restores="quantize"),
     "run cache emptied and dvc.lock deleted": CarriedOut(
-        both(deleted(".dvc/cache/runs"), deleted("dvc.lock"), params("evaluate.latency_rows=3")), EVERYTHING),
+        both(deleted(".dvc/cache/runs"), deleted("dvc.lock"), params("evaluate.bootstrap_samples=100")), EVERYTHING),
     "an entry of the run cache altered": CarriedOut(run_entry_altered, "code quantize", " ".join(
         stage for stage in ALL.split() if stage != "quantize"), 1),
 }  # fmt: skip

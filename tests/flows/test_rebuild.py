@@ -15,7 +15,7 @@ from eibert import artifact, trail
 from eibert.errors import DataError, RunError
 from flows import rebuild
 from flows.run import Selection, run
-from flows.workspace import Workspace
+from flows.workspace import Workspace, find
 from flows.worktree import checked_out
 from tasks import git
 from tests.flows.conftest import STAGES, command, heed_interrupts, ran
@@ -29,21 +29,32 @@ def worktrees(root: Path) -> int:
     return len(said.stdout.splitlines())
 
 
-@pytest.fixture
-def history(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, str]:
-    """A workspace with three committed states, the last one built; and a digest that only the first has."""
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    commit(workspace.root)
+@pytest.fixture(scope="session")
+def _three_states(_built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A repository with three committed states, the last one built; and a digest that only the first has."""
+    root = tmp_path_factory.mktemp("three") / "root"
+    shutil.copytree(_built, root)
+    workspace = find(root / "models" / "w")
+    commit(root)
     run(workspace, Selection())
     first = artifact.sha256(workspace.folder / "data" / "quantize" / "value.json")
     for value in ("99.5", "99.0"):
         run(workspace, Selection(), [f"quantize.percentile={value}"])
-        commit(workspace.root)
+        commit(root)
         run(workspace, Selection())
     ran(workspace)
-    return workspace, first
+    return root, first
+
+
+@pytest.fixture
+def history(_three_states: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, str]:
+    """A copy of that repository, and a folder of its own for what is temporary."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    root, first = _three_states
+    shutil.copytree(root, tmp_path / "root")
+    return find(tmp_path / "root" / "models" / "w"), first
 
 
 def test_state_of_two_commits_ago_is_rebuilt_bit_for_bit(history: tuple[Workspace, str]) -> None:
@@ -71,9 +82,12 @@ def test_other_result_is_named_and_ends_with_one(history: tuple[Workspace, str])
     stages = {**found.stages, "export": {"x": ("a", "b"), "y": ("a", "a")}}
     changed = rebuild.Rebuilt(other, stages, found.bundle, ["w"], 1.0)
     assert changed.same is False
+    assert rebuild.Rebuilt(found.record, found.stages, found.bundle, [], 1.0).same is True
+    assert rebuild.Rebuilt(found.record, stages, found.bundle, [], 1.0).same is False
     said = list(rebuild.lines(changed))
     assert "warning: w" in said
     assert any("1 of 2 files the same; differ: x" in line for line in said)
+    assert said[-2:] == ["artifacts: NOT the same: export", said[-1]]
     assert "NOT the same" in said[-1]
 
 
@@ -90,7 +104,7 @@ def test_failing_stage_is_told_and_everything_is_cleared_away(history: tuple[Wor
     workspace, _ = history
     (workspace.folder / "break-quantize").write_text("quantize: no room")
     commit(workspace.root)
-    run(workspace, Selection(), ["evaluate.warmup_rows=3"])
+    run(workspace, Selection(), ["evaluate.batch_size=3"])
     commit(workspace.root)
     run(workspace, Selection())
     digest = artifact.sha256(workspace.folder / "data" / "evaluate" / "value.json")

@@ -38,6 +38,14 @@ def test_versions_go_beyond_both_bounds_only(params: Params, keep: int, days: fl
 
 
 @pytest.fixture
+def built(unbuilt: Workspace, sequential: None) -> Workspace:
+    """A workspace in which all stages have run."""
+    run(unbuilt, Selection())
+    ran(unbuilt)
+    return unbuilt
+
+
+@pytest.fixture
 def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "versions", lambda *_: [])
 
@@ -53,58 +61,58 @@ def age(paths: set[Path], days: float) -> None:
 
 
 @pytest.mark.usefixtures("empty_registry")
-def test_objects_of_an_earlier_state_go_and_the_present_one_stays_whole(workspace: Workspace) -> None:
-    before = objects(workspace)
-    run(workspace, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
-    added = objects(workspace) - before
-    age(objects(workspace), 3)
-    [said] = collect(workspace)
-    gone = before - objects(workspace)
+def test_objects_of_an_earlier_state_go_and_the_present_one_stays_whole(built: Workspace) -> None:
+    before = objects(built)
+    run(built, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
+    added = objects(built) - before
+    age(objects(built), 3)
+    [said] = collect(built)
+    gone = before - objects(built)
     assert gone
-    assert added <= objects(workspace)
+    assert added <= objects(built)
     assert said.startswith(f"collected {len(gone)} objects of DVC's cache")
-    for folder in (workspace.folder / "data").iterdir():
+    for folder in (built.folder / "data").iterdir():
         shutil.rmtree(folder)
-    ran(workspace)
-    assert set(run(workspace, Selection()).states.values()) == {"Restored"}
-    assert ran(workspace) == []
+    ran(built)
+    assert set(run(built, Selection()).states.values()) == {"Restored"}
+    assert ran(built) == []
 
 
 @pytest.mark.usefixtures("empty_registry")
-def test_young_objects_and_those_of_a_commit_stay(workspace: Workspace) -> None:
+def test_young_objects_and_those_of_a_commit_stay(built: Workspace) -> None:
     import subprocess
 
-    subprocess.run(["git", "-C", workspace.root, "add", "-A"], check=True)
+    subprocess.run(["git", "-C", built.root, "add", "-A"], check=True)
     subprocess.run(
-        ["git", "-C", workspace.root, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all"], check=True
+        ["git", "-C", built.root, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all"], check=True
     )
-    before = objects(workspace)
-    run(workspace, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
-    run(workspace, Selection(), ["quantize.percentile=99.25"])
-    young = objects(workspace)
-    assert collect(workspace) == []
+    before = objects(built)
+    run(built, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
+    run(built, Selection(), ["quantize.percentile=99.25"])
+    young = objects(built)
+    assert collect(built) == []
     age(young, 3)
-    [_] = collect(workspace)
-    assert before <= objects(workspace)  # the branch names them
-    assert objects(workspace) < young
+    [_] = collect(built)
+    assert before <= objects(built)  # the branch names them
+    assert objects(built) < young
 
 
 @pytest.mark.usefixtures("empty_registry")
-def test_cache_is_left_alone_while_a_run_is_at_work(workspace: Workspace) -> None:
+def test_cache_is_left_alone_while_a_run_is_at_work(built: Workspace) -> None:
     from flows.alone import alone
 
-    set_params(workspace.folder, ["retention.days=0"])
-    age(objects(workspace), 3)
-    shutil.rmtree(workspace.folder / "data")
-    (workspace.folder / "dvc.lock").unlink()
-    before = objects(workspace)
-    with alone(workspace, wait=False):
-        assert collect(workspace) == []
-    assert objects(workspace) == before
-    assert collect(workspace) != []
+    set_params(built.folder, ["retention.days=0"])
+    age(objects(built), 3)
+    shutil.rmtree(built.folder / "data")
+    (built.folder / "dvc.lock").unlink()
+    before = objects(built)
+    with alone(built, wait=False):
+        assert collect(built) == []
+    assert objects(built) == before
+    assert collect(built) != []
 
 
-def test_old_versions_are_discarded_one_by_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_versions_are_discarded_one_by_one(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC)
     known = [Version(n, f"{n}", now - timedelta(days=60 - n), "run", {}, ()) for n in range(1, 13)]
     known[0] = Version(1, "1", now - timedelta(days=90), "run", {}, ("champion",))
@@ -112,6 +120,6 @@ def test_old_versions_are_discarded_one_by_one(workspace: Workspace, monkeypatch
     monkeypatch.setattr(registry, "versions", lambda *_: known)
     monkeypatch.setattr(registry, "discard", lambda _root, _name, number: gone.append(number))
     monkeypatch.setattr(retention, "_collect_cache", lambda *_: "")
-    said = collect(workspace)
+    said = collect(unbuilt)
     assert gone == [2]  # ten stay, and the one in service
     assert said == [f"collected version 2 of {now - timedelta(days=58):%Y-%m-%d}"]

@@ -248,7 +248,7 @@ def test_workspaces_share_equal_work(workspace: Workspace) -> None:
     other.mkdir()
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(workspace.folder / name, other / name)
-    result = run(find(other), Selection(), ["evaluate.warmup_rows=3"])
+    result = run(find(other), Selection(), ["evaluate.batch_size=3"])
     assert result.states == dict.fromkeys(STAGES, "Restored") | {"evaluate": "Completed"}
 
 

@@ -78,10 +78,10 @@ def test_changed_code_is_named_by_definition_and_library(workspace: Workspace, m
 
 
 def test_command_gives_the_same_as_json(workspace: Workspace) -> None:
-    set_params(workspace.folder, ["evaluate.warmup_rows=3"])
+    set_params(workspace.folder, ["evaluate.batch_size=3"])
     done = command("status", "--json", folder=workspace.folder)
     stages = json.loads(done.stdout)["stages"]
-    assert stages["evaluate"] == {"would_run": True, "why": ["params evaluate.warmup_rows 20 → 3"]}
+    assert stages["evaluate"] == {"would_run": True, "why": ["params evaluate.batch_size 64 → 3"]}
     assert stages["export"] == {"would_run": False, "why": []}
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
+from typing import Any
 
 STAGES = ("ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
 CLIENT = """#!{python} -SE
@@ -33,7 +34,7 @@ def warm_stages(folder: Path, root: Path, adapters: str = "") -> Iterator[Path]:
     Args:
         folder: For the command and the socket; its path is short.
         root: Folder of the sources to run.
-        adapters: Module whose ADAPTERS stand in for the real ones of their stages; none: all are the real ones.
+        adapters: Module whose STAGES are served, some by its ADAPTERS; none: all stages, by the real ones.
     """
     address = folder / "socket"
     command = folder / "eibert"
@@ -55,8 +56,9 @@ def serve(address: str, adapters: str) -> None:
     import importlib
     import threading
 
-    instead = importlib.import_module(adapters).ADAPTERS if adapters else {}
-    for stage in STAGES:
+    module: Any = importlib.import_module(adapters) if adapters else None
+    instead = module.ADAPTERS if module else {}
+    for stage in module.STAGES if module else STAGES:
         if stage not in instead:
             importlib.import_module(f"tasks.{stage}")
     sys.modules.update({f"tasks.{stage}": adapter for stage, adapter in instead.items()})

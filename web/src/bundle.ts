@@ -7,7 +7,9 @@ import { SPECIALS } from "./tokenizer.js";
 
 export const CONFIGURATION = "eibert.json", GRAPH = "model.onnx", VOCABULARY = "vocab.txt";
 const FORMAT = 1;
-const LEAST_TOKENS = 4;
+const LEAST_TOKENS = 4, MOST_TOKENS = 1 << 13;
+/** Far above any bundle: what is larger is refused before it fills the memory of a device. */
+const MOST_BYTES = 1 << 28, MOST_CONFIGURATION_BYTES = 1 << 24;
 
 /** What a bundle says of itself, and its vocabulary. */
 export interface Bundle {
@@ -63,7 +65,7 @@ const FIELDS: readonly (readonly [keyof Configuration, string, (value: unknown) 
  * @throws BundleError A file is missing, unreadable or altered, or the configuration is of an unknown format.
  */
 export async function readBundle(files: Files): Promise<[Bundle, Uint8Array]> {
-  const content = await files.read(CONFIGURATION);
+  const content = await files.read(CONFIGURATION, MOST_CONFIGURATION_BYTES);
   const found = configuration(content, files.place(CONFIGURATION));
   const contents = new Map<string, Uint8Array>();
   for (const [name, entry] of Object.entries(found.files)) contents.set(name, await checked(files, name, entry));
@@ -104,15 +106,15 @@ function checkValues(found: Configuration, place: string): void {
   const { labels, files, max_tokens: maxTokens } = found;
   if (!labels.every((label) => typeof label === "string") || new Set(labels).size < labels.length)
     throw new BundleError(`${place}: labels: expected distinct strings; export the bundle again`);
-  if (maxTokens < LEAST_TOKENS)
+  if (maxTokens < LEAST_TOKENS || maxTokens > MOST_TOKENS)
     throw new BundleError(
-      `${place}: max_tokens: found ${maxTokens}, expected at least ${LEAST_TOKENS}; export it again`,
+      `${place}: max_tokens: found ${maxTokens}, expected ${LEAST_TOKENS} to ${MOST_TOKENS}; export it again`,
     );
   for (const name of [GRAPH, VOCABULARY])
     if (!Object.hasOwn(files, name))
       throw new BundleError(`${place}: files: ${name} is not named; export the bundle again`);
   for (const [name, entry] of Object.entries<unknown>(files))
-    if (!isPlain(name) || !isObject(entry) || !Object.hasOwn(entry, "bytes") || !Object.hasOwn(entry, "sha256"))
+    if (!isPlain(name) || !isEntry(entry))
       throw new BundleError(
         `${place}: files.${shown(name)}: expected a plain name with bytes and sha256; export it again`,
       );
@@ -123,13 +125,19 @@ function isPlain(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !/[/\\:\0]/.test(name);
 }
 
+function isEntry(entry: unknown): entry is Entry {
+  if (!isObject(entry) || typeof entry["sha256"] !== "string") return false;
+  const size = entry["bytes"];
+  return Number.isSafeInteger(size) && (size as number) >= 0 && (size as number) <= MOST_BYTES;
+}
+
 async function checked(files: Files, name: string, entry: Entry): Promise<Uint8Array> {
-  const content = await files.read(name);
+  const content = await files.read(name, MOST_BYTES);
   const digest = await sha256(content);
   if (content.length !== entry.bytes || digest !== entry.sha256)
     throw new BundleError(
       `${files.place(name)}: altered (${content.length} bytes, SHA-256 ${digest.slice(0, 12)}…; ${CONFIGURATION} says ` +
-        `${entry.bytes} bytes, ${String(entry.sha256).slice(0, 12)}…); copy the bundle again`,
+        `${entry.bytes} bytes, ${entry.sha256.slice(0, 12)}…); copy the bundle again`,
     );
   return content;
 }

@@ -8,11 +8,11 @@ export type Source = string | URL | Readonly<Record<string, Uint8Array>>;
 /** Reads the files of one bundle. */
 export interface Files {
   /**
-   * Returns the bytes of a file.
+   * Returns the bytes of a file, at most so many.
    *
-   * @throws BundleError It is missing or not readable.
+   * @throws BundleError It is missing, not readable or larger.
    */
-  read(name: string): Promise<Uint8Array>;
+  read(name: string, most: number): Promise<Uint8Array>;
   /** Returns what messages call the file. */
   place(name: string): string;
 }
@@ -32,9 +32,9 @@ export function files(source: Source): Files {
 function memory(contents: Readonly<Record<string, Uint8Array>>): Files {
   return {
     place: (name) => name,
-    async read(name) {
+    async read(name, most) {
       if (!Object.hasOwn(contents, name)) throw missing(name);
-      return contents[name]!;
+      return bounded(contents[name]!, name, most);
     },
   };
 }
@@ -45,13 +45,13 @@ function network(base: URL): Files {
   const place = (name: string) => new URL(encodeURIComponent(name), directory).href;
   return {
     place,
-    async read(name) {
+    async read(name, most) {
       const response = await fetch(place(name)).catch((error: unknown) => {
         throw unreadable(place(name), error instanceof Error ? error.message : String(error));
       });
       if (response.status === 404) throw missing(place(name));
       if (!response.ok) throw unreadable(place(name), `HTTP ${response.status}`);
-      return new Uint8Array(await response.arrayBuffer());
+      return bounded(new Uint8Array(await response.arrayBuffer()), place(name), most);
     },
   };
 }
@@ -60,16 +60,29 @@ function folder(path: string | URL): Files {
   const place = (name: string) => `${path instanceof URL ? decodeURIComponent(path.pathname) : path}/${name}`;
   return {
     place,
-    async read(name) {
-      const { readFile } = await import("node:fs/promises");
+    async read(name, most) {
+      const { readFile, stat } = await import("node:fs/promises");
       try {
-        return new Uint8Array(await readFile(place(name)));
+        const found = await stat(place(name)); // a pipe or a device would never end
+        if (!found.isFile()) throw unreadable(place(name), "no regular file");
+        if (found.size > most) throw tooLarge(place(name), most);
+        return bounded(new Uint8Array(await readFile(place(name))), place(name), most);
       } catch (error) {
+        if (error instanceof BundleError) throw error;
         const code = (error as NodeJS.ErrnoException).code ?? String(error);
         throw code === "ENOENT" ? missing(place(name)) : unreadable(place(name), code);
       }
     },
   };
+}
+
+function bounded(content: Uint8Array, place: string, most: number): Uint8Array {
+  if (content.length > most) throw tooLarge(place, most);
+  return content;
+}
+
+function tooLarge(place: string, most: number): BundleError {
+  return new BundleError(`${place}: over ${most} bytes, more than any bundle has; copy the bundle again`);
 }
 
 function missing(place: string): BundleError {

@@ -28,6 +28,7 @@ export interface Options {
   readonly wasm?: string | URL;
 }
 
+const AGAIN = "export the bundle again";
 const INPUTS = ["attention_mask", "input_ids", "token_type_ids"];
 
 export class Model {
@@ -63,6 +64,7 @@ export class Model {
    *   longest input is cut.
    * @param topK Classes in `scores`; all of them where there are fewer.
    * @throws ShapeError topK is below 1, or an input is not what the task asks for.
+   * @throws BundleError The graph cannot be run.
    */
   async predict(texts: readonly Text[], topK = 1): Promise<Prediction[]> {
     if (!(Number.isInteger(topK) && topK >= 1)) throw new ShapeError(`topK: found ${topK}, expected 1 or more`);
@@ -93,8 +95,11 @@ export class Model {
       attention_mask: row(encoding.ids.map(() => 1)),
       token_type_ids: row(encoding.typeIds),
     };
-    const { logits } = await this.session.run(feeds, ["logits"]);
-    return (await logits!.getData()) as Float32Array;
+    const logits = await run(this.session, feeds);
+    const expected = this.bundle.labels.length || 1;
+    if (logits.length !== expected || !logits.every(Number.isFinite))
+      throw new BundleError(`${GRAPH}: found ${logits.length} logits, expected ${expected} finite ones; ${AGAIN}`);
+    return logits;
   }
 
   #row(text: unknown, index: number): [text: string, pair?: string] {
@@ -121,9 +126,21 @@ async function open(graph: Uint8Array, found: Files): Promise<InferenceSession> 
   try {
     return await InferenceSession.create(graph, { executionProviders: ["wasm"], logSeverityLevel: 3 });
   } catch (error) {
-    const reason = String(error instanceof Error ? error.message : error).split(/\s+/).join(" ").slice(0, 300);
-    throw new BundleError(`${found.place(GRAPH)}: onnxruntime-web cannot load it (${reason}); upgrade it`);
+    throw new BundleError(`${found.place(GRAPH)}: onnxruntime-web cannot load it (${reason(error)}); upgrade it`);
   }
+}
+
+async function run(session: InferenceSession, feeds: Record<string, Tensor>): Promise<Float32Array> {
+  try {
+    const { logits } = await session.run(feeds, ["logits"]);
+    return (await logits!.getData()) as Float32Array;
+  } catch (error) {
+    throw new BundleError(`${GRAPH}: onnxruntime-web cannot run it (${reason(error)}); ${AGAIN}`);
+  }
+}
+
+function reason(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).split(/\s+/).join(" ").slice(0, 300);
 }
 
 function checkGraph(session: InferenceSession, bundle: Bundle, found: Files): void {

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 
 import { readBundle } from "../../src/bundle.js";
@@ -48,6 +51,7 @@ const CHANGES: [Record<string, unknown>, RegExp][] = [
   [{ max_tokens: true }, /max_tokens: found true/],
   [{ max_tokens: 2 }, /max_tokens: found 2/],
   [{ max_tokens: 8.5 }, /max_tokens: found 8.5/],
+  [{ max_tokens: 8193 }, /max_tokens: found 8193, expected 4 to 8192/],
   [{ strip_accents: "yes" }, /expected true, false or null/],
   [{ pair: 1 }, /pair: found 1, expected true or false/],
   [{ files: {} }, /model\.onnx is not named/],
@@ -62,6 +66,24 @@ for (const name of ["../secret", "a/b", "a\\b", "..", ".", "", "C:x", "a\0"])
 
 test("a file without its digest is refused", () =>
   refused(bundle({ files: { "model.onnx": { bytes: 5 }, "vocab.txt": null } }), /with bytes and sha256/));
+
+const ENTRIES = [[5, null], ["5", ""], [-1, ""], [2 ** 40, ""]].map(([size, digest]) => ({ bytes: size, sha256: digest }));
+for (const entry of ENTRIES)
+  test(`an entry of ${JSON.stringify(entry)} is refused`, () =>
+    refused(bundle({ files: { "model.onnx": entry, "vocab.txt": entry } }), /with bytes and sha256/));
+
+test("a configuration larger than any is refused", () =>
+  refused({ ...bundle(), "eibert.json": new Uint8Array(2 ** 24 + 1) }, /eibert\.json: over 16777216 bytes/));
+
+for (const name of ["eibert.json", "model.onnx"])
+  test(`a device in place of ${name} is refused unread`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), "eibert-"));
+    for (const [file, content] of Object.entries(bundle())) if (file !== name) writeFileSync(join(folder, file), content);
+    symlinkSync("/dev/zero", join(folder, name));
+    const told = new RegExp(`${name}: not readable \\(no regular file\\)`);
+    await assert.rejects(Model.load(folder), { name: "BundleError", message: told });
+    rmSync(folder, { recursive: true });
+  });
 
 for (const name of ["model.onnx", "vocab.txt"])
   test(`altered ${name} is refused and named`, async () => {

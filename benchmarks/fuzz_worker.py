@@ -1,0 +1,106 @@
+"""The process that `fuzz.py` asks: answers each line of standard input with a line of standard output, both JSON."""
+
+import io
+import json
+import math
+import os
+import resource
+import sys
+from typing import Any
+
+from eibert.errors import EibertError
+from eibert.runtime.model import Model
+
+MEMORY = 8 * 2**30
+CHANGES = {f"os.{name}" for name in ("remove", "rename", "mkdir", "rmdir", "symlink", "link", "chmod", "truncate")}
+_written: list[str] = []
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Notes each file that Python opens for writing, and each that it removes, renames or makes."""
+    if event == "open":
+        path, _, flags = arguments
+        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and path != os.devnull:
+            _written.append(f"open {path!r}")
+    elif event in CHANGES:
+        _written.append(f"{event} {arguments[0]!r}")
+
+
+def runtime(folder: str, texts: list[str]) -> dict[str, Any]:
+    """Loads and predicts as a device does."""
+    try:
+        model = Model.load(folder)
+        labels = model.bundle.labels
+        rows = [(text, text) for text in texts] if model.bundle.pair else texts
+        found = model.predict(rows, top_k=3)
+    except EibertError as error:
+        return {"outcome": "refused", "detail": str(error)}
+    for text, answer in zip(texts, found, strict=True):
+        sound = answer.value is not None or (answer.label in labels and 0 <= answer.score <= 1)
+        if not (sound and math.isfinite(answer.score)):
+            return {"outcome": "defect", "detail": f"{text[:60]!r} → {answer}"}
+    return {"outcome": "answered", "detail": "", "labels": [answer.label for answer in found]}
+
+
+def command(arguments: list[str], given: bytes) -> dict[str, Any]:
+    """Calls the command in this process: every end but an answer or one message with exit code 1 is a defect."""
+    from flows.cli import main
+
+    kept = sys.argv, sys.stdin, sys.stdout, sys.stderr
+    said, told = io.BytesIO(), io.BytesIO()
+    code: object = 0
+    sys.argv = ["eibert", *arguments]
+    sys.stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")
+    sys.stdout = io.TextIOWrapper(said, encoding="utf-8")
+    sys.stderr = io.TextIOWrapper(told, encoding="utf-8", errors="backslashreplace")
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        output, errors = said.getvalue(), told.getvalue().decode()
+        sys.argv, sys.stdin, sys.stdout, sys.stderr = kept
+    json.loads(output)
+    if code == 0:
+        return {"outcome": "answered", "detail": ""}
+    fine = code == 1 and "Traceback" not in errors
+    return {"outcome": "refused" if fine else "defect", "detail": f"exit code {code}: {errors[-300:]}"}
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Returns what came of one request; an error that is no EibertError is a defect."""
+    folder, texts = request["folder"], request["texts"]
+    _written.clear()
+    try:
+        match request["surface"]:
+            case "runtime":
+                found = runtime(folder, texts)
+            case "predict":
+                given = "\n".join(texts).encode("utf-8", "surrogatepass")
+                found = command(["predict", "--json", "--bundle", folder], given)
+            case _:
+                found = command(["verify", "--json", folder], b"")
+    except BaseException as error:  # noqa: BLE001 — a panic of native code is none of Exception
+        return {"outcome": "defect", "detail": f"{type(error).__name__}: {str(error)[:300]}"}
+    if _written:
+        return {"outcome": "defect", "detail": f"written: {_written[:3]}"}
+    return found
+
+
+def main() -> None:
+    """Answers until standard input ends."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    import flows.verify  # noqa: F401 — its imports write nothing that counts
+    from flows import cli  # noqa: F401
+
+    sys.addaudithook(watch)
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(json.loads(line))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Texts of exactly so many tokens, made of the words of real ones."""
+
+import random
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from typing import Any
+
+_SPECIAL, _SPECIAL_PAIR = 2, 3
+
+
+def of_length(
+    tokens: int, words: Sequence[str], count_of: Callable[[str], int], *, texts: int, pair: bool, seed: int
+) -> list[Any]:
+    """Returns so many texts, or pairs, of `tokens` tokens with the special ones.
+
+    Args:
+        tokens: Length; at least 4.
+        words: To draw from, in runs as they stand; a word of one token closes each text.
+        count_of: Tokens of a text without special ones.
+        texts: How many are wanted.
+        pair: Pairs whose texts share the length.
+        seed: Seed of where each run starts.
+    """
+    draw = random.Random(seed)  # noqa: S311 — no secret
+    single = next(word for word in (*words, ".") if count_of(word) == 1)
+
+    def one(length: int) -> str:
+        kept: list[str] = []
+        start, left = draw.randrange(len(words)), length
+        for word in cycle([*words[start:], *words[:start], single]):
+            if left == 0:
+                break
+            size = count_of(word)
+            if 0 < size <= left:
+                kept.append(word)
+                left -= size
+        return " ".join(kept)
+
+    if not pair:
+        return [one(tokens - _SPECIAL) for _ in range(texts)]
+    room = tokens - _SPECIAL_PAIR
+    return [(one(room - room // 2), one(room // 2)) for _ in range(texts)]

@@ -1,0 +1,118 @@
+"""A bundle in the layout of model hubs: what transformers, optimum and transformers.js look for in a folder.
+
+The graph is the bundle's own, byte for byte; everything else says the same in their words. Nothing of it ships, so
+nothing of it counts towards the bundle's bytes.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import numpy_helper
+
+from eibert import __version__
+from eibert.artifact import write_json
+from eibert.runtime.bundle import CONFIGURATION, VOCABULARY, Bundle, read_bundle
+from eibert.runtime.tokenizer import CLASSIFY, MASK, PAD, SEPARATE, SPECIALS, UNKNOWN, wordpiece
+
+GRAPH = "onnx/model.onnx"
+VALUE = "value"
+"""What the one output of a regression is called."""
+
+_SPECIALS = {
+    "cls_token": CLASSIFY, "mask_token": MASK, "pad_token": PAD, "sep_token": SEPARATE, "unk_token": UNKNOWN,
+}  # fmt: skip
+
+
+def write_hub(bundle: Path, out: Path) -> Bundle:
+    """Writes a bundle into an existing folder as a hub would hold it, without its card; returns the bundle.
+
+    Args:
+        bundle: Folder of a bundle.
+        out: Where `config.json`, `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`, `vocab.txt` and
+            `onnx/model.onnx` go.
+
+    Raises:
+        BundleError: the bundle is missing, altered or of an unknown format.
+    """
+    found, graph = read_bundle(bundle)
+    (out / GRAPH).parent.mkdir()
+    (out / GRAPH).write_bytes(graph)
+    (out / VOCABULARY).write_bytes((bundle / VOCABULARY).read_bytes())
+    tokenizer = wordpiece(
+        found.tokens, lowercase=found.lowercase, strip_accents=found.strip_accents, max_tokens=found.max_tokens
+    )
+    tokenizer.no_truncation()  # asked for by the caller there, up to model_max_length
+    tokenizer.add_special_tokens(list(SPECIALS))
+    tokenizer.save(str(out / "tokenizer.json"))
+    write_json(out / "tokenizer_config.json", tokenizer_config(found))
+    write_json(out / "special_tokens_map.json", _SPECIALS)
+    origin = {
+        "version": __version__,
+        "bundle": {
+            name: hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+            for name in (CONFIGURATION, "model.onnx", VOCABULARY)
+        },
+    }
+    write_json(out / "config.json", config(found, graph) | {"eibert": origin})
+    return found
+
+
+def tokenizer_config(bundle: Bundle) -> dict[str, Any]:
+    """Returns `tokenizer_config.json`: BERT's tokenizer, to which special tokens typed in a text are plain text."""
+    return {
+        **_SPECIALS,
+        "tokenizer_class": "BertTokenizer",
+        "model_max_length": bundle.max_tokens,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "do_lower_case": bundle.lowercase,
+        "strip_accents": bundle.strip_accents,
+        "tokenize_chinese_chars": True,
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,
+    }
+
+
+def config(bundle: Bundle, graph: bytes) -> dict[str, Any]:
+    """Returns `config.json`: classes, special ids, and the sizes that the graph shows."""
+    names = bundle.labels or (VALUE,)
+    return {
+        "architectures": ["BertForSequenceClassification"],
+        "model_type": "bert",
+        "problem_type": "single_label_classification" if bundle.labels else "regression",
+        "id2label": {str(index): name for index, name in enumerate(names)},
+        "label2id": {name: index for index, name in enumerate(names)},
+        "pad_token_id": bundle.tokens.index(PAD),
+        "vocab_size": len(bundle.tokens),
+        "type_vocab_size": 2,
+        "hidden_act": "gelu",
+        "transformers.js_config": {"dtype": "fp32"},  # the name of the file, not its numbers: onnx/model.onnx
+        **_sizes(graph),
+    }
+
+
+def _sizes(graph: bytes) -> dict[str, int]:
+    """Returns the student's sizes as they stand in the shapes of its constants; what is not there is left out."""
+    tensors = {tensor.name: tensor for tensor in onnx.load_from_string(graph).graph.initializer}
+    rows = {name: tensor.dims[0] for name, tensor in tensors.items() if len(tensor.dims)}
+    found = {
+        "hidden_size": rows.get("embedding_norm.weight"),
+        "intermediate_size": rows.get("layers.0.feed_forward_input.bias"),
+        "max_position_embeddings": rows.get("positions"),
+        "num_attention_heads": _heads(tensors),
+        "num_hidden_layers": sum(bool(re.fullmatch(r"layers\.\d+\.attention_norm\.weight", name)) for name in tensors),
+    }
+    return {name: int(value) for name, value in found.items() if value}
+
+
+def _heads(tensors: Mapping[str, onnx.TensorProto]) -> int | None:
+    """The attention's inputs are brought into the shape (B, T, 3, heads, d)."""
+    for tensor in tensors.values():
+        if tensor.data_type == onnx.TensorProto.INT64 and list(tensor.dims) == [5]:
+            first, second, parts, heads, _ = numpy_helper.to_array(tensor).tolist()
+            if (first, second, parts) == (0, 0, 3):
+                return int(heads)
+    return None

@@ -1,0 +1,62 @@
+"""`eibert bench`: where the bundle and its workspace are, and what is printed of the figures."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eibert.errors import RunError
+from eibert.params.load import load
+from flows.workspace import PARAMS, find
+from tasks import bench as task
+
+_FOLDER = Path(".eibert") / "bench"
+
+
+def bench(folder: Path, bundle: Path | None, out: Path | None, *, profiled: bool) -> tuple[dict[str, Any], Path]:
+    """Measures a workspace's bundle against its rivals, or a bundle alone; returns the figures and where they lie.
+
+    Args:
+        folder: A workspace; its section `bench` counts also for a bundle elsewhere.
+        bundle: A bundle elsewhere, without its rivals; None: the workspace's.
+        out: Where figures and page go; None: `.eibert/bench` of the workspace.
+        profiled: Also profile the bundle.
+
+    Raises:
+        RunError: there is no workspace here, or the folder cannot be written.
+        BundleError: there is no bundle.
+    """
+    workspace = find(folder)
+    params = load(workspace.folder / PARAMS)
+    target = out or workspace.folder / _FOLDER
+    own = workspace.folder / "data" / "export" / "bundle"
+    place = workspace.folder if bundle is None else None
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        return task.run(place, bundle or own, params.bench, params.shared, target, profiled=profiled), target
+    except OSError as error:
+        raise RunError(f"{target}: cannot be written ({error.strerror}); name a folder with --out") from error
+
+
+def lines(figures: dict[str, Any], target: Path) -> Iterator[str]:
+    """Yields what matters of the figures for a person: one text on one thread, starts, places of the rest."""
+    cell = task.reference(figures)
+    yield f"{cell['length']} tokens, batch {cell['batch']}, threads {cell['threads']}, {cell['rounds']} rounds in turns"
+    yield f"{'':<26}{'p50 ms':>8}{'p95 ms':>8}{'times':>8}{'load ms':>9}{'peak MB':>9}{'above':>7}{'bytes':>13}"
+    for name, found in cell["models"].items():
+        start = figures["starts"][name]
+        yield (
+            f"{task.MODELS[name]:<26}{found['p50_ms']:>8.2f}{found['p95_ms']:>8.2f}{found['ratio']:>8.2f}"
+            f"{start['load_ms']:>9.0f}{start['memory_mb']:>9.0f}{start['above_import_mb']:>7.0f}"
+            f"{figures['bytes'][name]:>13,}"
+        )
+    yield from (f"not measured: {task.MODELS[name]}: {reason}" for name, reason in figures["absent"].items())
+    if "profile" in figures:
+        yield from _profile(figures["profile"])
+    yield f"figures  {target / task.FIGURES}"
+    yield f"page     {target / task.PAGE}"
+
+
+def _profile(profile: dict[str, Any]) -> Iterator[str]:
+    yield f"forward {profile['forward_ms']:.2f} ms, floor of its arithmetic {profile['floor_ms']:.2f} ms; profiled:"
+    for one in profile["operators"]:
+        yield f"  {one['name']:<24}{one['calls']:>4} calls{one['microseconds']:>9.0f} µs"

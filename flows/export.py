@@ -1,0 +1,84 @@
+"""A built bundle written elsewhere, in the layout of those who read it there."""
+
+import os
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from eibert import artifact
+from eibert.errors import BundleError, EibertError, RunError
+from eibert.hub import write_hub
+from eibert.runtime.bundle import CONFIGURATION, read_bundle
+from eibert.trail import Record
+from flows.trace import find
+from tasks import card
+from tasks.facts import digest_of
+
+
+class Layout(StrEnum):
+    """How the files lie."""
+
+    BUNDLE = "bundle"
+    HUB = "hub"
+
+
+def write(bundle: Path, layout: Layout, out: Path, repository: Path) -> dict[str, Any]:
+    """Writes a bundle into a new folder, whole or not at all.
+
+    Args:
+        bundle: Folder of a bundle.
+        layout: `bundle`: the files that ship; `hub`: what transformers, optimum and transformers.js read, with a card.
+        out: The folder; not there yet, or empty.
+        repository: A folder in the repository whose trail may know the bundle.
+
+    Returns:
+        `folder`, `layout`, `bytes` and `record` (digest of the record that the card is written from, or None).
+
+    Raises:
+        BundleError: the bundle is missing, altered or of an unknown format.
+        RunError: the folder is taken, or lies among artifacts.
+    """
+    if not bundle.is_dir():
+        raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
+    _check_place(out)
+    part = out.absolute().with_name(f".{out.absolute().name}.part-{os.getpid()}")
+    part.mkdir(parents=True)
+    try:
+        record = _write(bundle, layout, part, repository, out.absolute().name)
+        artifact.take_place(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    return {"folder": str(out), "layout": layout.value, "bytes": size, "record": record and record.digest}
+
+
+def _check_place(out: Path) -> None:
+    if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
+        raise RunError(f"{out}: is there already; name a new folder with -o, or remove it")
+    for parent in out.absolute().parents:
+        if (parent / artifact.MANIFEST).is_file():
+            raise RunError(f"{out}: lies in the artifact {parent}, which must stay as it is; name a folder elsewhere")
+
+
+def _write(bundle: Path, layout: Layout, part: Path, repository: Path, name: str) -> Record | None:
+    read_bundle(bundle)
+    names = (CONFIGURATION, *artifact.read_json(bundle / CONFIGURATION)["files"])
+    digest = digest_of({name: artifact.sha256(bundle / name) for name in names})
+    match layout:
+        case Layout.BUNDLE:
+            for each in names:
+                shutil.copyfile(bundle / each, part / each)
+            return None
+        case Layout.HUB:
+            record = _record(repository, digest)
+            card.write(part, write_hub(bundle, part), digest, record, name=name)
+            return record
+
+
+def _record(repository: Path, digest: str) -> Record | None:
+    """The record of a bundle; a bundle without one has a card too, which says so."""
+    try:
+        return find(repository, digest)[1].record
+    except EibertError:
+        return None

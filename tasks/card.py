@@ -1,0 +1,123 @@
+"""The model card of a bundle: what it is for, what was measured, what it cannot do, and where it comes from."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
+
+from eibert import __version__
+from eibert.evaluate.conclusion import METRICS, MODELS
+from eibert.hub import GRAPH
+from eibert.runtime.bundle import Bundle
+from eibert.trail import Record
+from tasks.notes import numbers
+
+NAME = "README.md"
+_SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>|#"})
+
+
+def write(folder: Path, bundle: Bundle, digest: str, record: Record | None, *, name: str) -> None:
+    """Writes the card into a folder in the layout of hubs.
+
+    Args:
+        folder: Holds the graph.
+        bundle: What it was made of.
+        digest: SHA-256 of the whole bundle.
+        record: Its record in the trail; None: there is none at hand.
+        name: What the folder will be called.
+    """
+    body: Mapping[str, Any] = record.body if record else {}
+    metrics = body.get("metrics", {})
+    metric = METRICS.get(bundle.metric, bundle.metric)
+    text = _template().render(
+        front=_front(bundle, body),
+        name=_plain(bundle.name),
+        purpose=_purpose(bundle),
+        version=__version__,
+        bytes=f"{(folder / GRAPH).stat().st_size:,}",
+        folder=json.dumps(name)[1:-1],
+        example='"first text", "second text"' if bundle.pair else '"turn the lights off"',
+        example_js='"first text", { text_pair: "second text" }' if bundle.pair else '"turn the lights off"',
+        labels=[_plain(label) for label in bundle.labels],
+        metric=metric[:1].upper() + metric[1:],
+        results=list(_results(metrics)),
+        details=[_plain(sentence) for sentence in metrics.get("details", [])],
+        max_tokens=bundle.max_tokens,
+        lowercase=bundle.lowercase,
+        tokens=f"{len(bundle.tokens):,}",
+        lineage=[(key, _plain(value)) for key, value in _lineage(digest, record)],
+    )
+    (folder / NAME).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+
+
+def _template() -> Template:
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        autoescape=select_autoescape(),  # nothing in Markdown, whose markup `_plain` takes away
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("card.md.j2")
+
+
+def _front(bundle: Bundle, body: Mapping[str, Any]) -> str:
+    front: dict[str, Any] = {
+        "library_name": "transformers.js",
+        "pipeline_tag": "text-classification",
+        "tags": ["eibert", "onnx", "int8", "text-classification" if bundle.labels else "text-regression"],
+    }
+    data, teacher = body.get("data", {}), body.get("teacher", {})
+    if language := data.get("language"):
+        front["language"] = [language]
+    if str(teacher.get("model", "")).startswith("hf:"):
+        front["base_model"] = teacher["model"].removeprefix("hf:").partition("@")[0]
+    score = numbers(body.get("metrics", {}).get("test", {})).get("bundle")
+    if score is not None:
+        result = {
+            "task": {"type": "text-classification"},
+            "dataset": {"name": bundle.name, "type": bundle.name, "split": "test"},
+            "metrics": [{"type": bundle.metric, "value": round(score, 6)}],
+        }
+        front["model-index"] = [{"name": bundle.name, "results": [result]}]
+    return yaml.safe_dump(front, allow_unicode=True, sort_keys=False)
+
+
+def _purpose(bundle: Bundle) -> str:
+    inputs = "pairs of texts" if bundle.pair else "texts"
+    if not bundle.labels:
+        return f"Gives a number to {inputs}."
+    return f"Sorts {inputs} into {len(bundle.labels)} classes."
+
+
+def _results(metrics: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    sizes = numbers(metrics.get("bytes", {}))
+    for name, score in numbers(metrics.get("test", {})).items():
+        size = f"{sizes[name]:,.0f}" if name in sizes else "–"
+        yield {"name": MODELS.get(name, name), "score": f"{score:.4f}", "bytes": size}
+
+
+def _lineage(digest: str, record: Record | None) -> Iterator[tuple[str, str]]:
+    yield "bundle, SHA-256", digest
+    if record is None:
+        yield "record", "none at hand"
+        return
+    body = record.body
+    yield "record of the trail", f"{record.sequence}, SHA-256 {record.digest}"
+    yield "made", f"{body['when']}, commit {body['git']['commit'] or 'none'}"
+    teacher = body["teacher"]
+    yield "teacher", f"{teacher['model']}, licence {teacher.get('licence') or 'not stated'}"
+    for name, found in teacher["files"].items():
+        yield f"teacher's {Path(name).name}, SHA-256", found
+    for source in body["data"].get("sources") or []:
+        for name, found in source["files"].items():
+            yield f"{source['use']} {Path(name).name}, SHA-256", found
+    yield "more", f"eibert trace {digest[:12]}"
+
+
+def _plain(value: object) -> str:
+    """Returns a value as one line of Markdown without markup."""
+    return " ".join(str(value).split()).translate(_SPECIAL)

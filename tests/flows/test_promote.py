@@ -1,0 +1,372 @@
+"""Promotion, override and rollback on toy bundles: what is in service, and what the trail says of it for ever."""
+
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from eibert.errors import CorruptArtifactError, RegistryError, RunError, TrailError
+from flows import cli, promote, trace
+from flows.promote import recover, rollback
+from flows.verify_trail import check_papers, check_trail
+from flows.workspace import Workspace, find
+from tasks import facts, packing, promotions, registry
+from tests import toy
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Path]:
+    """A repository whose version 1 is in service, wrong on three words, and whose workspace holds a better bundle."""
+    root = tmp_path_factory.mktemp("promoted") / "root"
+    workspace = toy.make_repository(root)
+    shutil.copy(database, root / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # no connection outlives a database put back
+        toy.build(workspace, wrong={0, 1, 2})
+        assert promote.promote(workspace).promoted
+        toy.build(workspace)
+        shutil.copytree(root, root.with_name("backup"))
+        yield root
+
+
+@pytest.fixture
+def workspace(_built: Path) -> Workspace:
+    """That workspace; MLflow knows its files by their absolute place, so it is put back rather than copied."""
+    shutil.rmtree(_built)
+    shutil.copytree(_built.with_name("backup"), _built)
+    return find(_built / "models" / "w")
+
+
+def in_service(workspace: Workspace) -> int | None:
+    found = registry.champion(workspace.root, workspace.name)
+    return found.number if found else None
+
+
+def served(workspace: Workspace, folder: Path) -> dict[str, bytes]:
+    """The bundle that is in service."""
+    folder.mkdir()
+    number = in_service(workspace)
+    assert number is not None
+    bundle = registry.fetch(workspace.root, workspace.name, number, folder) / packing.BUNDLE
+    return {path.name: path.read_bytes() for path in bundle.iterdir()}
+
+
+def built(workspace: Workspace) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in facts.bundle_folder(workspace.folder).iterdir()}
+
+
+def entered(workspace: Workspace) -> list[dict[str, Any]]:
+    """The promotions and rollbacks of the trail."""
+    return [record.body for record in promotions.promotions(promotions.read(workspace.root))]
+
+
+def eibert(workspace: Workspace, command: str, *arguments: str, code: int = 0) -> str:
+    """Returns what a command prints."""
+    done = CliRunner().invoke(cli.app, [command, "-C", str(workspace.folder), *arguments], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_better_bundle_comes_into_service(workspace: Workspace, tmp_path: Path) -> None:
+    found = promote.promote(workspace)
+    assert (found.promoted, found.before, found.warning, found.kept_out) == (True, 1, "", False)
+    assert found.version is not None
+    assert (found.version.number, found.version.aliases) == (2, ("challenger", "champion"))
+    assert in_service(workspace) == 2
+    assert served(workspace, tmp_path / "f") == built(workspace)
+    assert not (workspace.private() / "promotion.json").exists()
+    first, second = entered(workspace)
+    assert (first["event"], first["version"], first["before"]) == ("promoted", 1, None)
+    assert (second["event"], second["version"], second["before"]) == ("promoted", 2, 1)
+    assert second["verdict"]["passed"] is True
+    assert {gate["name"] for gate in second["verdict"]["gates"]} >= {"metric", "classes", "latency", "signature"}
+    assert second["bundle"]["sha256"] == found.version.digest == packing.digest(facts.bundle_folder(workspace.folder))
+    [build] = [record for record in promotions.read(workspace.root) if record.digest == second["build"]["digest"]]
+    assert build.body["bundle"]["sha256"] == second["bundle"]["sha256"]
+    assert found.version.tags[registry.RECORD_TAG] == build.digest
+    for stage, held in build.body["stages"].items():
+        assert found.version.tags[f"eibert.manifest.{stage}"] == held["manifest_sha256"]
+
+
+def test_bundle_in_service_is_not_promoted_again(workspace: Workspace) -> None:
+    promote.promote(workspace)
+    found = promote.promote(workspace)
+    assert (found.promoted, found.kept_out) == (False, False)
+    assert len(entered(workspace)) == 2
+    assert "nothing to do: this bundle is version 2" in eibert(workspace, "promote")
+
+
+def test_worse_bundle_is_kept_out(workspace: Workspace) -> None:
+    toy.build(workspace, wrong=set(range(20)))
+    said = eibert(workspace, "promote", code=1)
+    assert "metric" in said
+    assert "FAILED" in said
+    assert "version 1 stays in service" in said
+    told = json.loads(eibert(workspace, "promote", "--json", code=1))
+    assert (told["promoted"], told["version"]) == (False, 1)
+    assert "metric: accuracy" in told["verdict"]["reason"]
+    assert in_service(workspace) == 1
+    assert [version.number for version in registry.versions(workspace.root, workspace.name)] == [1]
+    assert len(entered(workspace)) == 1
+
+
+def test_override_is_in_the_trail_with_its_reason_and_without_secrets(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEPLOY_TOKEN", "swordfish-swordfish")
+    toy.build(workspace, wrong=set(range(20)))
+    reason = "agreed with the app, password=hunter2hunter2, swordfish-swordfish"
+    told = json.loads(eibert(workspace, "promote", "--override", reason, "--json"))
+    assert (told["promoted"], told["version"], told["verdict"]["passed"]) == (True, 2, False)
+    body = entered(workspace)[-1]
+    assert body["event"] == "overridden"
+    assert body["verdict"]["override"] == "agreed with the app, password=***, ***"
+    text = (workspace.root / "trail" / "records.jsonl").read_text() + json.dumps(told)
+    assert "hunter2" not in text
+    assert "swordfish" not in text
+    assert in_service(workspace) == 2
+
+
+def test_override_that_was_not_needed_is_not_one(workspace: Workspace) -> None:
+    found = promote.promote(workspace, override="to be sure")
+    assert found.verdict is not None
+    assert found.verdict.override is None
+    assert entered(workspace)[-1]["event"] == "promoted"
+
+
+def test_override_needs_a_reason(workspace: Workspace) -> None:
+    with pytest.raises(RunError, match="--override: found no reason"):
+        promote.promote(workspace, override="  ")
+
+
+def test_what_the_trail_does_not_know_is_not_promoted_by_any_reason(workspace: Workspace) -> None:
+    toy.build(workspace, wrong={5}, record=False)
+    with pytest.raises(RunError, match="no record of it in the trail"):
+        promote.promote(workspace, override="never mind")
+    assert in_service(workspace) == 1
+
+
+def test_judging_changes_nothing(workspace: Workspace) -> None:
+    before = promotions.read(workspace.root)
+    verdict = promote.judge(workspace)
+    assert (verdict.passed, verdict.champion) == (True, 1)
+    assert promotions.read(workspace.root) == before
+    assert in_service(workspace) == 1
+
+
+def test_rollback_serves_the_earlier_bytes_again(workspace: Workspace, tmp_path: Path) -> None:
+    before = served(workspace, tmp_path / "before")
+    promote.promote(workspace)
+    assert served(workspace, tmp_path / "between") != before
+    found = rollback(workspace)
+    assert (found.promoted, found.before, found.verdict) == (True, 2, None)
+    assert served(workspace, tmp_path / "after") == before
+    body = entered(workspace)[-1]
+    assert (body["event"], body["version"], body["before"]) == ("rolled back", 1, 2)
+    assert "version 2 is in service now, in place of version 1" in eibert(workspace, "rollback", "2")
+
+
+def test_rollback_names_what_it_cannot_do(workspace: Workspace) -> None:
+    for number, reason in ((None, "nothing was in service before version 1"), (1, "in service already")):
+        with pytest.raises(RunError, match=reason):
+            rollback(workspace, number)
+    with pytest.raises(RegistryError, match="no version 7; there are: 1"):
+        rollback(workspace, 7)
+    assert len(entered(workspace)) == 1
+
+
+def test_rollback_after_rollback_goes_where_the_version_came_from(workspace: Workspace) -> None:
+    promote.promote(workspace)
+    rollback(workspace)
+    promote.promote(workspace)
+    assert in_service(workspace) == 3  # the same bundle as version 2, promoted in place of version 1
+    assert rollback(workspace).version.number == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("altered", ["artifacts/bundle/vocab.txt", "served.py"])
+def test_altered_version_is_neither_rolled_back_to_nor_judged_against(altered: str, workspace: Workspace) -> None:
+    path = next((workspace.root / "mlartifacts").rglob(Path(altered).name))
+    path.write_bytes(path.read_bytes() + b"#")
+    verdict = promote.judge(workspace)
+    assert [gate.name for gate in verdict.gates if gate.passed is False] == ["champion"]
+    promote.promote(workspace, override="the old one is broken")
+    with pytest.raises(CorruptArtifactError, match=r"version 1 .* altered"):
+        rollback(workspace)
+    assert in_service(workspace) == 2
+
+
+def test_version_with_matching_tags_is_held_against_the_trail(workspace: Workspace) -> None:
+    """Whoever can write the registry can write its tags too; the trail is signed."""
+    from mlflow import MlflowClient
+
+    promote.promote(workspace)
+    version = registry.find(workspace.root, workspace.name, 1)
+    stored = next((workspace.root / "mlartifacts").rglob(f"{version.run}/artifacts"))
+    (stored / "model" / "served.py").write_text("raise SystemExit\n")
+    client = MlflowClient(f"sqlite:///{workspace.root / 'mlflow.db'}")
+    client.set_model_version_tag("models.w", "1", registry.FILES_TAG, _digest_as_fetched(stored))
+    with pytest.raises(CorruptArtifactError, match=r"files altered .* record 2 of the trail says"):
+        rollback(workspace)
+
+
+def _digest_as_fetched(stored: Path) -> str:
+    packing.clean(stored)
+    return packing.digest(stored)
+
+
+def test_registry_that_forgot_its_champion_opens_no_gate(workspace: Workspace) -> None:
+    from mlflow import MlflowClient
+
+    MlflowClient(f"sqlite:///{workspace.root / 'mlflow.db'}").delete_registered_model_alias("models.w", "champion")
+    found = promote.promote(workspace)
+    assert found.kept_out
+    assert found.verdict is not None
+    assert "the trail says that version 1 is in service, the registry has none" in found.verdict.reason
+
+
+def test_lost_registry_is_told_and_nothing_is_promoted(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken, monkeypatch.context() as patch:
+        taken.bind(("127.0.0.1", 0))
+        patch.setenv("MLFLOW_TRACKING_URI", f"http://me:secretsecret@127.0.0.1:{taken.getsockname()[1]}")
+        for call in (promote.promote, rollback, promote.judge):
+            with pytest.raises(RegistryError, match="did not answer") as caught:
+                call(workspace)
+            assert "secretsecret" not in str(caught.value)
+        assert recover(workspace) == ""  # nothing to settle, nothing asked
+    assert in_service(workspace) == 1
+    assert promote.promote(workspace).promoted
+
+
+@pytest.mark.parametrize("effect", ["register", "set_champion"])
+def test_registry_lost_on_the_way_promotes_nothing(
+    effect: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise RegistryError("MLflow is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, effect, lost)
+        with pytest.raises(RegistryError, match="MLflow is gone"):
+            promote.promote(workspace)
+    assert in_service(workspace) == 1
+    assert not (workspace.private() / "promotion.json").exists()
+    assert [version.number for version in registry.versions(workspace.root, workspace.name)] == [1]
+
+
+def test_answer_lost_after_the_alias_moved_is_a_promotion(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = registry.set_champion
+
+    def lost(root: Path, name: str, number: int) -> None:
+        move(root, name, number)
+        raise RegistryError("no answer")
+
+    monkeypatch.setattr(registry, "set_champion", lost)
+    found = promote.promote(workspace)
+    assert (found.promoted, in_service(workspace)) == (True, 2)
+    assert entered(workspace)[-1]["version"] == 2
+
+
+def test_full_disk_under_the_trail_is_a_warning_and_is_finished_later(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotions, "enter", full)
+        found = promote.promote(workspace)
+    assert found.promoted
+    assert "not in the trail until the next command here" in found.warning
+    assert len(entered(workspace)) == 1
+    assert recover(workspace) == "finished what was cut off: version 2 was promoted"
+    assert entered(workspace)[-1]["version"] == 2
+    assert recover(workspace) == ""
+
+
+def test_unreadable_journal_is_told(workspace: Workspace) -> None:
+    (workspace.private() / "promotion.json").write_text("{}")
+    with pytest.raises(RunError, match="not the journal of a promotion"):
+        recover(workspace)
+
+
+def test_a_run_settles_what_a_kill_left(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import run
+
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "set_champion", died)
+        with pytest.raises(KeyboardInterrupt):
+            promote.promote(workspace)
+    assert (workspace.private() / "promotion.json").exists()
+    assert run._settle(workspace) == ""
+    assert not (workspace.private() / "promotion.json").exists()
+    assert [version.number for version in registry.versions(workspace.root, workspace.name)] == [1]
+
+
+def test_trace_finds_builds_between_promotions_and_says_what_was_in_service(workspace: Workspace) -> None:
+    bundle = str(facts.bundle_folder(workspace.folder))
+    promote.promote(workspace)
+    rollback(workspace)
+    rollback(workspace, 2)
+    found = trace.trace(workspace.folder, bundle)
+    assert found.found.record.body.get("kind") is None
+    assert [(record.body["event"], record.body["version"]) for record in found.found.service] == [
+        ("promoted", 2),
+        ("rolled back", 2),
+    ]
+    lines = "\n".join(trace.lines(found))
+    assert "version 2 promoted in place of version 1" in lines
+    assert "rolled back to version 2 in place of version 1" in lines
+    assert found.bundle.state == found.trail.state == "sound"
+    promoted = found.found.service[0]
+    assert trace.trace(workspace.folder, promoted.digest).found.record == found.found.record
+    assert json.loads(json.dumps(found.to_json()))["service"][0]["version"] == 2
+
+
+def test_builds_after_promotions_have_the_build_before_as_parent(workspace: Workspace) -> None:
+    promote.promote(workspace)
+    toy.build(workspace, wrong={9})
+    *_, last = promotions.builds(promotions.read(workspace.root))
+    parent = next(
+        record for record in promotions.read(workspace.root) if record.digest == last.body["parent"]["digest"]
+    )
+    assert parent.body.get("kind") is None
+    assert list(check_trail(workspace)) == list(check_papers(workspace)) == []
+
+
+def test_altered_promotion_is_found(workspace: Workspace) -> None:
+    path = workspace.root / "trail" / "records.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    [at] = [number for number, line in enumerate(lines) if '"kind":"promotion"' in line]
+    lines[at] = lines[at].replace('"event":"promoted"', '"event":"overridden"')
+    path.write_text("".join(lines))
+    [finding] = check_trail(workspace)
+    assert finding.place == f"{path}:{at + 1}"
+    assert "altered" in finding.problem
+    with pytest.raises(TrailError):
+        rollback(workspace, 1) if promote.promote(workspace, override="x").promoted else None
+
+
+def test_models_are_a_table(workspace: Workspace) -> None:
+    [told] = json.loads(eibert(workspace, "models", "--json"))["models"]
+    size = sum(len(content) for content in built(workspace).values())
+    assert {key: told[key] for key in ("name", "version", "metric", "score", "bytes", "last_run", "drift")} == {
+        "name": "models/w", "version": 1, "metric": "accuracy", "score": 0.9, "bytes": size, "last_run": None,
+        "drift": None,
+    }  # fmt: skip
+    header, row = eibert(workspace, "models").splitlines()
+    assert header.split() == ["model", "version", "age", "metric", "score", "bytes", "last", "run", "drift"]
+    assert row.split()[:2] == ["models/w", "1"]
+    assert "never" in row
