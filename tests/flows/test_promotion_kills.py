@@ -23,6 +23,8 @@ EVENTS = {
 
 Kill = dict[str, Any]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def kills(tmp_path_factory: pytest.TempPathFactory, database: Path) -> dict[str, list[Kill]]:
