@@ -18,8 +18,9 @@ setup: .venv/.pipeline
 run: .venv/.pipeline
 	$(BIN)/eibert run
 
+# Two processes: much of a test's time is the start of others and their files.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 check: .venv/.test
 	$(BIN)/ruff check --no-cache

@@ -29,12 +29,13 @@ def bench(folder: Path, bundle: Path | None, out: Path | None, *, profiled: bool
     params = load(workspace.folder / PARAMS)
     target = out or workspace.folder / _FOLDER
     own = workspace.folder / "data" / "export" / "bundle"
-    place = workspace.folder if bundle is None else None
+    whole = workspace.folder if bundle is None else None
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return task.run(place, bundle or own, params.bench, params.shared, target, profiled=profiled), target
+        return task.run(whole, bundle or own, params.bench, params.shared, target, profiled=profiled), target
     except OSError as error:
-        raise RunError(f"{target}: cannot be written ({error.strerror}); name a folder with --out") from error
+        place = error.filename or target
+        raise RunError(f"{place}: cannot be used ({error.strerror}); name a folder to write to with --out") from error
 
 
 def lines(figures: dict[str, Any], target: Path) -> Iterator[str]:

@@ -65,6 +65,11 @@ def put_back(workspace: Workspace, params: Params) -> bool:
     return True
 
 
+def is_undecided(workspace: Workspace) -> bool:
+    """Returns whether rows were taken in of which no gate has said yet that they may stay."""
+    return _aside(workspace).is_dir()
+
+
 def accept(workspace: Workspace) -> None:
     """Lets the rows stay that the last `refresh` took in."""
     shutil.rmtree(_aside(workspace), ignore_errors=True)

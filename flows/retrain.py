@@ -22,7 +22,7 @@ from flows import environment, history, promote
 from flows.adapter import EXIT_ERROR, first_line
 from flows.history import Outcome, Retraining
 from flows.notify import notify
-from flows.refresh import accept, put_back, refresh
+from flows.refresh import accept, is_undecided, put_back, refresh
 from flows.retention import collect
 from flows.run import Result, Selection, run
 from flows.stage import read_graph
@@ -169,6 +169,8 @@ class _Attempt:
 
 def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining:
     """The retraining after rows that arrived for it were put back out, unless both gates had let them in."""
+    if not is_undecided(workspace):
+        return found
     try:
         if put_back(workspace, workspace.params()):
             note = "what had arrived was put back out of the rows; mend it where it arrives, it is read again next time"

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
@@ -20,9 +21,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 
+from eibert.errors import RunError
 from eibert.redact import shown
 from flows import history
 from flows.alone import retraining
@@ -70,7 +72,7 @@ def run_one(folder: Path, *, wait: bool) -> Retraining:
     """Returns how the retraining of one workspace ended, run in this process.
 
     Raises:
-        RunError: another retraining is at work there, and is not waited for.
+        RunError: another retraining is at work there, and is not waited for, or Prefect's server does not answer.
     """
     with retraining(find(folder), wait=wait):
         found = _run(lambda: retrain(str(folder), return_state=True))
@@ -100,8 +102,12 @@ def sweep() -> None:
 def _run(flow_run: Callable[[], Any]) -> Any:
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
         sweep()
-        with tags(_OURS, _process_tag()):
-            state = flow_run()
+        try:
+            with tags(_OURS, _process_tag()):
+                state = flow_run()
+        except httpx.TransportError as error:
+            address = shown(PREFECT_API_URL.value() or "its own server")
+            raise RunError(f"Prefect at {address} does not answer ({type(error).__name__}); start it") from error
     found = state.result(raise_on_failure=False)
     if isinstance(found, BaseException):
         raise found  # the flow itself broke

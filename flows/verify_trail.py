@@ -1,4 +1,4 @@
-"""Checks of the trail, and of the signatures beside bundles."""
+"""Checks of the trail, of the signatures beside bundles, and for a promotion that was cut off."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from eibert import artifact, trail
 from eibert.errors import EibertError
 from flows.findings import Finding
-from flows.workspace import Workspace, repository
+from flows.workspace import JOURNAL, PRIVATE, Workspace, repository
 from tasks import facts, keys, signing
 from tasks.promotions import builds
 
@@ -33,6 +33,13 @@ def check_papers(workspace: Workspace) -> Iterator[Finding]:
         yield from _check(bundle, papers, workspace.root)
     elif not _is_recorded(workspace, bundle):
         yield Finding(str(bundle), "neither signed nor in the trail", "run `eibert run`, which records and signs it")
+
+
+def check_promotion(workspace: Workspace) -> Iterator[Finding]:
+    """Yields a promotion or a rollback that was cut off and is not settled yet."""
+    path = workspace.folder / PRIVATE / JOURNAL
+    if path.is_file():
+        yield Finding(str(path), "a promotion was cut off", "run `eibert run`, which finishes or undoes it")
 
 
 def check_signature(folder: Path) -> Iterator[Finding]:

@@ -23,6 +23,18 @@ WORDS = ("play", "stop", "the", "song", "light", "turn", "on", "off", "call", "m
 TOKENS = (*SPECIALS, "[unused0]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS)
 
 
+LONGEST = ("test_end_to_end.py", "test_mutations.py")
+"""Files that begin first, so that no process is left alone with them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps a file, and all that builds `web`, in one process where tests run in several."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        group = "web" if item.path.parent.name == "web" else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def params() -> Params:
     """The parameters of the repository's own workspace."""

@@ -23,6 +23,8 @@ EVENTS = {
 
 Kill = dict[str, Any]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def kills(tmp_path_factory: pytest.TempPathFactory, database: Path) -> dict[str, list[Kill]]:
@@ -71,7 +73,7 @@ def test_the_next_call_finishes_or_undoes(scenario: str, kills: dict[str, list[K
             assert after == whole, told(kill)
         else:
             assert after["trail"] == EVENTS[scenario][:-1], told(kill)
-            assert after["stored"] == len(after["versions"]) == len(BEFORE[scenario]), told(kill)
+            assert after["stored"] == len(after["versions"]) == max(BEFORE[scenario], default=0), told(kill)
             assert after["challengers"] == BEFORE[scenario], told(kill)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.verify_trail import check_papers, check_signature, check_trail
+from flows.verify_trail import check_papers, check_promotion, check_signature, check_trail
 from flows.workspace import Workspace
 
 
@@ -69,6 +69,14 @@ def test_papers_far_from_any_repository_are_not_believed(place: Workspace, tmp_p
     shutil.copytree(place.folder / "data" / "provenance", away / "provenance")
     [finding] = check_signature(away / "bundle")
     assert "no repository around it" in finding.problem
+
+
+def test_a_promotion_that_was_cut_off_is_told(place: Workspace) -> None:
+    assert list(check_promotion(place)) == []
+    (place.private() / "promotion.json").write_text("{}")
+    [finding] = check_promotion(place)
+    assert finding.problem == "a promotion was cut off"
+    assert finding.place.endswith(".eibert/promotion.json")
 
 
 def test_a_bundle_alone_has_no_signature_to_check(place: Workspace, tmp_path: Path) -> None:
