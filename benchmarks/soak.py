@@ -206,7 +206,7 @@ def soak(root: Path, commands: Path, count: int, failures: float, seed: int) -> 
         after = in_service(place, data)
         outcome = answer.get("outcome", "error" if answer else f"exit {code}")
         outcomes[outcome] += 1
-        ways[way] += bool(way)
+        ways.update([way] if way else [])
         worse = before[0] is not None and after[1] < before[1] - 0.05
         if (after[0] is None and night) or worse or (kind == "poisoned" and after[0] != before[0]):
             wrong.append({"night": night, "data": kind, "way": way, "before": before, "after": after})
