@@ -97,7 +97,7 @@ def test_scheduled_retraining_goes_through_the_servers(
         prefect("deploy", "--name", "nightly")
         folders = json.dumps([str(workspace.folder)])
         prefect(
-            "deployment", "run", "retrain-all/nightly", "--param", f"folders={folders}", "--in", "1 second", "--watch"
+            "deployment", "run", "retrain-all/nightly", "--param", f"folders={folders}", "--start-in", "1 second", "--watch"
         )
 
     api = servers["PREFECT_API_URL"]
