@@ -20,7 +20,7 @@ run: .venv/.pipeline
 
 # Two processes: much of a test's time is the start of others and their files.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.test
 	$(BIN)/ruff check --no-cache

@@ -28,11 +28,8 @@ LONGEST = ("test_end_to_end.py", "test_mutations.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps a file, and all that builds `web`, in one process where tests run in several."""
+    """Puts the longest files first; within a file the order stays."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
-    for item in items:
-        group = "web" if item.path.parent.name == "web" else item.path.relative_to(ROOT).as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

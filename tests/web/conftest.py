@@ -1,6 +1,7 @@
 """The web half, built as `make web` builds it, and bundles for it; skipped with a reason where it cannot be built."""
 
 import subprocess
+import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from eibert.corpus import Split, TaskSpec
 from eibert.export import write_bundle
@@ -18,13 +20,16 @@ from eibert.student import Student
 
 PROJECT = Path(__file__).parents[2]
 WEB = PROJECT / "web"
+ONE_AT_A_TIME = FileLock(Path(tempfile.gettempdir()) / "eibert-tools.lock")
+"""Held while something is installed or built that the tests of another process use too."""
 
 MakeBundle = Callable[[str], Path]
 
 
 def need(*tools: str) -> None:
     """Skips the test where a tool is missing and cannot be installed; the script says why."""
-    done = subprocess.run(["sh", WEB / "tools.sh", *tools], capture_output=True, text=True, check=False)
+    with ONE_AT_A_TIME:
+        done = subprocess.run(["sh", WEB / "tools.sh", *tools], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(done.stderr.strip().splitlines()[-1])
 
@@ -33,7 +38,8 @@ def need(*tools: str) -> None:
 def built() -> Path:
     """The folder `web`, built."""
     need("node", "npm")
-    done = subprocess.run(["make", "web"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    with ONE_AT_A_TIME:
+        done = subprocess.run(["make", "web"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return WEB
 
