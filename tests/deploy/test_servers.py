@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from tests import learner
 from tests.flows.warm import warm_stages
@@ -45,7 +46,8 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def servers(place: Path) -> Iterator[dict[str, str]]:
     """The environment in which clients find the servers of deploy/servers.py."""
-    tools = subprocess.run(["sh", PROJECT / "deploy/tools.sh"], capture_output=True, text=True, check=False)
+    with FileLock(Path(tempfile.gettempdir()) / "eibert-tools.lock"):
+        tools = subprocess.run(["sh", PROJECT / "deploy/tools.sh"], capture_output=True, text=True, check=False)
     if tools.returncode:
         pytest.skip(tools.stderr.strip().splitlines()[-1])
     ports = [
@@ -66,7 +68,8 @@ def servers(place: Path) -> Iterator[dict[str, str]]:
     yield environment | exported
     process.terminate()
     assert process.wait(60) == 0
-    assert subprocess.run(["pgrep", "-f", str(place)], capture_output=True, check=False).stdout == b""
+    left = subprocess.run(["pgrep", "-af", str(place)], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
 
 
 def ask(url: str, **body: Any) -> Any:
@@ -96,9 +99,8 @@ def test_scheduled_retraining_goes_through_the_servers(
 
         prefect("deploy", "--name", "nightly")
         folders = json.dumps([str(workspace.folder)])
-        prefect(
-            "deployment", "run", "retrain-all/nightly", "--param", f"folders={folders}", "--start-in", "1 second", "--watch"
-        )
+        soon = ("--start-in", "1 second", "--watch")
+        prefect("deployment", "run", "retrain-all/nightly", "--param", f"folders={folders}", *soon)
 
     api = servers["PREFECT_API_URL"]
     runs = ask(f"{api}/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
