@@ -6,12 +6,10 @@ nothing of it counts towards the bundle's bytes.
 
 import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import numpy_helper
 
 from eibert import __version__
 from eibert.artifact import write_json
@@ -95,24 +93,20 @@ def config(bundle: Bundle, graph: bytes) -> dict[str, Any]:
 
 
 def _sizes(graph: bytes) -> dict[str, int]:
-    """Returns the student's sizes as they stand in the shapes of its constants; what is not there is left out."""
-    tensors = {tensor.name: tensor for tensor in onnx.load_from_string(graph).graph.initializer}
-    rows = {name: tensor.dims[0] for name, tensor in tensors.items() if len(tensor.dims)}
+    """Returns the student's sizes as constants and attention show them; what is not there is left out."""
+    loaded = onnx.load_from_string(graph).graph
+    rows = {tensor.name: tensor.dims[0] for tensor in loaded.initializer if len(tensor.dims)}
     found = {
         "hidden_size": rows.get("embedding_norm.weight"),
         "intermediate_size": rows.get("layers.0.feed_forward_input.bias"),
         "max_position_embeddings": rows.get("positions"),
-        "num_attention_heads": _heads(tensors),
-        "num_hidden_layers": sum(bool(re.fullmatch(r"layers\.\d+\.attention_norm\.weight", name)) for name in tensors),
+        "num_attention_heads": _heads(loaded),
+        "num_hidden_layers": sum(bool(re.fullmatch(r"layers\.\d+\.attention_norm\.weight", name)) for name in rows),
     }
     return {name: int(value) for name, value in found.items() if value}
 
 
-def _heads(tensors: Mapping[str, onnx.TensorProto]) -> int | None:
-    """The attention's inputs are brought into the shape (B, T, 3, heads, d)."""
-    for tensor in tensors.values():
-        if tensor.data_type == onnx.TensorProto.INT64 and list(tensor.dims) == [5]:
-            first, second, parts, heads, _ = numpy_helper.to_array(tensor).tolist()
-            if (first, second, parts) == (0, 0, 3):
-                return int(heads)
-    return None
+def _heads(graph: onnx.GraphProto) -> int | None:
+    """The operator of attention says them."""
+    attributes = (attribute for node in graph.node if node.op_type == "Attention" for attribute in node.attribute)
+    return next((int(attribute.i) for attribute in attributes if attribute.name == "num_heads"), None)

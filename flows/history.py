@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from eibert.redact import redacted
@@ -63,7 +62,7 @@ class Retraining:
 def read(workspace: Workspace) -> list[Retraining]:
     """Returns the retrainings of a workspace, the oldest first; a line that is none is left out."""
     try:
-        lines = _path(workspace).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (workspace.folder / PRIVATE / _FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return []
     return [found for line in lines if (found := _parsed(line)) is not None]
@@ -73,11 +72,7 @@ def add(workspace: Workspace, found: Retraining, *, limit: int) -> None:
     """Adds a retraining, complete or not at all, and forgets the oldest beyond the limit."""
     kept = [*read(workspace), found][-limit:]
     lines = [json.dumps(redacted(one.as_object(), os.environ), ensure_ascii=False, sort_keys=True) for one in kept]
-    replace_text(_path(workspace), "".join(f"{line}\n" for line in lines))
-
-
-def _path(workspace: Workspace) -> Path:
-    return workspace.folder / PRIVATE / _FILE
+    replace_text(workspace.private() / _FILE, "".join(f"{line}\n" for line in lines))
 
 
 def _parsed(line: str) -> Retraining | None:

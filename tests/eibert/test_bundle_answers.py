@@ -61,8 +61,7 @@ def test_batches_of_one_and_of_64_give_equal_labels_and_scores(folder: Path) -> 
 def test_padding_within_a_batch_changes_nothing(folder: Path) -> None:
     model = Model.load(folder)
     short, long = "stop", "play the song now please " * 3
-    encodings = [model._tokenizer.encode(text) for text in (short, long)]
-    padded = model._forward(encodings)[0]
+    padded = model._forward(model.encode([short, long]))[0]
     np.testing.assert_allclose(padded, model.logits([short])[0], atol=1e-5)
 
 

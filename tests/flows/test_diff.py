@@ -59,7 +59,7 @@ def test_table_fits_a_hundred_columns_and_tells_the_change(history: Workspace) -
 
 def test_runs_of_the_record_are_compared(history: Workspace) -> None:
     assert tracking.deliver(history.root, history.private()) == ""
-    with tracking._connected(history.root) as client:
+    with tracking.connected(history.root) as client:
         runs = client.search_runs(
             [client.get_experiment_by_name(history.name).experiment_id], filter_string="tags.mlflow.runName = 'run'"
         )

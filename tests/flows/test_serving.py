@@ -94,3 +94,4 @@ def test_champion_answers_over_http_as_predict_does(workspace: Workspace, addres
     with pytest.raises(urllib.error.HTTPError) as refused:
         ask(address, {"dataframe_records": [{"words": "w00"}]})
     assert refused.value.code == 400
+    refused.value.close()
