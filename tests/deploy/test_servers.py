@@ -68,6 +68,7 @@ def servers(place: Path) -> Iterator[dict[str, str]]:
     yield environment | exported
     process.terminate()
     assert process.wait(60) == 0
+    process.stdout.close()
     left = subprocess.run(["pgrep", "-af", str(place)], capture_output=True, text=True, check=False)
     assert left.stdout == ""
 
@@ -78,10 +79,16 @@ def ask(url: str, **body: Any) -> Any:
         return json.load(response)
 
 
+def pages(api: str) -> dict[str, str]:
+    """The pages of all runs, by key."""
+    return {page["key"]: page["data"] for page in ask(f"{api}/artifacts/filter")}
+
+
 def test_scheduled_retraining_goes_through_the_servers(
     servers: dict[str, str], place: Path, teacher_folder: Path
 ) -> None:
-    [workspace] = learner.make_repository(place / "models", teacher_folder, "w")
+    api = servers["PREFECT_API_URL"]
+    [workspace] = learner.make_repository(place / "root", teacher_folder, "models/w")
     texts = learner.texts(learner.WORDS, 400, seed=1, words=2)
     rows = learner.labelled(texts)
     learner.write_rows(workspace.folder / "rows", train=rows[:240], dev=rows[240:300], test=rows[300:])
@@ -91,23 +98,20 @@ def test_scheduled_retraining_goes_through_the_servers(
         graph = workspace.folder / "dvc.yaml"
         graph.write_text(graph.read_text().replace("cmd: eibert", f"cmd: {commands}/eibert"))
 
-        def prefect(*arguments: str) -> str:
+        def prefect(*arguments: str) -> None:
             command = [str(PROGRAMS / "prefect"), "--no-prompt", *arguments]
             done = subprocess.run(command, cwd=PROJECT, env=servers, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
+            assert done.returncode == 0, done.stdout + done.stderr + json.dumps(pages(api))
 
         prefect("deploy", "--name", "nightly")
         folders = json.dumps([str(workspace.folder)])
         soon = ("--start-in", "1 second", "--watch")
         prefect("deployment", "run", "retrain-all/nightly", "--param", f"folders={folders}", *soon)
 
-    api = servers["PREFECT_API_URL"]
     runs = ask(f"{api}/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
     assert {run["state"]["name"] for run in runs} >= {"Completed", "Promoted"}
-    pages = {page["key"]: page["data"] for page in ask(f"{api}/artifacts/filter")}
-    assert "| bytes |" in pages["retraining-w"]
-    registry = f"{servers['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias?name=w&alias=champion"
+    assert "| bytes |" in pages(api)["retraining-models-w"]
+    registry = f"{servers['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias?name=models.w&alias=champion"
     with urllib.request.urlopen(registry, timeout=30) as response:
         version = json.load(response)["model_version"]
     assert (version["version"], version["status"]) == ("1", "READY")
@@ -121,7 +125,8 @@ def test_scheduled_retraining_goes_through_the_servers(
 
 _ANSWER = """
 import json, sys
-import mlflow
-answers = mlflow.pyfunc.load_model("models:/w@champion").predict(sys.argv[1:])
+import mlflow, pandas
+texts = pandas.DataFrame({"text": sys.argv[1:]})
+answers = mlflow.pyfunc.load_model("models:/models.w@champion").predict(texts)
 print(json.dumps(list(answers["label"])))
 """
