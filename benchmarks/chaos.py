@@ -24,11 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
-import torch
-from transformers import BertConfig, BertModel
 from two_runs import COMMAND, copy_project, surroundings
-
-from eibert.runtime.tokenizer import SPECIALS
+from workspaces import random_teacher
 
 MODEL = "models/m"
 STAGES = ("code", "ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
@@ -104,14 +101,7 @@ class Copy:
 def make(root: Path) -> Copy:
     """Writes the copy, its teacher and its rows."""
     copy_project(root)
-    torch.manual_seed(0)
-    tokens = (*SPECIALS, "[unused0]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS)
-    config = BertConfig(
-        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=32,
-    )  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(root / "teacher")
-    (root / "teacher" / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
+    random_teacher(root / "teacher", WORDS)
     (root / "rows").mkdir()
     for place, (split, count) in enumerate({"train": 400, "dev": 60, "test": 60}.items()):
         texts = [

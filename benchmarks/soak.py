@@ -26,18 +26,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import BertConfig, BertModel
+from workspaces import random_teacher
 
 from eibert.runtime.model import Model
-from eibert.runtime.tokenizer import SPECIALS
 from flows import environment
 from flows.workspace import Workspace, set_params
 from tests import learner
 from tests.flows.warm import warm_stages
 
 PROJECT = Path(__file__).resolve().parents[1]
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
 WARM = (
@@ -116,19 +113,6 @@ class Watch(threading.Thread):
             self.without += begun and count != 1
 
 
-def make_teacher(folder: Path) -> Path:
-    """Saves a random encoder of two narrow layers."""
-    tokens = (*SPECIALS, *LETTERS, *(f"##{letter}" for letter in LETTERS))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=32, initializer_range=0.2,
-    )  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
-    return folder
-
-
 def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple[int, dict[str, Any], float]:
     """Runs one retraining, disturbed in a way or not (""), and returns its exit code, its answer and its time."""
     variables = dict(os.environ)
@@ -189,7 +173,7 @@ def soak(root: Path, commands: Path, count: int, failures: float, seed: int) -> 
     from flows.retrain_flow import sweep
 
     chance = random.Random(seed)
-    [place] = learner.make_repository(root, make_teacher(root.with_name("teacher")), "models/w")
+    [place] = learner.make_repository(root, random_teacher(root.with_name("teacher")), "models/w")
     set_params(place.folder, SETTINGS)
     data = Data(place.folder / "rows", chance)
     watch = Watch(root / "mlflow.db")

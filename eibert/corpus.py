@@ -68,6 +68,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def inputs(self) -> list[str | tuple[str, str]]:
+        """The rows as a bundle takes them: N texts, or N pairs of texts."""
+        return list(self.texts) if self.texts_b is None else list(zip(self.texts, self.texts_b, strict=True))
+
+    @property
+    def pairs(self) -> list[tuple[str, str | None]]:
+        """The N rows as pairs; None where a text has no partner."""
+        partners = [None] * len(self) if self.texts_b is None else self.texts_b
+        return list(zip(self.texts, partners, strict=True))
+
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> "Split":
         """Returns some rows, in the order asked for."""
         texts_b = None if self.texts_b is None else [self.texts_b[row] for row in rows]

@@ -122,5 +122,4 @@ def _over_budget(size: int, budget: int, model: onnx.ModelProto, folder: Path) -
 
 def bundle_logits(folder: Path, split: Split) -> np.ndarray[Any, Any]:
     """Returns the bundle's logits for every row of a split through onnxruntime, float32 (N, C)."""
-    texts = split.texts if split.texts_b is None else list(zip(split.texts, split.texts_b, strict=True))
-    return Model.load(folder).logits(texts)
+    return Model.load(folder).logits(split.inputs)

@@ -124,7 +124,7 @@ def measure(
         found = Counter(rows.targets.tolist())
         labels = {label: found[index] for index, label in enumerate(spec.labels)}
     mean, spread, embedded = _embedding(rows, teacher, sample_rows, batch_size, max_tokens, seed)
-    lengths = [len(text) + len(other or "") for text, other in _texts(rows)]
+    lengths = [len(text) + len(other or "") for text, other in rows.pairs]
     return Profile(
         rows=len(rows),
         labels=labels,
@@ -145,9 +145,7 @@ def digests(rows: Split, labels: Sequence[object]) -> Array:
         rows: The rows.
         labels: Their labels as in the source, class names or numbers.
     """
-    found = (
-        _digest((text, other or "", str(label))) for (text, other), label in zip(_texts(rows), labels, strict=True)
-    )
+    found = (_digest((text, other or "", str(label))) for (text, other), label in zip(rows.pairs, labels, strict=True))
     return np.fromiter(found, np.uint64, len(rows))
 
 
@@ -188,7 +186,7 @@ def _pieces(rows: Split, teacher: Teacher) -> Array:
     counts = np.zeros(len(teacher.tokens), np.int64)
     teacher.tokenizer.no_truncation()
     teacher.tokenizer.no_padding()
-    texts = [text for pair in _texts(rows) for text in pair if text is not None]
+    texts = [text for pair in rows.pairs for text in pair if text is not None]
     for found in teacher.tokenizer.encode_batch_fast(texts, add_special_tokens=False):
         np.add.at(counts, found.ids, 1)
     return counts
@@ -206,11 +204,6 @@ def _embedding(
     batches = by_length(encoded.lengths, batch_size)
     vectors = torch.cat([teacher(encoded.batch(batch, "cpu"))[1].double() for batch in batches]).numpy()
     return vectors.mean(axis=0), vectors.std(axis=0), len(sample)
-
-
-def _texts(rows: Split) -> list[tuple[str, str | None]]:
-    second: Sequence[str | None] = rows.texts_b if rows.texts_b is not None else [None] * len(rows)
-    return list(zip(rows.texts, second, strict=True))
 
 
 def _digest(fields: tuple[str, ...]) -> int:

@@ -3,7 +3,7 @@
 import io
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Optional
 
 from eibert import __version__
 
@@ -13,6 +13,7 @@ except ModuleNotFoundError:  # an installation of the run-time half only
     sys.exit("error: the command needs the pipeline's packages; install them with `pip install 'eibert[pipeline]'`")
 
 from flows.cli_retraining import add_commands
+from flows.options import HERE, Folder, Json
 
 EXIT_CODES = """
 Exit codes: 0 all well · 1 an error to mend, told in one message · 2 wrong use of the command ·
@@ -30,13 +31,10 @@ app = typer.Typer(
     epilog=EXIT_CODES,
 )
 
-Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace; else the current folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")]
 Assignments = Annotated[
     Optional[list[str]],  # noqa: UP045 — typer reads it
     typer.Option("--set", metavar="KEY=VALUE", help="Write section.key=value into params.yaml first; repeatable."),
 ]
-HERE = Path()
 
 
 def _version(wanted: bool) -> None:
@@ -154,10 +152,11 @@ def predict(
 ) -> None:
     """Answer with a bundle; in a pair the two texts stand apart by a tab."""
     from flows.predict import lines, predictions
+    from flows.terminal import print_json
 
     found = predictions(bundle or workspace / "data" / "export" / "bundle", texts or sys.stdin, top_k)
     if as_json:
-        _json({"predictions": found})
+        print_json({"predictions": found})
     else:
         for line in lines(found):
             typer.echo(line)
@@ -173,10 +172,11 @@ def demo(
 ) -> None:
     """Serve a page, to this machine only, on which a bundle answers what one types."""
     from flows.demo import open_server
+    from flows.terminal import print_json
 
     with open_server(bundle or workspace / "data" / "export" / "bundle", port) as server:
         if as_json:
-            _json({"url": server.url})
+            print_json({"url": server.url})
         else:
             typer.echo(f"{server.url} (end with Ctrl-C)")
         sys.stdout.flush()
@@ -197,7 +197,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a built bundle elsewhere, checked; `--layout hub` adds configuration, tokenizer and model card."""
-    from flows.terminal import print_facts, stdout_reserved
+    from flows.terminal import print_facts, print_json, stdout_reserved
 
     with stdout_reserved():
         from flows.export import Layout, write
@@ -206,7 +206,7 @@ def export(
             raise typer.BadParameter(f"{layout!r}: expected one of {', '.join(Layout)}", param_hint="--layout")
         found = write(bundle or workspace / "data" / "export" / "bundle", Layout(layout), out, workspace)
     if as_json:
-        _json(found)
+        print_json(found)
     else:
         print_facts(found)
 
@@ -219,11 +219,12 @@ def report(
 ) -> None:
     """Name the report of the last evaluation."""
     from flows.report import report_path
+    from flows.terminal import print_json
     from flows.workspace import find
 
     path = report_path(find(workspace))
     if as_json:
-        _json({"report": str(path)})
+        print_json({"report": str(path)})
     else:
         typer.echo(path)
     if show:
@@ -411,12 +412,6 @@ def models(workspace: Folder = HERE, as_json: Json = False) -> None:
 
 
 add_commands(app)
-
-
-def _json(value: dict[str, Any]) -> None:
-    import json
-
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def _be_lenient() -> None:

@@ -1,11 +1,12 @@
 """The commands about retraining: `retrain`, `schedule`, `history`, `collect`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+
+from flows.options import HERE, Folder, Json
 
 if TYPE_CHECKING:
     from flows.history import Retraining
@@ -14,11 +15,8 @@ Folders = Annotated[
     Optional[list[Path]],  # noqa: UP045 — typer reads it
     typer.Option("-C", "--workspace", metavar="DIR", help="Workspace, repeatable; else the current folder."),
 ]
-Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace; else the current folder.")]
 All = Annotated[bool, typer.Option("--all", help="All workspaces of the repository.")]
 Parallel = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Most workspaces at the same time.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")]
-HERE = Path()
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -90,7 +88,7 @@ def history(
 ) -> None:
     """Write the page with a model's versions, drift and retrainings, and name it."""
     from flows import environment
-    from flows.terminal import stdout_reserved
+    from flows.terminal import print_json, stdout_reserved
     from flows.workspace import find
 
     with stdout_reserved():
@@ -99,7 +97,10 @@ def history(
         place = find(workspace)
         environment.prepare(place.root)
         path = write(place)
-    typer.echo(json.dumps({"page": str(path)}) if as_json else path)
+    if as_json:
+        print_json({"page": str(path)})
+    else:
+        typer.echo(path)
     if show:
         typer.launch(str(path))
 

@@ -65,7 +65,7 @@ def against(
     """Returns the gates that look at rows to compare on and at the champion, and the figures behind them."""
     spec, test, logits = challenger.spec, challenger.test, challenger.logits
     used, model, seen = _loaded(champion)
-    unseen = np.array([not (challenger.seen.has(*row) or seen.has(*row)) for row in rows_of(test)], bool)
+    unseen = np.array([not (challenger.seen.has(*row) or seen.has(*row)) for row in test.pairs], bool)
     rows = _row_gate(test, challenger.seen, seen, unseen, params)
     figures = {"rows": float(unseen.sum()), "rows_left_out": float((~unseen).sum())}
     task, shared = _task(spec, model, challenger.model) if model else (None, None)
@@ -82,13 +82,11 @@ def against(
     chosen = test.take(np.flatnonzero(held))
     new, old = (
         _padded(spec, logits[held], spec.labels),
-        _padded(spec, model.logits(texts_of(chosen)), model.bundle.labels),
+        _padded(spec, model.logits(chosen.inputs), model.bundle.labels),
     )
     metric, difference = measures.non_inferiority(spec.metric, new, old, chosen.targets, params, seed)
     classes, counts = _classes(spec, new, old, chosen.targets, params)
-    ratios, medians = _side_by_side(
-        challenger.model, model, texts_of(chosen)[: params.latency_rows], params.warmup_rows
-    )
+    ratios, medians = _side_by_side(challenger.model, model, chosen.inputs[: params.latency_rows], params.warmup_rows)
     figures |= counts | medians | {
         "rows_compared": float(held.sum()), "challenger": score(spec.metric, new, chosen.targets),
         "champion": score(spec.metric, old, chosen.targets), "difference": difference.difference,
@@ -120,7 +118,7 @@ def _row_gate(test: Split, own: HeldOut, other: HeldOut, unseen: Array, params: 
     left = ", ".join(
         f"{known} that the {name} has learnt from"
         for name, seen in learnt.items()
-        if (known := sum(seen.has(*row) for row in rows_of(test)))
+        if (known := sum(seen.has(*row) for row in test.pairs))
     )
     note = f"{count:,} of {len(test):,} test rows" + (f"; left out: {left}" if left else "")
     return Gate("rows", count, params.min_rows, count >= params.min_rows, note, at_least=True)
@@ -182,14 +180,3 @@ def _side_by_side(
             seconds[name].append(time.perf_counter() - start)
     ratios = [new / old for new, old in zip(seconds["challenger"], seconds["champion"], strict=True)]
     return ratios, {f"{name}_ms": float(np.median(found)) * 1000 for name, found in seconds.items()}
-
-
-def rows_of(split: Split) -> list[tuple[str, str | None]]:
-    """Returns the rows of a split as pairs; None where a text has no partner."""
-    partners: list[str | None] = [None] * len(split) if split.texts_b is None else list(split.texts_b)
-    return list(zip(split.texts, partners, strict=True))
-
-
-def texts_of(split: Split) -> list[Text]:
-    """Returns the rows of a split as a bundle takes them."""
-    return list(split.texts) if split.texts_b is None else list(zip(split.texts, split.texts_b, strict=True))

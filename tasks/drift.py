@@ -117,8 +117,7 @@ def _joined(splits: Sequence[Split]) -> Split:
 
 def _judged(model: Model, rows: Split, labels: Sequence[Any], tolerance: float | None) -> Judged:
     """How a model's answers stand to labels; without a tolerance, one that most of these numbers keep is chosen."""
-    inputs = rows.texts if rows.texts_b is None else list(zip(rows.texts, rows.texts_b, strict=True))
-    answered = model.logits(inputs)
+    answered = model.logits(rows.inputs)
     if model.bundle.labels:
         found = [model.bundle.labels[index] for index in answered.argmax(axis=1)]
         return Judged(len(rows), sum(one == other for one, other in zip(found, labels, strict=True)))

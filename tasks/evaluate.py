@@ -41,7 +41,7 @@ def run(workspace: Path, params: EvaluateParams, shared: Shared) -> Path:
     sizes = _sizes(workspace, bundle)
     answers, costs = _torch_answers(workspace, splits, params)
     for name, split in splits.items():
-        answers[name]["bundle"] = Model.load(bundle).logits(_inputs(split))
+        answers[name]["bundle"] = Model.load(bundle).logits(split.inputs)
     rival = _add_rivals(answers, workspace, spec, splits, sizes, params, shared.seed)
     targets = {name: split.targets for name, split in splits.items()}
     figures = judge(spec, answers, targets, sizes, costs, params, shared.seed)
@@ -154,7 +154,3 @@ def _named(spec: TaskSpec, values: Any) -> list[Any]:
 def _digest(split: Split, row: int) -> str:
     parts = [split.texts[row]] if split.texts_b is None else [split.texts[row], split.texts_b[row]]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _inputs(split: Split) -> list[Any]:
-    return list(split.texts) if split.texts_b is None else list(zip(split.texts, split.texts_b, strict=True))

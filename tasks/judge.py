@@ -21,7 +21,7 @@ from eibert.runtime.model import Model
 from eibert.scores import agreement, predicted
 from eibert.trail import Record
 from tasks import facts, keys, packing, promotions, signature
-from tasks.comparison import Challenger, Champion, against, rows_of, texts_of
+from tasks.comparison import Challenger, Champion, against
 from tasks.lookup import Found
 
 
@@ -65,7 +65,7 @@ def taught(workspace: Path) -> HeldOut:
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     splits = [read_split(ingest, name, spec) for name in ("train", "dev")]
-    return HeldOut.of(row for split in splits for row in rows_of(split))
+    return HeldOut.of(row for split in splits for row in split.pairs)
 
 
 def build_of(root: Path, workspace: Path, bundle: Path) -> Record | None:
@@ -90,7 +90,7 @@ def _challenger(workspace: Path, bundle: Path) -> Challenger:
     ingest = artifact.folder(workspace, "ingest")
     spec, model = read_spec(ingest), Model.load(bundle)
     test = read_split(ingest, "test", spec)
-    return Challenger(model, spec, test, taught(workspace), model.logits(texts_of(test)))
+    return Challenger(model, spec, test, taught(workspace), model.logits(test.inputs))
 
 
 def _trail(root: Path, workspace: Path, bundle: Path) -> tuple[Record | None, Gate]:

@@ -32,7 +32,10 @@ GRAPH = "stages:\n" + "".join(f"  {stage}: {{cmd: x, outs: [data/{stage}]}}\n" f
 
 def graph(tokens: Sequence[str], rows: Mapping[str, Sequence[float]], width: int, second: float = 1.0) -> bytes:
     """ONNX: mean over real tokens of their rows, and for the share of tokens in a second text something on the last."""
-    table = np.array([rows.get(token, (0,) * width) for token in tokens], np.float32)[:, :width]
+    table = np.zeros((len(tokens), width), np.float32)
+    for at, token in enumerate(tokens):
+        values = rows.get(token, ())[:width]
+        table[at, : len(values)] = values
     shift = np.zeros((1, width), np.float32)
     shift[0, -1] = second if width > 2 else 0.0
     constants = {"table": table, "second": shift, "one": np.array([1]), "two": np.array([2])}

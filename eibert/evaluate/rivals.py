@@ -99,7 +99,7 @@ def fit_linear(
         report: Told after each fit.
     """
     chosen_rows = np.random.default_rng(seed).permutation(len(train))[:selection_rows]
-    sample = _take(train, np.sort(chosen_rows))
+    sample = train.take(np.sort(chosen_rows))
     buckets = _buckets(spec, budget_bytes)
     middle = regularizations[len(regularizations) // 2]
     total, done = len(Grams) + len(regularizations), 0
@@ -200,8 +200,3 @@ def _buckets(spec: TaskSpec, budget_bytes: int) -> int:
     rows = 1 if spec.outputs <= 2 else spec.outputs
     fixed = HEADER_BYTES + 4 + rows * (4 + 4 + 4 * _OVERLAPS * spec.pair)
     return max(2, (budget_bytes - fixed) // (rows * (4 if spec.pair else 1) + 1))
-
-
-def _take(split: Split, rows: Array) -> Split:
-    texts_b = None if split.texts_b is None else [split.texts_b[row] for row in rows]
-    return Split([split.texts[row] for row in rows], texts_b, split.targets[rows])

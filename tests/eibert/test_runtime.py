@@ -10,52 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from eibert.errors import BundleError, EibertError, ShapeError
 from eibert.runtime.model import Model, Prediction
 from eibert.runtime.tokenizer import SPECIALS, Encoder, wordpiece
+from tests.toy import graph
 
 TOKENS = [*SPECIALS, "good", "bad", "plain", "##ly", "!"]
 LABELS = ["negative", "neutral", "positive"]
 ROWS = {"good": (0, 0, 6), "bad": (6, 0, 0), "plain": (0, 6, 0), "##ly": (1, 1, 1), "!": (3, 0, 3), "[UNK]": (0, 1, 0)}
-SECOND_TEXT = np.array([[0, 0, 1]], np.float32)
 
 Make = Callable[..., Path]
 
 
-def graph(width: int) -> bytes:
-    """ONNX: mean over real tokens of table rows, plus the share of tokens in the second text times SECOND_TEXT."""
-    table = np.array([ROWS.get(token, (0, 0, 0)) for token in TOKENS], np.float32)[:, :width]
-    constants = {"table": table, "second": SECOND_TEXT[:, :width], "one": np.array([1]), "two": np.array([2])}
-    nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
-        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["mask", "two"], ["wide"]),
-        helper.make_node("Mul", ["rows", "wide"], ["real"]),
-        helper.make_node("ReduceSum", ["real", "one"], ["sum"], keepdims=0),
-        helper.make_node("ReduceSum", ["mask", "one"], ["count"]),
-        helper.make_node("Div", ["sum", "count"], ["mean"]),
-        helper.make_node("Cast", ["token_type_ids"], ["types"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["types", "mask"], ["later"]),
-        helper.make_node("ReduceSum", ["later", "one"], ["later_count"]),
-        helper.make_node("Div", ["later_count", "count"], ["share"]),
-        helper.make_node("MatMul", ["share", "second"], ["shift"]),
-        helper.make_node("Add", ["mean", "shift"], ["logits"]),
-    ]
-    names = ("input_ids", "attention_mask", "token_type_ids")
-    made = helper.make_graph(
-        nodes, "toy", [helper.make_tensor_value_info(name, TensorProto.INT64, ["B", "T"]) for name in names],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["B", width])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )  # fmt: skip
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
+def model(width: int) -> bytes:
+    """The tiny model, of as many logits; the second text pulls towards the last of three."""
+    return graph(TOKENS, ROWS, width)
 
 
 @pytest.fixture
@@ -63,7 +37,7 @@ def make(tmp_path: Path) -> Make:
     """Writes a bundle; keywords replace keys of eibert.json, `files` replaces contents."""
 
     def write(*, labels: list[str] = LABELS, contents: dict[str, bytes] | None = None, **changed: Any) -> Path:
-        files = {"model.onnx": graph(len(labels) or 1), "vocab.txt": "".join(f"{t}\n" for t in TOKENS).encode()}
+        files = {"model.onnx": model(len(labels) or 1), "vocab.txt": "".join(f"{t}\n" for t in TOKENS).encode()}
         files |= contents or {}
         facts = {
             "format": 1, "name": "toy", "pair": False, "labels": labels, "metric": "accuracy", "max_tokens": 8,
@@ -279,7 +253,7 @@ def test_configuration_that_is_no_json_object_is_refused(make: Make, content: by
     ("contents", "told"),
     [
         ({"model.onnx": b"nothing"}, "cannot load it"),
-        ({"model.onnx": graph(2)}, "2 logits for 3 outputs"),
+        ({"model.onnx": model(2)}, "2 logits for 3 outputs"),
         ({"vocab.txt": b"[PAD]\n[UNK]\n"}, r"special tokens \[CLS\], \[SEP\], \[MASK\] are not in it"),
         ({"vocab.txt": "\n".join([*TOKENS, "good"]).encode()}, "stands in it twice"),
         ({"vocab.txt": b"\xff"}, "not UTF-8"),
