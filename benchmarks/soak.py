@@ -14,7 +14,6 @@ import json
 import os
 import random
 import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -167,14 +166,12 @@ def size_bytes(root: Path) -> dict[str, int]:
     return found
 
 
-def soak(root: Path, commands: Path, count: int, failures: float, seed: int) -> dict[str, Any]:
+def soak(place: Workspace, commands: Path, count: int, failures: float, seed: int) -> dict[str, Any]:
     """Returns what was seen over so many nights."""
     from flows.promote import recover
     from flows.retrain_flow import sweep
 
-    chance = random.Random(seed)
-    [place] = learner.make_repository(root, random_teacher(root.with_name("teacher")), "models/w")
-    set_params(place.folder, SETTINGS)
+    chance, root = random.Random(seed), place.root
     data = Data(place.folder / "rows", chance)
     watch = Watch(root / "mlflow.db")
     watch.start()
@@ -228,13 +225,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as short:
         root = Path(scratch, "root")
         os.environ["DVC_SITE_CACHE_DIR"] = str(Path(scratch, "dvc"))
-        root.mkdir()
-        shutil.rmtree(root)
+        [place] = learner.make_repository(root, random_teacher(Path(scratch, "teacher")), "models/w")
+        set_params(place.folder, SETTINGS)
         environment.prepare(root)
         from flows.schedule import free_port, server
 
         with warm_stages(Path(short), PROJECT, "tests.learner") as commands, server(free_port()):
-            found = soak(root, commands, wanted.count, wanted.failures, wanted.seed)
+            found = soak(place, commands, wanted.count, wanted.failures, wanted.seed)
     print(json.dumps(found, indent=2))
     sys.exit(bool(found["wrong"] or found["looks_without_one_champion"] or found["unfinished_flow_runs"]))
 

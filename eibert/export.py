@@ -15,6 +15,7 @@ from eibert.errors import BudgetError
 from eibert.graph import ONNXRUNTIME, Graph
 from eibert.params.export import ExportParams
 from eibert.quantize.modules import QuantizedStudent
+from eibert.runtime.bundle import LINEAGE
 from eibert.runtime.model import Model
 from eibert.student import MASKED, VOCABULARY, Student
 
@@ -23,7 +24,12 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def write_bundle(
-    student: Student, quantized: QuantizedStudent, spec: TaskSpec, params: ExportParams, folder: Path
+    student: Student,
+    quantized: QuantizedStudent,
+    spec: TaskSpec,
+    params: ExportParams,
+    folder: Path,
+    lineage: str | None = None,
 ) -> int:
     """Writes the bundle into an existing folder; returns the bytes of all its files.
 
@@ -33,11 +39,14 @@ def write_bundle(
         spec: The task.
         params: Section `export`.
         folder: Where the three files go.
+        lineage: Digest of a manifest, put into the graph's metadata; None: none.
 
     Raises:
         BudgetError: the files are larger than the budget; the message names the largest parts.
     """
     model = build(student, quantized, params)
+    if lineage is not None:
+        helper.set_model_props(model, {LINEAGE: lineage})
     check_model(model, full_check=True)
     onnx.save(model, folder / MODEL)
     (folder / VOCABULARY).write_text("".join(f"{token}\n" for token in student.tokens), encoding="utf-8")

@@ -14,8 +14,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModel
-from transformers.utils import logging as transformers_logging
 
 from eibert.artifact import read_json, sha256, write_json
 from eibert.batches import Batch
@@ -168,6 +166,8 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
     Raises:
         TeacherError: it cannot be loaded, or its tokens are not WordPiece with BERT's special tokens.
     """
+    from transformers import AutoModel  # a second to import, for the stages that only name the teacher
+
     attention = "eager" if attentions else "sdpa"
     try:
         with _quiet():
@@ -242,6 +242,8 @@ def _layers(encoder: nn.Module) -> list[nn.Module]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silences transformers' bars and advice, which would stand among the pipeline's own lines."""
+    from transformers.utils import logging as transformers_logging
+
     transformers_logging.disable_progress_bar()
     logger = logging.getLogger("transformers")
     level = logger.level

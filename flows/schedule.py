@@ -135,10 +135,10 @@ def _start(port: int) -> "subprocess.Popen[bytes]":
 def _wait(address: str, process: "subprocess.Popen[bytes]") -> None:
     until = time.monotonic() + _SECONDS_TO_START
     while not _answers(address):
-        if process.poll() is not None or time.monotonic() > until:
-            raise RunError(
-                f"{address}: Prefect's server does not start there; is the port free? Choose one with --port"
-            )
+        if process.poll() is not None:
+            raise RunError(f"{address}: Prefect's server ended, as it says above; is the port free? --port chooses one")
+        if time.monotonic() > until:
+            raise RunError(f"{address}: Prefect's server does not answer after {_SECONDS_TO_START} s; try again")
         time.sleep(0.2)
 
 

@@ -34,7 +34,7 @@ def run(workspace: Path, params: ExportParams, shared: Shared) -> Path:  # noqa:
     with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:
         bundle = out / BUNDLE
         bundle.mkdir()
-        size = write_bundle(student, quantized, spec, params, bundle)
+        size = write_bundle(student, quantized, spec, params, bundle, lineage=inputs["quantize"])
         expected, found = predict(student, dev, batch_size=64), bundle_logits(bundle, dev)
         agreed = agreement(expected, found, regression=spec.regression)
         difference = float(abs(expected - found).max())

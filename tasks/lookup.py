@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eibert import artifact
 from eibert.errors import TrailError
+from eibert.runtime.bundle import LINEAGE
 from eibert.trail import Record
 from tasks import promotions
 from tasks.facts import digest_of
@@ -106,9 +107,14 @@ def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | N
     about = f"none of the {len(records)} records knows it" if records else "no record is there yet"
     remedy = "name another repository with -C, or get the newest trail from git"
     text = f"{target}: SHA-256 {wanted[:16]}{'…' if len(wanted) > 16 else ''}: {about}"
-    if path is None or not path.is_dir():
+    if path is None:
         return f"{text}; {remedy}"
     known = {digest: record.sequence for record in records for _, digest in digests(record)}
+    if path.is_file():
+        lineage = _lineage(path)
+        if lineage in known:
+            return f"{text}, but what it says it was made of is of record {known[lineage]}: `eibert trace {lineage}`"
+        return f"{text}; {remedy}"
     files = [file for file in sorted(path.iterdir()) if file.is_file()]
     parts = [
         f"{file.name} is of record {known[digest]}" for file in files if (digest := artifact.sha256(file)) in known
@@ -117,6 +123,17 @@ def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | N
     if parts and strange:
         return f"{text} as a whole: {', '.join(parts)}; unknown: {', '.join(strange)}; it was altered, or is mixed"
     return f"{text}{' as a whole: ' + ', '.join(parts) if parts else ''}; {remedy}"
+
+
+def _lineage(path: Path) -> str | None:
+    """Returns the digest that a graph's metadata names, also where it was optimised or converted since."""
+    import onnx
+
+    try:
+        found = onnx.load(path, load_external_data=False).metadata_props
+    except Exception:  # noqa: BLE001 — of any kind: the file is no graph
+        return None
+    return next((entry.value for entry in found if entry.key == LINEAGE), None)
 
 
 def _digest_of_folder(folder: Path) -> str:

@@ -13,6 +13,8 @@ from eibert.runtime.tokenizer import SPECIALS
 
 FORMAT = 1
 CONFIGURATION, GRAPH, VOCABULARY = "eibert.json", "model.onnx", "vocab.txt"
+LINEAGE = "eibert.lineage"
+"""Metadata of the graph: SHA-256 of the manifest of `quantize`, which names what it came of, and so on to the rows."""
 
 # Far above any bundle: what is larger is refused before it fills the memory of a device.
 _MOST_BYTES = 1 << 28

@@ -45,6 +45,14 @@ def test_bundle_of_pairs_answers_as_torch_does(
     assert np.allclose(bundle_logits(tmp_path, pairs), expected, atol=2e-5)
 
 
+def test_graph_names_what_it_was_made_of(
+    student: Student, quantized: QuantizedStudent, spec: TaskSpec, params: Params, tmp_path: Path
+) -> None:
+    write_bundle(student, quantized, spec, params.export, tmp_path, lineage="ab" * 32)
+    session = ort.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map == {"eibert.lineage": "ab" * 32}
+
+
 @pytest.mark.parametrize("granularity", Granularity)
 def test_nibbles_answer_as_simulated_and_fill_half_the_bytes(
     granularity: Granularity, student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_path: Path

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from eibert import artifact, trail
@@ -45,6 +46,16 @@ def test_any_artifact_is_found_by_digits(signed: Path, name: str) -> None:
     digest = artifact.sha256(signed / "w" / name)
     for target in (digest, digest[:8], digest[:12].upper()):
         assert trace.trace(signed, target).found.what == name
+
+
+def test_graph_that_was_changed_since_still_tells_of_what_it_was_made(signed: Path, tmp_path: Path) -> None:
+    lineage = artifact.sha256(signed / "w" / "data" / "finetune" / "manifest.json")
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "optimised", [], []))
+    onnx.helper.set_model_props(model, {"eibert.lineage": lineage})
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(TrailError, match=f"made of is of record 1: `eibert trace {lineage}`"):
+        trace.trace(signed, str(tmp_path / "model.onnx"))
+    assert trace.trace(signed, lineage).found.what == "data/finetune/manifest.json"
 
 
 def test_source_and_teacher_are_found(signed: Path) -> None:
