@@ -31,16 +31,11 @@ from eibert.runtime.model import Model
 from flows import environment
 from flows.workspace import Workspace, set_params
 from tests import learner
-from tests.flows.warm import warm_stages
+from tests.flows.warm import eibert, warm_stages
 
 PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
-WARM = (
-    "import os,sys; sys.argv=['eibert']+sys.argv[2:]; from flows import stage; before=stage._environment; "
-    "stage._environment=lambda *a,**k: before(*a,**k)|{'PATH':%r+os.pathsep+os.environ['PATH']}; "
-    "from flows.cli import main; main()"
-)
 SETTINGS = ["retention.versions=5", "retention.days=0", "retention.retrainings=50", "judge.margin=0.02"]
 
 
@@ -121,7 +116,7 @@ def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple
     limit = (LIMIT_BYTES, LIMIT_BYTES)
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-Wignore", "-c", WARM % str(commands), "eibert", "retrain", "-C", place.folder, "--json"],
+        [*eibert(commands), "retrain", "-C", place.folder, "--json"],
         env=variables, stdout=subprocess.PIPE, stderr=(place.root / "soak.log").open("ab"), text=True,
         start_new_session=True,
         preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)) if way == "full disk" else None,

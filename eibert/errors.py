@@ -17,6 +17,9 @@ EibertError
     └── RegistryError          MLflow's registry does not answer, or has no such version
 """
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM."""
+
 
 class EibertError(Exception):
     """An error a user can cause and mend; the command line prints it without a traceback."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from eibert.errors import EibertError, RunError
+from eibert.errors import INTERRUPTED, EibertError, RunError
 from eibert.params.load import load
 from eibert.redact import shown
 from flows.workspace import PARAMS
@@ -25,14 +25,13 @@ CODE = "code"
 
 EXIT_ERROR = 1
 EXIT_BROKEN = 70
-EXIT_INTERRUPTED = 130
 
 
 def run_stage(workspace: Path, stage: str) -> int:
     """Runs one stage's adapter and returns the exit code; messages go to standard error and to logs/<stage>.log.
 
     Returns:
-        0, EXIT_ERROR for what a user can mend, EXIT_BROKEN for anything else, EXIT_INTERRUPTED after Ctrl-C.
+        0, EXIT_ERROR for what a user can mend, EXIT_BROKEN for anything else, INTERRUPTED after Ctrl-C.
     """
     log_path = workspace / "logs" / f"{stage}.log"
     with _logged(log_path) as log:
@@ -44,7 +43,7 @@ def run_stage(workspace: Path, stage: str) -> int:
             return EXIT_ERROR
         except KeyboardInterrupt:
             sys.stderr.write(f"{ERROR}{stage} was interrupted\n")
-            return EXIT_INTERRUPTED
+            return INTERRUPTED
         except Exception as error:  # noqa: BLE001 — the last place that can keep the traceback
             log.write(shown(traceback.format_exc()))
             kind = type(error).__name__

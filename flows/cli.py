@@ -1,8 +1,10 @@
 """The command `eibert`: reads arguments, calls, prints, and sets the exit code. Slow imports wait for their command."""
 
 import io
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Optional
 
 from eibert import __version__
@@ -12,6 +14,7 @@ try:
 except ModuleNotFoundError:  # an installation of the run-time half only
     sys.exit("error: the command needs the pipeline's packages; install them with `pip install 'eibert[pipeline]'`")
 
+from eibert.errors import INTERRUPTED
 from flows.cli_retraining import add_commands
 from flows.options import HERE, Folder, Json
 
@@ -421,13 +424,21 @@ def _be_lenient() -> None:
             stream.reconfigure(errors=errors)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Runs the command of this process's arguments and ends the process with its exit code."""
     _be_lenient()
+    signal.signal(signal.SIGTERM, _interrupt)  # so that what Ctrl-C clears away is cleared away then, too
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as ended:  # typer makes the one out of the other
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
+            raise
+        sys.stderr.write("interrupted; nothing is half done, the same command goes on from here\n")
+        sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 — the last place that can tell a defect in one line
         from flows.failure import tell
 

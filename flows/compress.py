@@ -18,6 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
 from flows.adapter import EXIT_BROKEN, EXIT_ERROR
+from flows.interrupt import interruptible
 from flows.stage import BrokenStageError, bring, is_passing, read_graph
 from flows.status import own_causes
 from flows.workspace import find
@@ -91,12 +92,13 @@ def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
     """
     graph = read_graph(find(Path(folder)))
     futures: dict[str, Any] = {}
-    for stage in stages:
-        upstream = [futures[name] for name in graph.upstream[stage] if name in futures]
-        share_terminal = not graph.runs_alone(stage, stages)
-        arguments = {"folder": folder, "stage": stage, "force": force, "share_terminal": share_terminal}
-        futures[stage] = bring_up_to_date.submit(**arguments, return_state=False, wait_for=upstream)
-    outcomes = {stage: _outcome(future) for stage, future in futures.items()}
+    with interruptible():
+        for stage in stages:
+            upstream = [futures[name] for name in graph.upstream[stage] if name in futures]
+            share_terminal = not graph.runs_alone(stage, stages)
+            arguments = {"folder": folder, "stage": stage, "force": force, "share_terminal": share_terminal}
+            futures[stage] = bring_up_to_date.submit(**arguments, return_state=False, wait_for=upstream)
+        outcomes = {stage: _outcome(future) for stage, future in futures.items()}
     sound = all(outcome.state not in {FAILED, NOT_RUN} for outcome in outcomes.values())
     return Completed(data=outcomes) if sound else Failed(data=outcomes, message="a stage failed")
 

@@ -1,24 +1,19 @@
 """One run of the pipeline: what is to be done, the flow where there is something, and its records."""
 
 import contextlib
-import os
-import signal
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
-
-import psutil
 
 from eibert import artifact
 from eibert.errors import ArtifactError, EibertError, RunError
 from eibert.redact import shown
 from flows import environment
-from flows.adapter import CODE, RAN_MARK
+from flows.adapter import CODE
 from flows.alone import alone
+from flows.interrupt import interruptible
 from flows.recording import record, settled
 from flows.stage import Graph, read_graph
 from flows.status import Cause, causes
@@ -28,9 +23,6 @@ from tasks.progress import say
 
 if TYPE_CHECKING:
     from flows.compress import Outcome
-
-INTERRUPTED = 130
-_SECONDS_TO_END = 10
 
 
 @dataclass(frozen=True)
@@ -154,7 +146,7 @@ def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> 
 
     forced = selection.force
     started = time.time()
-    with _interruptible():
+    with interruptible():
         outcomes = run_flow(workspace.folder, chosen, force=forced)
     stages = {name: vars(outcome) for name, outcome in outcomes.items()}
     notes.publish_metrics(workspace.folder, [name for name, found in outcomes.items() if not found.error])
@@ -191,39 +183,3 @@ def _check_upstream(graph: Graph, chosen: Sequence[str], found: dict[str, list[C
         raise RunError(
             f"what the chosen stages depend on is not up to date; run `eibert run --until {stale[-1]}` first\n  {lines}"
         )
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lets Ctrl-C end the stages' processes and this one at once.
-
-    An exception would not do: the flow waits for its threads, they wait for the processes, and Prefect for its server.
-    """
-
-    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
-        children = psutil.Process().children(recursive=True)
-        stages = [child for child in children if _is_stage(child)]
-        for child in stages:
-            with contextlib.suppress(psutil.Error):
-                child.send_signal(signal.SIGINT)
-        _, alive = psutil.wait_procs(stages, timeout=_SECONDS_TO_END)
-        for child in [*alive, *(child for child in children if child not in stages)]:
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-        sys.stderr.write("\ninterrupted; finished stages are kept, `eibert run` goes on from there\n")
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _is_stage(process: psutil.Process) -> bool:
-    try:
-        return RAN_MARK in process.environ()
-    except psutil.Error:
-        return False

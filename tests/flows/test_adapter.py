@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from eibert.errors import DataError
-from flows.adapter import EXIT_BROKEN, EXIT_ERROR, EXIT_INTERRUPTED, run_stage
+from eibert.errors import INTERRUPTED, DataError
+from flows.adapter import EXIT_BROKEN, EXIT_ERROR, run_stage
 from tasks.progress import say
 from tests.flows.conftest import PROJECT
 
@@ -61,7 +61,7 @@ def test_output_goes_to_standard_error_and_the_log(
     ("error", "code", "message"),
     [
         (DataError("x.csv:3: ragged row"), EXIT_ERROR, "error: x.csv:3: ragged row\n"),
-        (KeyboardInterrupt(), EXIT_INTERRUPTED, "error: prune was interrupted\n"),
+        (KeyboardInterrupt(), INTERRUPTED, "error: prune was interrupted\n"),
     ],
 )
 def test_error_is_one_message(

@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from flows import cli, report
 from flows.failure import tell
 from flows.stage import is_passing
 from flows.workspace import Workspace
+from tests.flows.conftest import heed_interrupts
 
 
 def test_error_to_mend_is_one_message_and_an_object(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,14 +45,25 @@ def test_defect_is_one_line_that_names_its_traceback(
     assert Path(told[1]).read_text().startswith("Traceback")
 
 
-def test_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "app", interrupt)
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 130
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_with_130_and_one_line(number: signal.Signals, tmp_path: Path) -> None:
+    script = (
+        "import threading, time, sys; from flows import cli, new\n"
+        "def wait(*_, **__): print('waits', flush=True); time.sleep(60)\n"
+        "new.new = wait; cli.main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "new", "m", "--data", "sample"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert process.stdout is not None
+    while "waits" not in (process.stdout.readline() or process.stderr.readline()):
+        assert process.poll() is None
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == "interrupted; nothing is half done, the same command goes on from here\n"
 
 
 def test_installation_without_the_pipeline_says_what_to_install() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -284,9 +285,9 @@ def test_failed_command_ends_with_the_stages_message_and_code(workspace: Workspa
     assert "Traceback" not in done.stderr
 
 
-def test_interrupt_ends_the_stages_processes(workspace: Workspace) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_the_stages_processes(workspace: Workspace, number: signal.Signals) -> None:
     import os
-    import signal
     import subprocess
     import sys
     import time
@@ -300,7 +301,7 @@ def test_interrupt_ends_the_stages_processes(workspace: Workspace) -> None:
         assert process.poll() is None
         time.sleep(0.1)
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, messages = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "finished stages are kept" in messages

@@ -3,6 +3,7 @@
 DVC runs `eibert stage NAME` as ever; the command in its path is a client that asks the server to fork.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -10,12 +11,13 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
 STAGES = ("ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
+LATER = ("scipy.stats", "sklearn.metrics", "torch._dynamo", "transformers.models.bert.modeling_bert")
+"""What stages import only once they run."""
 CLIENT = """#!{python} -SE
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
@@ -26,8 +28,18 @@ with socket.socket(socket.AF_UNIX) as server:
 sys.exit(int(code or b"70"))
 """
 
+FRONT = (
+    "import os, sys; from flows import stage; before = stage._environment; stage._environment = lambda *a, **k: "
+    "before(*a, **k) | {'PATH': %r + os.pathsep + before(*a, **k)['PATH']}; from flows.cli import main; main()"
+)
 
-@contextmanager
+
+def eibert(commands: Path) -> list[str]:
+    """Returns the beginning of a command line: `eibert`, whose stages are those that `warm_stages` serves."""
+    return [sys.executable, "-Wignore", "-c", FRONT % str(commands)]
+
+
+@contextlib.contextmanager
 def warm_stages(folder: Path, root: Path, adapters: str = "") -> Iterator[Path]:
     """Yields a folder for the front of PATH whose `eibert` answers `eibert stage NAME`.
 
@@ -61,6 +73,8 @@ def serve(address: str, adapters: str) -> None:
     for stage in module.STAGES if module else STAGES:
         if stage not in instead:
             importlib.import_module(f"tasks.{stage}")
+    for name in () if module else LATER:
+        importlib.import_module(name)
     sys.modules.update({f"tasks.{stage}": adapter for stage, adapter in instead.items()})
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
@@ -84,10 +98,12 @@ def answer(client: socket.socket) -> None:
     from flows.adapter import run_stage
     from tasks import code
 
-    code.project_root = lambda: Path(folder)  # type: ignore[assignment]
+    here = Path(folder)
+    root = next(place for place in (here, *here.parents) if (place / ".dvc").is_dir())
+    code.project_root = lambda: root  # type: ignore[assignment]
     found = run_stage(Path(folder), stage)
-    client.sendall(str(found).encode())
-    client.close()
+    with contextlib.suppress(OSError):  # who asked may be gone
+        client.sendall(str(found).encode())
     os._exit(0)
 
 

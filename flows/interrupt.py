@@ -1,0 +1,55 @@
+"""How a run ends at once, and its stages with it.
+
+Prefect answers SIGTERM itself while a flow runs, by an exception that waits for the stages; so the flow asks for this
+again.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import psutil
+
+from eibert.errors import INTERRUPTED
+from flows.adapter import RAN_MARK
+
+_SECONDS_TO_END = 10
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Lets Ctrl-C and SIGTERM end the stages' processes and this one at once; for the main thread.
+
+    An exception would not do: the flow waits for its threads, they wait for the processes, and Prefect for its server.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
+        children = psutil.Process().children(recursive=True)
+        stages = [child for child in children if _is_stage(child)]
+        for child in stages:
+            with contextlib.suppress(psutil.Error):
+                child.send_signal(signal.SIGINT)
+        _, alive = psutil.wait_procs(stages, timeout=_SECONDS_TO_END)
+        for child in [*alive, *(child for child in children if child not in stages)]:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        sys.stderr.write("\ninterrupted; finished stages are kept, `eibert run` goes on from there\n")
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_stage(process: psutil.Process) -> bool:
+    try:
+        return RAN_MARK in process.environ()
+    except psutil.Error:
+        return False
