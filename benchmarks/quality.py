@@ -25,6 +25,7 @@ RECORDS = PROJECT / "benchmarks" / "quality.json"
 UNDISTILLED: dict[str, Any] = {
     "distill.logits_weight": 0.0,
     "distill.hidden_weight": 0.0,
+    "distill.token_weight": 0.0,
     "distill.head_reuse": False,
     "distill.teacher_rows": 0,
     "distill.unlabelled_limit": 0,

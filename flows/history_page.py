@@ -22,7 +22,7 @@ def write(workspace: Workspace) -> Path:
         EibertError: the registry does not answer.
     """
     found = registry.versions(workspace.root, workspace.name)
-    points = [_point(version) for version in found]
+    points = [point(version) for version in found]
     metric = next((version.tags[_METRIC] for version in found if _METRIC in version.tags), "score")
     retrainings = [one.as_object() for one in history.read(workspace)]
     path = workspace.private() / PAGE
@@ -30,7 +30,8 @@ def write(workspace: Workspace) -> Path:
     return path
 
 
-def _point(version: Version) -> Point:
+def point(version: Version) -> Point:
+    """Returns what the page shows of a version."""
     tags = version.tags
     size = _number(tags, _BYTES)
     return Point(

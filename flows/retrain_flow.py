@@ -24,14 +24,18 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 
-from eibert.errors import RunError
+from eibert import artifact
+from eibert.errors import EibertError, RunError
 from eibert.redact import shown
 from flows import history
 from flows.alone import retraining
 from flows.history import Outcome, Retraining
+from flows.history_page import point
 from flows.retrain import retrain as attempt
 from flows.retrain_page import markdown, overview
-from flows.workspace import find
+from flows.workspace import Workspace, find
+from tasks import registry
+from tasks.picture import size_against_quality
 
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 _OURS, _PROCESS = "eibert", "process"
@@ -45,7 +49,8 @@ def retrain(folder: str) -> State[Any]:
     """
     workspace = find(Path(folder))
     found = attempt(workspace)
-    _publish(f"retraining-{workspace.name}", markdown(found, history.read(workspace)), found.reason)
+    page = markdown(found, history.read(workspace), _picture(workspace, found))
+    _publish(f"retraining-{workspace.name}", page, found.reason)
     kind = Failed if found.outcome is Outcome.FAILED else Completed
     return kind(name=found.outcome.value.capitalize(), message=found.reason, data=found)
 
@@ -132,6 +137,19 @@ def _name(folder: str) -> str:
         return find(Path(folder)).name
     except Exception:  # noqa: BLE001 — for a message only
         return folder
+
+
+def _picture(workspace: Workspace, found: Retraining) -> str:
+    """The plot of size against quality of what was judged; "" where nothing was, or its figures are not at hand."""
+    if not found.verdict:
+        return ""
+    try:
+        evaluated = artifact.read_manifest(workspace.folder, "evaluate")["metrics"]
+        versions = registry.versions(workspace.root, workspace.name)
+    except EibertError:
+        return ""
+    before = next((point(one) for one in versions if one.number == found.verdict["champion"]), None)
+    return size_against_quality(evaluated, before)
 
 
 def _publish(key: str, page: str, description: str) -> None:

@@ -9,12 +9,13 @@ _SHOWN = 20
 _SIGNS = {True: "passed", False: "**failed**", None: "not applicable"}
 
 
-def markdown(found: Retraining, earlier: Sequence[Retraining]) -> str:
+def markdown(found: Retraining, earlier: Sequence[Retraining], picture: str = "") -> str:
     """Returns the page of one retraining.
 
     Args:
         found: The retraining.
         earlier: All that are known of the workspace, this one among them, the oldest first.
+        picture: Address of the plot of size against quality; empty: there is none.
     """
     drifted = " · drifted" if found.drifted else ""
     lines = [f"# {found.workspace}: {found.outcome.value}{drifted}", "", _cell(found.reason), ""]
@@ -23,7 +24,8 @@ def markdown(found: Retraining, earlier: Sequence[Retraining]) -> str:
         lines += ["## Gates", "", *_table(["gate", "value", "bound", "verdict", "note"], _gates(found.verdict)), ""]
         figures = found.verdict.get("figures") or {}
         rows = [[name.replace("_", " "), _number(value)] for name, value in figures.items()]
-        lines += ["## Size and quality", "", *_table(["figure", "value"], rows), ""] if rows else []
+        plot = [f"![Size against quality of the challenger and its rivals]({picture})", ""] if picture else []
+        lines += ["## Size and quality", "", *plot, *_table(["figure", "value"], rows), ""] if rows else []
     if found.drift:
         title = f"## Drift of {found.drift['compared']} ({found.drift['new_rows']:,} new)"
         lines += [title, "", *_table(["distance", "value", "bound", "", "found"], _shifts(found.drift)), ""]

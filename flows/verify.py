@@ -12,10 +12,13 @@ from flows.findings import BundleCheck, RepositoryCheck, Verdict, WorkspaceCheck
 from flows.verify_artifacts import check_artifacts, check_inputs, check_lock_file
 from flows.verify_bundle import check_bundle
 from flows.verify_cache import check_cache, check_remote, check_run_cache
+from flows.verify_service import check_service
 from flows.verify_trail import check_papers, check_promotion, check_signature, check_trail
 from flows.workspace import GRAPH, PARAMS, Workspace, find
 
-WORKSPACE_CHECKS: list[WorkspaceCheck] = [check_artifacts, check_inputs, check_lock_file, check_papers, check_promotion]
+WORKSPACE_CHECKS: list[WorkspaceCheck] = [
+    check_artifacts, check_inputs, check_lock_file, check_papers, check_promotion, check_service,
+]  # fmt: skip
 TRAIL_CHECKS: list[RepositoryCheck] = [check_trail]
 STORE_CHECKS: list[RepositoryCheck] = [check_cache, check_run_cache, check_remote]
 BUNDLE_CHECKS: list[BundleCheck] = [check_bundle, check_signature]

@@ -26,6 +26,7 @@ EARLIER_TAG = "eibert.earlier_run"
 NOTE_TAG = "eibert.note"
 
 _BATCH = 100
+_FILE = "sqlite:///"
 _DIGEST_CHARS = 36
 _TEXT_CHARS = 500
 _REASON_CHARS = 200
@@ -36,7 +37,13 @@ _STATUS = {"Failed": "FAILED", "NotRun": "KILLED"}
 
 def store(root: Path) -> str:
     """Returns the address of the record: MLFLOW_TRACKING_URI, else a file in the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_FILE}{root / 'mlflow.db'}"
+
+
+def is_absent(root: Path) -> bool:
+    """Returns whether the record would be a file that is not there, as in a fresh clone."""
+    uri = store(root)
+    return uri.startswith(_FILE) and not Path(uri.removeprefix(_FILE)).exists()
 
 
 def masked(text: str) -> str:
@@ -117,12 +124,12 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
     from mlflow import MlflowClient
 
     uri = store(root)
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(_FILE):
         _reach(uri)
         yield MlflowClient(tracking_uri=uri)
         return
     # Two processes that make one database at once break each other's.
-    with FileLock(f"{uri.removeprefix('sqlite:///')}.lock", timeout=60):
+    with FileLock(f"{uri.removeprefix(_FILE)}.lock", timeout=60):
         yield MlflowClient(tracking_uri=uri)
 
 
@@ -138,7 +145,7 @@ def experiment(client: "MlflowClient", root: Path, name: str) -> str:
     """Returns the id of a workspace's experiment, made if it is not there."""
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
-    local = store(root).startswith("sqlite:///") and "MLFLOW_TRACKING_URI" not in os.environ
+    local = store(root).startswith(_FILE) and "MLFLOW_TRACKING_URI" not in os.environ
     location = (root / "mlartifacts" / name).as_uri() if local else None
     return str(client.create_experiment(name, artifact_location=location))
 

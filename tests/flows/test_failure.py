@@ -52,10 +52,10 @@ def test_interrupt_ends_with_130_and_one_line(number: signal.Signals, tmp_path: 
         "def wait(*_, **__): print('waits', flush=True); time.sleep(60)\n"
         "new.new = wait; cli.main()"
     )
+    command = [sys.executable, "-c", script, "new", "m", "--data", "sample"]
     process = subprocess.Popen(
-        [sys.executable, "-c", script, "new", "m", "--data", "sample"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, preexec_fn=heed_interrupts,
-    )  # fmt: skip
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     assert process.stderr is not None
     assert process.stdout is not None
     while "waits" not in (process.stdout.readline() or process.stderr.readline()):

@@ -1,6 +1,8 @@
 """The record of retrainings, and what a person reads of it."""
 
+import base64
 import json
+from xml.etree import ElementTree
 
 import pytest
 
@@ -8,6 +10,8 @@ from flows import history
 from flows.history import Outcome, Retraining
 from flows.retrain_page import markdown, overview
 from flows.workspace import Workspace
+from tasks.history import Point
+from tasks.picture import size_against_quality
 
 SHIFT = {"name": "labels", "value": 0.25, "bound": 0.1, "reaction": "fail", "beyond": True, "note": "a|b 1% → 9%"}
 VERDICT = {
@@ -55,6 +59,23 @@ def test_page_shows_gates_drift_and_history() -> None:
     assert "## Drift of new rows (1,200 new)" in page
     assert "| labels | 0.25 | ≤ 0.1 | **stops** | a\\|b 1% → 9% |" in page
     assert page.index("reason 2", page.index("## History")) < page.index("reason 1", page.index("## History"))
+
+
+def test_page_carries_a_picture_of_its_own_and_no_address_of_elsewhere() -> None:
+    evaluated = {
+        "metric": "accuracy", "test": {"bundle": 0.9, "teacher": 0.95, "tfidf": 0.8},
+        "bytes": {"bundle": 1_500_000, "teacher": 90_000_000, "tfidf": 1_500_000},
+    }  # fmt: skip
+    before = Point(number=3, created="", in_service=True, score=0.85, size_bytes=1_400_000, digest="")
+    address = size_against_quality(evaluated, before)
+    kind, _, content = address.partition(",")
+    assert kind == "data:image/svg+xml;base64"
+    picture = ElementTree.fromstring(base64.b64decode(content))
+    labels = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"Teacher", "Version 3, in service before"} <= set(labels)
+    assert len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) == 4
+    page = markdown(some(2, verdict=VERDICT), [some(2)], address)
+    assert f"({address})" in page[page.index("## Size and quality") : page.index("| figure | value |")]
 
 
 def test_overview_counts_the_outcomes() -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from eibert.errors import CorruptArtifactError, RegistryError, RunError, TrailError
 from flows import cli, promote, trace
 from flows.promote import recover, rollback
+from flows.verify_service import check_service
 from flows.verify_trail import check_papers, check_trail
 from flows.workspace import Workspace, find
 from tasks import facts, packing, promotions, registry
@@ -220,6 +221,32 @@ def test_version_with_matching_tags_is_held_against_the_trail(workspace: Workspa
 def _digest_as_fetched(stored: Path) -> str:
     packing.clean(stored)
     return packing.digest(stored)
+
+
+def test_what_is_in_service_is_verified_against_the_trail(workspace: Workspace) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{workspace.root / 'mlflow.db'}")
+    promote.promote(workspace)
+    assert list(check_service(workspace)) == []
+    client.set_registered_model_alias("models.w", "champion", "1")  # past the trail
+    [moved] = check_service(workspace)
+    assert moved.place == "models.w"
+    assert "version 1 is in service" in moved.problem
+    assert "the trail says version 2" in moved.problem
+    rollback(workspace, 2)  # as the remedy says
+    assert list(check_service(workspace)) == []
+    stored = next((workspace.root / "mlartifacts").rglob(f"{registry.find(workspace.root, workspace.name, 2).run}/*"))
+    path = next(stored.rglob("model.onnx"))
+    path.write_bytes(path.read_bytes() + b"#")
+    [altered] = check_service(workspace)
+    assert "version 2 of models.w: files missing or altered" in altered.problem
+    assert not eibert(workspace, "verify", code=1).startswith("all")
+    client.delete_registered_model_alias("models.w", "champion")
+    [lost] = check_service(workspace)
+    assert "no version is in service, the trail says version 2" in lost.problem
+    (workspace.root / "mlflow.db").unlink()
+    assert list(check_service(workspace)) == []  # a clone
 
 
 def test_registry_that_forgot_its_champion_opens_no_gate(workspace: Workspace) -> None:
