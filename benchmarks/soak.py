@@ -2,21 +2,22 @@
 
     PYTHONPATH=. python benchmarks/soak.py --count 200 --failures 0.1
 
-Each night the data is as it was, better, worse or poisoned, and `eibert retrain` runs in a process of its own against
-one Prefect server. Broken nights: a stage crashes, the retraining is killed with what it started, MLflow is not there,
-or the disk is full (no file may grow beyond 24 kB). The model is the tests' learner, which takes a moment to learn, so
-that it is the machinery that is tried. Looked at: nothing worse is ever put in service; every fiftieth of a second one
-version exactly is; no flow run is left running; the disk does not fill. Prints one line a night, then one JSON object.
+Each night the data is as it was, better, worse or poisoned, and `eibert retrain` runs in a process of its own (a fork
+of one that has imported everything) against one Prefect server. Broken nights: a stage crashes, the retraining is
+killed with what it started, MLflow is not there, or the disk is full (no file may grow beyond 24 kB). The model is the
+tests' learner, which takes a moment to learn, so that it is the machinery that is tried. Looked at: nothing worse is
+ever put in service; every fiftieth of a second one version exactly is; no flow run is left running; the disk does not
+fill. Prints one line a night, then one JSON object.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
 import resource
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,11 +32,23 @@ from eibert.runtime.model import Model
 from flows import environment
 from flows.workspace import Workspace, set_params
 from tests import learner
-from tests.flows.warm import eibert, warm_stages
+from tests.flows.warm import LATER, warm_stages, with_stages_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
+FORKS = multiprocessing.get_context("forkserver")
+IMPORTED = [
+    "__main__",
+    "flows.cli",
+    "flows.retrain_flow",
+    "flows.compress",
+    "tasks.judge",
+    "tasks.drift",
+    "mlflow.pyfunc",
+    *LATER,
+]
+"""What every fork has imported, which would take a night ten seconds."""
 SETTINGS = ["retention.versions=5", "retention.days=0", "retention.retrainings=50", "judge.margin=0.02"]
 
 
@@ -109,28 +122,39 @@ class Watch(threading.Thread):
 
 def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple[int, dict[str, Any], float]:
     """Runs one retraining, disturbed in a way or not (""), and returns its exit code, its answer and its time."""
-    variables = dict(os.environ)
-    if way == "no MLflow":
-        variables["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
     (place.folder / learner.CRASH).touch() if way == "crash" else (place.folder / learner.CRASH).unlink(missing_ok=True)
-    limit = (LIMIT_BYTES, LIMIT_BYTES)
+    said = place.root / "said.json"
     started = time.monotonic()
-    process = subprocess.Popen(
-        [*eibert(commands), "retrain", "-C", place.folder, "--json"],
-        env=variables, stdout=subprocess.PIPE, stderr=(place.root / "soak.log").open("ab"), text=True,
-        start_new_session=True,
-        preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)) if way == "full disk" else None,
-    )  # fmt: skip
-    try:
-        said, _ = process.communicate(timeout=seconds if way == "kill" else 600)
-    except subprocess.TimeoutExpired:
+    process = FORKS.Process(target=command, args=(place, commands, way, said))
+    process.start()
+    assert process.pid is not None
+    process.join(seconds if way == "kill" else 600)
+    if process.is_alive():
         os.killpg(process.pid, signal.SIGKILL)
-        said, _ = process.communicate()
+        process.join()
     try:
-        answer = json.loads(said)
+        answer = json.loads(said.read_text())
     except ValueError:
         answer = {}
-    return process.returncode, answer, time.monotonic() - started
+    return process.exitcode or 0, answer, time.monotonic() - started
+
+
+def command(place: Workspace, commands: Path, way: str, said: Path) -> None:
+    """Is `eibert retrain` in a fork, which leads a session of its own, and whose stages are the tests' learner."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, path, mode in ((1, said, os.O_TRUNC), (2, place.root / "soak.log", os.O_APPEND)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | mode), number)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    if way == "no MLflow":
+        os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
+    if way == "full disk":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, LIMIT_BYTES))
+    sys.argv = ["eibert", "retrain", "-C", str(place.folder), "--json"]
+    with_stages_of(commands)
+    from flows import cli
+
+    cli.main()
 
 
 def in_service(place: Workspace, data: Data) -> tuple[int | None, float]:
@@ -225,6 +249,7 @@ def main() -> None:
         environment.prepare(root)
         from flows.schedule import free_port, server
 
+        FORKS.set_forkserver_preload(IMPORTED)
         with warm_stages(Path(short), PROJECT, "tests.learner") as commands, server(free_port()):
             found = soak(place, commands, wanted.count, wanted.failures, wanted.seed)
     print(json.dumps(found, indent=2))

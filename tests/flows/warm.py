@@ -28,15 +28,27 @@ with socket.socket(socket.AF_UNIX) as server:
 sys.exit(int(code or b"70"))
 """
 
-FRONT = (
-    "import os, sys; from flows import stage; before = stage._environment; stage._environment = lambda *a, **k: "
-    "before(*a, **k) | {'PATH': %r + os.pathsep + before(*a, **k)['PATH']}; from flows.cli import main; main()"
-)
-
 
 def eibert(commands: Path) -> list[str]:
     """Returns the beginning of a command line: `eibert`, whose stages are those that `warm_stages` serves."""
-    return [sys.executable, "-Wignore", "-c", FRONT % str(commands)]
+    front = (
+        "import sys; sys.path.append(%r); from tests.flows.warm import with_stages_of; with_stages_of(%r); "
+        "from flows.cli import main; main()"
+    )
+    return [sys.executable, "-Wignore", "-c", front % (str(Path(__file__).parents[2]), str(commands))]
+
+
+def with_stages_of(commands: Path | str) -> None:
+    """Lets this process's runs take their stages from what `warm_stages` serves."""
+    from flows import stage
+
+    before = stage._environment
+
+    def environment(mark: Path, *, share_terminal: bool) -> dict[str, str]:
+        found = before(mark, share_terminal=share_terminal)
+        return found | {"PATH": os.pathsep.join([str(commands), found["PATH"]])}
+
+    stage._environment = environment  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
