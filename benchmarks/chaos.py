@@ -5,9 +5,9 @@
 A tiny model in a scratch copy of the project is run once undisturbed. Each trial starts from nothing, is disturbed, and
 is run again without a manual step: it must end well, with the same digests as the undisturbed run, and `eibert verify
 --all` must find everything sound before and after; outputs not yet recorded or signed may lie there before. Full
-disks and read-only folders are mounts and need root on Linux. With --forks a stage is a fork of a process that has
-imported everything, which is hit with the run: four times as many trials in an hour. Prints one line for each trial, at
-last one JSON object.
+disks and read-only folders are mounts and need root on Linux. With --forks commands and stages are forks of processes
+that have imported everything, and Prefect's server is one for all, which no signal hits: five times as many trials in
+an hour. Prints one line for each trial, at last one JSON object.
 """
 
 import argparse
@@ -25,11 +25,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import forks
 import psutil
+from forks import Command
 from two_runs import COMMAND, copy_project, surroundings
 from workspaces import random_teacher
 
-from tests.flows.warm import eibert, warm_stages
+from flows import environment
+from tests.flows.warm import warm_stages
 
 MODEL = "models/m"
 STAGES = ("code", "ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
@@ -68,16 +71,19 @@ class Trial:
 class Copy:
     """A copy of the project with one tiny model that has not been run."""
 
-    command: list[str] = COMMAND
+    stages: Path | None = None
+    """Where stages come from that are forks; None: they are processes of their own, as ever."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[str] | Command":
         """Starts a command of the copy's own code in a session of its own."""
+        if self.stages:
+            return Command(arguments, self.root, self.stages)
         return subprocess.Popen(
-            [*self.command, *arguments], cwd=self.root, env=surroundings(self.root), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [*COMMAND, *arguments], cwd=self.root, env=surroundings(self.root), start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def run(self, *options: str) -> tuple[int, str]:
@@ -92,14 +98,11 @@ class Copy:
         Args:
             broken_off: A run was: outputs that it did not come to record are no fault.
         """
-        done = subprocess.run(
-            [*COMMAND, "verify", "-C", MODEL, "--all", "--json"], cwd=self.root, env=surroundings(self.root),
-            capture_output=True, text=True,
-        )  # fmt: skip
-        verdict = json.loads(done.stdout or '{"findings": [{"problem": "no answer"}]}')
+        answer, complaint = self.start("verify", "-C", MODEL, "--all", "--json").communicate()
+        verdict = json.loads(answer or '{"findings": [{"problem": "no answer"}]}')
         faults = [found for found in verdict["findings"] if not (broken_off and found["problem"] in UNFINISHED)]
         if faults:
-            print(*faults, done.stderr, sep="\n", file=sys.stderr)
+            print(*faults, complaint, sep="\n", file=sys.stderr)
         return not faults
 
     def digests(self) -> dict[str, str]:
@@ -137,8 +140,8 @@ def signalled(number: signal.Signals) -> Callable[[Copy, float, random.Random], 
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         stage = _at_work(copy)
-        forks = [fork for server in psutil.Process().children() if server.pid != process.pid for fork in below(server)]
-        for hit in [*forks, *(below(psutil.Process(process.pid)) if number is signal.SIGKILL else ())]:
+        stages = stages_at_work() if copy.stages else []
+        for hit in [*stages, *(below(psutil.Process(process.pid)) if number is signal.SIGKILL else ())]:
             with contextlib.suppress(psutil.Error):
                 hit.send_signal(number)
         with contextlib.suppress(ProcessLookupError):
@@ -147,6 +150,12 @@ def signalled(number: signal.Signals) -> Callable[[Copy, float, random.Random], 
         return f"{seconds:.1f} s, {stage}", process.returncode, said
 
     return disturb
+
+
+def stages_at_work() -> list[psutil.Process]:
+    """Returns the forks in which stages run, and all that they have started."""
+    servers = [one for one in psutil.Process().children() if any(part.endswith("warm.py") for part in one.cmdline())]
+    return [fork for server in servers for fork in below(server)]
 
 
 def below(process: psutil.Process) -> list[psutil.Process]:
@@ -241,10 +250,16 @@ def main() -> None:
         folder, short = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
         template = make(folder / "template").root
         if wanted["forks"]:
-            Copy.command = eibert(stack.enter_context(warm_stages(short, template)))
+            Copy.stages = stack.enter_context(warm_stages(short, template))
+            environment.prepare(folder)
+            from flows.schedule import free_port, server
+
+            stack.enter_context(server(free_port()))
+            forks.begin()
         with fresh(template, folder) as copy:
             expected = undisturbed(copy)
-            shutil.copytree(copy.root / ".prefect", template / ".prefect")  # which takes Prefect 20 s to make
+            if not wanted["forks"]:
+                shutil.copytree(copy.root / ".prefect", template / ".prefect")  # which takes Prefect 20 s to make
         with fresh(template, folder) as copy:
             started = time.monotonic()
             assert undisturbed(copy) == expected

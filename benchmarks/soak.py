@@ -12,11 +12,8 @@ fill. Prints one line a night, then one JSON object.
 
 import argparse
 import json
-import multiprocessing
 import os
 import random
-import resource
-import signal
 import sqlite3
 import sys
 import tempfile
@@ -26,29 +23,19 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import forks
+from forks import Command
 from workspaces import random_teacher
 
 from eibert.runtime.model import Model
 from flows import environment
 from flows.workspace import Workspace, set_params
 from tests import learner
-from tests.flows.warm import LATER, warm_stages, with_stages_of
+from tests.flows.warm import warm_stages
 
 PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
-FORKS = multiprocessing.get_context("forkserver")
-IMPORTED = [
-    "__main__",
-    "flows.cli",
-    "flows.retrain_flow",
-    "flows.compress",
-    "tasks.judge",
-    "tasks.drift",
-    "mlflow.pyfunc",
-    *LATER,
-]
-"""What every fork has imported, which would take a night ten seconds."""
 SETTINGS = ["retention.versions=5", "retention.days=0", "retention.retrainings=50", "judge.margin=0.02"]
 
 
@@ -123,38 +110,20 @@ class Watch(threading.Thread):
 def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple[int, dict[str, Any], float]:
     """Runs one retraining, disturbed in a way or not (""), and returns its exit code, its answer and its time."""
     (place.folder / learner.CRASH).touch() if way == "crash" else (place.folder / learner.CRASH).unlink(missing_ok=True)
-    said = place.root / "said.json"
     started = time.monotonic()
-    process = FORKS.Process(target=command, args=(place, commands, way, said))
-    process.start()
-    assert process.pid is not None
-    process.join(seconds if way == "kill" else 600)
-    if process.is_alive():
-        os.killpg(process.pid, signal.SIGKILL)
-        process.join()
+    command = Command(
+        ["retrain", "-C", str(place.folder), "--json"], place.root, commands,
+        variables={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"} if way == "no MLflow" else None,
+        most_bytes=LIMIT_BYTES if way == "full disk" else None,
+    )  # fmt: skip
+    answer, complaint = command.communicate(seconds if way == "kill" else 600)
+    with (place.root / "soak.log").open("a") as log:
+        log.write(complaint)
     try:
-        answer = json.loads(said.read_text())
+        found = json.loads(answer)
     except ValueError:
-        answer = {}
-    return process.exitcode or 0, answer, time.monotonic() - started
-
-
-def command(place: Workspace, commands: Path, way: str, said: Path) -> None:
-    """Is `eibert retrain` in a fork, which leads a session of its own, and whose stages are the tests' learner."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, path, mode in ((1, said, os.O_TRUNC), (2, place.root / "soak.log", os.O_APPEND)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | mode), number)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-    if way == "no MLflow":
-        os.environ["MLFLOW_TRACKING_URI"] = "http://127.0.0.1:9"
-    if way == "full disk":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT_BYTES, LIMIT_BYTES))
-    sys.argv = ["eibert", "retrain", "-C", str(place.folder), "--json"]
-    with_stages_of(commands)
-    from flows import cli
-
-    cli.main()
+        found = {}
+    return command.returncode, found, time.monotonic() - started
 
 
 def in_service(place: Workspace, data: Data) -> tuple[int | None, float]:
@@ -249,7 +218,7 @@ def main() -> None:
         environment.prepare(root)
         from flows.schedule import free_port, server
 
-        FORKS.set_forkserver_preload(IMPORTED)
+        forks.begin()
         with warm_stages(Path(short), PROJECT, "tests.learner") as commands, server(free_port()):
             found = soak(place, commands, wanted.count, wanted.failures, wanted.seed)
     print(json.dumps(found, indent=2))

@@ -15,6 +15,7 @@ from voluptuous import Invalid
 from flows.quarantine import set_aside
 
 LOCK_FILE = "dvc.lock"
+_CLOCKS_DIFFER_SECONDS = 2.0  # those of files and of processes
 _TORN = "torn, perhaps by a kill; results come back from the cache"
 
 
@@ -57,14 +58,14 @@ def _heal_list(repo: Any) -> None:
         if found is None:
             path.unlink()
         else:
-            path.write_text(json.dumps(_without_the_dead(found)), encoding="utf-8")
+            path.write_text(json.dumps(_without_the_dead(found, _written(path))), encoding="utf-8")
 
 
 def _unsound(path: Path) -> bool:
     if not path.exists():
         return False
     found = _read_list(path)
-    return found is None or any(not _is_at_work(entry) for entry in _entries(found))
+    return found is None or any(not _is_at_work(entry, _written(path)) for entry in _entries(found))
 
 
 def _read_list(path: Path) -> dict[str, Any] | None:
@@ -82,20 +83,36 @@ def _entries(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from readers
 
 
-def _without_the_dead(found: dict[str, Any]) -> dict[str, Any]:
-    readers = {path: [entry for entry in entries if _is_at_work(entry)] for path, entries in found["read"].items()}
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # whoever held a lock has just released it
+        return 0.0
+
+
+def _without_the_dead(found: dict[str, Any], written: float) -> dict[str, Any]:
+    def living(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [entry for entry in entries if _is_at_work(entry, written)]
+
+    readers = {path: living(entries) for path, entries in found["read"].items()}
     return {
-        "write": {path: entry for path, entry in found["write"].items() if _is_at_work(entry)},
+        "write": {path: entry for path, entry in found["write"].items() if living([entry])},
         "read": {path: entries for path, entries in readers.items() if entries},
     }
 
 
-def _is_at_work(entry: dict[str, Any]) -> bool:
-    """Returns whether the process that made an entry lives; a number alone may have gone to another process."""
+def _is_at_work(entry: dict[str, Any], written: float) -> bool:
+    """Returns whether the process that made an entry lives; its number may have gone to one that began after that.
+
+    The command line says nothing: that of a fork is its parent's.
+
+    Args:
+        entry: Its process number and command.
+        written: When the list was last written, Unix time in seconds.
+    """
     try:
         process = psutil.Process(entry["pid"])
-        arguments = entry["cmd"].partition(" ")[2]
-        return process.status() != psutil.STATUS_ZOMBIE and " ".join(process.cmdline()).endswith(arguments)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= written + _CLOCKS_DIFFER_SECONDS
     except psutil.AccessDenied:
         return True
     except psutil.Error:

@@ -14,6 +14,7 @@ import pytest
 from eibert.errors import RunError
 from flows.alone import alone
 from flows.run import Selection, run
+from flows.stage import opened
 from flows.workspace import Workspace, find, set_params
 from tests.flows.conftest import ran, server_address
 
@@ -88,13 +89,27 @@ def test_lock_of_the_dead_holds_nobody_up(workspace: Workspace, pid: int) -> Non
     """Their process number may belong to another process by now."""
     entry = {"pid": pid, "cmd": "/venv/bin/eibert run -C models/other"}
     output = str(workspace.folder / "data" / "quantize")
-    (workspace.root / ".dvc" / "tmp" / "rwlock").write_text(json.dumps({"write": {output: entry}, "read": {}}))
+    listed = workspace.root / ".dvc" / "tmp" / "rwlock"
+    listed.write_text(json.dumps({"write": {output: entry}, "read": {}}))
+    os.utime(listed, (1e9, 1e9))  # before any process of today began
     (workspace.root / ".dvc" / "tmp" / "lock").write_text("\0garbage")
     (workspace.private() / "lock").write_text('{"pid": 1, "comm')
     set_params(workspace.folder, ["quantize.percentile=99.5"])
     before = time.monotonic()
     assert run(workspace, Selection(only="quantize"), wait=False).states == {"quantize": "Completed"}
     assert time.monotonic() - before < 5
+
+
+def test_fork_with_the_command_line_of_its_parent_is_at_work(workspace: Workspace) -> None:
+    """As in a server or a pool of processes: what DVC noted is sys.argv, what the machine knows is another command."""
+    listed = workspace.root / ".dvc" / "tmp" / "rwlock"
+    output = str(workspace.folder / "data" / "quantize")
+    for pid in (os.getpid(), os.getppid()):
+        content = {"write": {output: {"pid": pid, "cmd": "eibert run -C elsewhere"}}, "read": {}}
+        listed.write_text(json.dumps(content))
+        with opened(workspace):
+            assert json.loads(listed.read_text()) == content
+    listed.unlink()
 
 
 def test_stage_waits_for_a_dvc_at_work_on_it_and_says_so(

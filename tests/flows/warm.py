@@ -29,15 +29,6 @@ sys.exit(int(code or b"70"))
 """
 
 
-def eibert(commands: Path) -> list[str]:
-    """Returns the beginning of a command line: `eibert`, whose stages are those that `warm_stages` serves."""
-    front = (
-        "import sys; sys.path.append(%r); from tests.flows.warm import with_stages_of; with_stages_of(%r); "
-        "from flows.cli import main; main()"
-    )
-    return [sys.executable, "-Wignore", "-c", front % (str(Path(__file__).parents[2]), str(commands))]
-
-
 def with_stages_of(commands: Path | str) -> None:
     """Lets this process's runs take their stages from what `warm_stages` serves."""
     from flows import stage
