@@ -27,18 +27,7 @@ def interruptible() -> Iterator[None]:
     """
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
-        children = psutil.Process().children(recursive=True)
-        stages = [child for child in children if _is_stage(child)]
-        for child in stages:
-            with contextlib.suppress(psutil.Error):
-                child.send_signal(signal.SIGINT)
-        _, alive = psutil.wait_procs(stages, timeout=_SECONDS_TO_END)
-        for child in [*alive, *(child for child in children if child not in stages)]:
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-        sys.stderr.write("\ninterrupted; finished stages are kept, `eibert run` goes on from there\n")
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        end_at_once(INTERRUPTED, "\ninterrupted; finished stages are kept, `eibert run` goes on from there")
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -46,6 +35,27 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_at_once(code: int, message: str) -> None:
+    """Ends this process and all that it has started, the stages among them in order; from any thread.
+
+    Args:
+        code: The exit code.
+        message: Goes to standard error.
+    """
+    children = psutil.Process().children(recursive=True)
+    stages = [child for child in children if _is_stage(child)]
+    for child in stages:
+        with contextlib.suppress(psutil.Error):
+            child.send_signal(signal.SIGINT)
+    _, alive = psutil.wait_procs(stages, timeout=_SECONDS_TO_END)
+    for child in [*alive, *(child for child in children if child not in stages)]:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _is_stage(process: psutil.Process) -> bool:

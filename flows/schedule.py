@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from pydantic import ValidationError
 
 from eibert.errors import RunError
 from flows import history
+from flows.interrupt import end_at_once
 from flows.retrain_flow import retrain_all, run_many, sweep
 from flows.workspace import find
 from tasks.progress import say
@@ -112,15 +114,18 @@ def server(port: int) -> Iterator[str]:
         return
     address = f"http://127.0.0.1:{port}/api"
     process = None if _answers(address) else _start(port)
+    no_longer_needed = threading.Event()
     try:
         if process is not None:
             _wait(address, process)
             say(NAME, f"Prefect's page: http://127.0.0.1:{port}")
+            threading.Thread(target=_watch, args=(process, no_longer_needed), daemon=True).start()
         os.environ[_ADDRESS] = address  # for the processes started from here
         with temporary_settings({PREFECT_API_URL: address}):
             yield address
     finally:
         os.environ.pop(_ADDRESS, None)
+        no_longer_needed.set()
         if process is not None:
             process.terminate()
             process.wait()
@@ -140,6 +145,14 @@ def _wait(address: str, process: "subprocess.Popen[bytes]") -> None:
         if time.monotonic() > until:
             raise RunError(f"{address}: Prefect's server does not answer after {_SECONDS_TO_START} s; try again")
         time.sleep(0.2)
+
+
+def _watch(process: "subprocess.Popen[bytes]", no_longer_needed: threading.Event) -> None:
+    """Ends this process when its server is gone: it would wait for ever, and retrain nothing."""
+    code = process.wait()
+    if not no_longer_needed.is_set():
+        message = f"error: Prefect's server ended by itself (exit code {code}); start `eibert schedule` again"
+        end_at_once(1, f"{message}, it catches up on what it missed")
 
 
 def _answers(address: str) -> bool:

@@ -3,11 +3,14 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from eibert.errors import RunError
@@ -288,3 +291,23 @@ def test_what_is_no_schedule_is_refused(cron: str, zone: str) -> None:
 
     with pytest.raises(RunError, match="write five fields"):
         check_cron(cron, zone)
+
+
+def test_schedule_whose_server_is_gone_ends_and_says_so(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys, time; from flows import environment; environment.prepare(pathlib.Path(sys.argv[1]))\n"
+        "from flows.schedule import free_port, server\n"
+        "with server(free_port()): print('up', flush=True); time.sleep(120)"
+    )
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], env=own, cwd=PROJECT, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    [prefect] = [child for child in psutil.Process(process.pid).children() if "server" in child.cmdline()]
+    prefect.kill()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "error: Prefect's server ended by itself (exit code -9); start `eibert schedule` again" in said
