@@ -12,7 +12,7 @@ import pytest
 from dvc.lock import LockError
 
 from eibert.errors import DataError, RunError
-from flows import cli, report
+from flows import cli, cli_bundle, report
 from flows.failure import tell
 from flows.stage import is_passing
 from flows.workspace import Workspace
@@ -93,10 +93,10 @@ def test_only_locks_and_stumbling_disks_are_tried_again(error: object, passing: 
 def test_report_is_named_where_there_is_one(unbuilt: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     path = unbuilt.folder / "data" / "evaluate" / "report.html"
     with pytest.raises(report.MissingArtifactError, match=r"report\.html: missing; run `eibert run`"):
-        cli.report(unbuilt.folder)
+        cli_bundle.report(unbuilt.folder)
     path.parent.mkdir(parents=True)
     path.touch()
-    cli.report(unbuilt.folder)
+    cli_bundle.report(unbuilt.folder)
     assert capsys.readouterr().out == f"{path}\n"
-    cli.report(unbuilt.folder, as_json=True)
+    cli_bundle.report(unbuilt.folder, as_json=True)
     assert json.loads(capsys.readouterr().out) == {"report": str(path)}

@@ -1,0 +1,130 @@
+"""The commands about a bundle: `predict`, `demo`, `export`, `report`, `bench`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from flows.options import HERE, Folder, Json
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command(epilog='Examples: eibert predict "play some jazz" · eibert predict --json < texts.txt')(predict)
+    app.command(epilog="Example: eibert demo -C models/trec6 --open")(demo)
+    app.command(epilog="Example: eibert export -C models/trec6 --layout hub -o ../trec6-hub")(export)
+    app.command(epilog="Example: eibert report -C models/trec6 --open")(report)
+    app.command(epilog="Examples: eibert bench -C models/trec6 · eibert bench --bundle old/bundle --profile")(bench)
+
+
+def predict(
+    texts: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[TEXT]...", help="Texts; none: lines of standard input."),
+    ] = None,
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    top_k: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show for each text.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Answer with a bundle; in a pair the two texts stand apart by a tab."""
+    from flows.predict import lines, predictions
+    from flows.terminal import print_json
+
+    found = predictions(bundle or workspace / "data" / "export" / "bundle", texts or sys.stdin, top_k)
+    if as_json:
+        print_json({"predictions": found})
+    else:
+        for line in lines(found):
+            typer.echo(line)
+
+
+def demo(
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port on this machine; 0: any.")] = 8765,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Serve a page, to this machine only, on which a bundle answers what one types."""
+    from flows.demo import open_server
+    from flows.terminal import print_json
+
+    with open_server(bundle or workspace / "data" / "export" / "bundle", port) as server:
+        if as_json:
+            print_json({"url": server.url})
+        else:
+            typer.echo(f"{server.url} (end with Ctrl-C)")
+        sys.stdout.flush()
+        if show:
+            typer.launch(server.url)
+        server.serve_forever()
+
+
+def export(
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where to write it; a new folder.")],
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    layout: Annotated[
+        str,
+        typer.Option(metavar="bundle|hub", help="The files that ship, or what transformers, optimum and hubs expect."),
+    ] = "bundle",
+    as_json: Json = False,
+) -> None:
+    """Write a built bundle elsewhere, checked; `--layout hub` adds configuration, tokenizer and model card."""
+    from flows.terminal import print_facts, print_json, stdout_reserved
+
+    with stdout_reserved():
+        from flows.export import Layout, write
+
+        if layout not in set(Layout):
+            raise typer.BadParameter(f"{layout!r}: expected one of {', '.join(Layout)}", param_hint="--layout")
+        found = write(bundle or workspace / "data" / "export" / "bundle", Layout(layout), out, workspace)
+    if as_json:
+        print_json(found)
+    else:
+        print_facts(found)
+
+
+def report(
+    workspace: Folder = HERE,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Name the report of the last evaluation."""
+    from flows.report import report_path
+    from flows.terminal import print_json
+    from flows.workspace import find
+
+    path = report_path(find(workspace))
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        typer.echo(path)
+    if show:
+        typer.launch(str(path))
+
+
+def bench(
+    workspace: Folder = HERE,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere, alone.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Where figures and page go; else .eibert/bench of the workspace."),
+    ] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Also time the bundle's operators.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure latency, start and memory on this machine, in turns with teacher, BERT-tiny and TF-IDF."""
+    from flows.terminal import print_json, print_lines, stdout_reserved
+
+    with stdout_reserved():
+        from flows.bench import bench as measure
+        from flows.bench import lines
+
+        figures, target = measure(workspace, bundle, out, profiled=profile)
+    if as_json:
+        print_json(figures | {"folder": str(target)})
+    else:
+        print_lines(list(lines(figures, target)))

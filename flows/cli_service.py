@@ -1,0 +1,69 @@
+"""The commands about what is in service: `promote`, `rollback`, `models`."""
+
+from typing import Annotated, Optional
+
+import typer
+
+from flows.options import HERE, Folder, Json
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Adds the commands of this module."""
+    app.command(
+        epilog='Examples: eibert promote -C models/trec6 · eibert promote --override "new labels agreed with the app"'
+    )(promote)
+    app.command(epilog="Examples: eibert rollback -C models/trec6 · eibert rollback 3")(rollback)
+    app.command(epilog="Example: eibert models --json")(models)
+
+
+def promote(
+    workspace: Folder = HERE,
+    override: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="REASON", help="Promote although a gate fails; the reason is kept for ever."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge the bundle against the version in service, and put it there; exit code 1 where a gate keeps it out."""
+    from flows.models import print_promotion
+    from flows.terminal import stdout_reserved
+    from flows.workspace import find
+
+    with stdout_reserved():
+        from flows.promote import promote as put_in_service
+
+        found = put_in_service(find(workspace), override=override)
+    print_promotion(found, as_json=as_json)
+    if found.kept_out:
+        raise typer.Exit(1)
+
+
+def rollback(
+    version: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Argument(min=1, metavar="[VERSION]", help="The version; else the one before."),
+    ] = None,
+    workspace: Folder = HERE,
+    as_json: Json = False,
+) -> None:
+    """Put an earlier version back in service, once its files are found to be what the trail says."""
+    from flows.models import print_promotion
+    from flows.terminal import stdout_reserved
+    from flows.workspace import find
+
+    with stdout_reserved():
+        from flows.promote import rollback as put_back
+
+        found = put_back(find(workspace), version)
+    print_promotion(found, as_json=as_json)
+
+
+def models(workspace: Folder = HERE, as_json: Json = False) -> None:
+    """List every model of the repository: the version in service, its age, metric, bytes, last run and drift."""
+    from flows.models import models as listed
+    from flows.models import print_models
+    from flows.terminal import stdout_reserved
+
+    with stdout_reserved():
+        found = listed(workspace)
+    print_models(found, as_json=as_json)
