@@ -36,7 +36,13 @@ from tests.flows.warm import warm_stages
 PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
-SETTINGS = ["retention.versions=5", "retention.days=0", "retention.retrainings=50", "judge.margin=0.02"]
+SETTINGS = [
+    "retention.versions=5",
+    "retention.days=0",
+    "retention.runs_days=0",
+    "retention.retrainings=50",
+    "judge.margin=0.02",
+]
 
 
 class Data:

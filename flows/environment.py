@@ -23,6 +23,8 @@ def prepare(root: Path) -> None:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # A fresh database on a busy machine takes up to 20 s.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        # A flow run goes after 90 days; Prefect's server keeps all of them for ever else, and events for 7 days.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         # Its stages tell their story themselves; a trace of Prefect's says nothing about them.
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",

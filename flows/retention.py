@@ -1,8 +1,9 @@
-"""What is old and needed by nobody goes: versions in the registry, objects in DVC's cache, nothing else.
+"""What is old and needed by nobody goes: versions in the registry, runs of MLflow's, objects in DVC's cache, no more.
 
-A version stays while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`. An
-object of the cache stays while a workspace, a branch, a tag or a commit of the last `retention.days` names it, and for
-as many days after it was written; while any run is at work in the repository, the cache is left alone.
+A version stays while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`; a
+run of MLflow's for `retention.runs_days`, and while a version holds its files. An object of the cache stays while a
+workspace, a branch, a tag or a commit of the last `retention.days` names it, and for as many days after it was written;
+while any run is at work in the repository, the cache is left alone.
 """
 
 import logging
@@ -19,7 +20,7 @@ from flows.rows import listed
 from flows.stage import opened
 from flows.verify import workspaces
 from flows.workspace import Workspace
-from tasks import registry
+from tasks import registry, runs
 from tasks.registry import Version
 
 _SECONDS_PER_DAY = 86400.0
@@ -42,6 +43,8 @@ def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
     for version in superfluous(found, params, now=datetime.now(UTC)):
         registry.discard(workspace.root, workspace.name, version.number)
         removed.append(f"version {version.number} of {version.created:{_DATE}}")
+    if count := runs.collect(workspace.root, workspace.name, datetime.now(UTC) - timedelta(days=params.runs_days)):
+        removed.append(f"{count} runs of MLflow's")
     places = workspaces(workspace.root)
     busy = any(at_work(one, retrainings=not (running and one.folder == workspace.folder)) for one in places)
     if not busy and (freed := _collect_cache(workspace, params.days)):

@@ -65,7 +65,7 @@ def champion(root: Path, name: str) -> Version | None:
 
 def versions(root: Path, name: str) -> list[Version]:
     """Returns all versions, the oldest first; raises as `champion` does."""
-    with _connected(root) as client:
+    with connected(root) as client:
         aliases = _aliases(client, name)
         found = client.search_model_versions(f"name='{model_name(name)}'") if aliases is not None else []
         read = [_version(version, aliases or {}) for version in found]
@@ -90,7 +90,7 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
         contents: Folder that `packing.pack` wrote.
         tags: Of the version; PROMOTION_TAG among them tells what a killed registration left.
     """
-    with _connected(root) as client:
+    with connected(root) as client:
         if _aliases(client, name) is None:
             client.create_registered_model(model_name(name), tags={WORKSPACE_TAG: name})
         place = tracking.experiment(client, root, name)
@@ -107,13 +107,13 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
 
 def set_champion(root: Path, name: str, number: int) -> None:
     """Puts a version in service: one transaction of the registry; raises as `champion` does."""
-    with _connected(root) as client:
+    with connected(root) as client:
         client.set_registered_model_alias(model_name(name), CHAMPION, str(number))
 
 
 def last_run(root: Path, name: str) -> datetime | None:
     """Returns when the pipeline last ran in a workspace, UTC; None: never. Raises as `champion` does."""
-    with _connected(root) as client:
+    with connected(root) as client:
         return tracking.last_run(client, name)
 
 
@@ -131,7 +131,7 @@ def fetch(root: Path, name: str, number: int, into: Path) -> Path:
         CorruptArtifactError: files are missing or altered.
     """
     version = find(root, name, number)
-    with _connected(root) as client:
+    with connected(root) as client:
         client.download_artifacts(version.run, "", str(into))
     packing.clean(into)
     found, bundle = packing.digest(into), into / packing.BUNDLE
@@ -155,7 +155,7 @@ def clear(root: Path, name: str, promotion: str, challenger: int | None) -> None
         challenger: Number of the version that had the alias before; None: none had.
     """
     left = [version for version in versions(root, name) if version.tags.get(PROMOTION_TAG) == promotion]
-    with _connected(root) as client:
+    with connected(root) as client:
         for version in left:
             if CHALLENGER in version.aliases and challenger is not None:
                 client.set_registered_model_alias(model_name(name), CHALLENGER, str(challenger))
@@ -174,7 +174,7 @@ def discard(root: Path, name: str, number: int) -> None:
     version = find(root, name, number)
     if version.aliases:
         raise RegistryError(f"version {number} of {model_name(name)} is {' and '.join(version.aliases)}; it stays")
-    with _connected(root) as client:
+    with connected(root) as client:
         client.delete_model_version(model_name(name), str(number))
         _delete_run(client, root, client.get_run(version.run).info)
 
@@ -213,7 +213,12 @@ def _delete_run(client: "MlflowClient", root: Path, run: Any) -> None:
 
 
 @contextmanager
-def _connected(root: Path) -> Iterator["MlflowClient"]:
+def connected(root: Path) -> Iterator["MlflowClient"]:
+    """Yields a client of the record; not to be nested.
+
+    Raises:
+        RegistryError: MLflow does not answer as expected.
+    """
     try:
         with tracking.connected(root) as client:
             yield client

@@ -40,10 +40,14 @@ def store(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_FILE}{root / 'mlflow.db'}"
 
 
+def is_file(root: Path) -> bool:
+    """Returns whether the record is a database in a file, rather than a server's."""
+    return store(root).startswith(_FILE)
+
+
 def is_absent(root: Path) -> bool:
     """Returns whether the record would be a file that is not there, as in a fresh clone."""
-    uri = store(root)
-    return uri.startswith(_FILE) and not Path(uri.removeprefix(_FILE)).exists()
+    return is_file(root) and not Path(store(root).removeprefix(_FILE)).exists()
 
 
 def masked(text: str) -> str:

@@ -13,7 +13,7 @@ from flows import retention
 from flows.retention import collect, superfluous
 from flows.run import Selection, run
 from flows.workspace import Workspace, set_params
-from tasks import registry
+from tasks import registry, runs
 from tasks.registry import Version
 from tests.flows.conftest import ran
 
@@ -48,6 +48,7 @@ def built(unbuilt: Workspace, sequential: None) -> Workspace:
 @pytest.fixture
 def empty_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "versions", lambda *_: [])
+    monkeypatch.setattr(runs, "collect", lambda *_: 0)
 
 
 def objects(workspace: Workspace) -> set[Path]:
