@@ -11,6 +11,7 @@ from tasks import registry, tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
 
 _PAGE = 1000
 _WORTH_IT = 100
@@ -28,26 +29,29 @@ def collect(root: Path, name: str, before: datetime) -> int:
     """
     held = {version.run for version in registry.versions(root, name)}
     with registry.connected(root) as client:
-        old = [run for run in _begun(client, name, before) if run not in held]
+        own = tracking.is_file(root)
+        old = [info for info in _begun(client, name, before, marked=own) if info.run_id not in held]
         if len(old) < _WORTH_IT:
             return 0
-        for run in old:
-            if client.get_run(run).info.lifecycle_stage == "active":
-                client.delete_run(run)
-        if tracking.is_file(root):
-            _delete_for_good(tracking.store(root), old)
+        for info in old:
+            if info.lifecycle_stage == "active":
+                client.delete_run(info.run_id)
+        if own:
+            _delete_for_good(tracking.store(root), [info.run_id for info in old])
     return len(old)
 
 
-def _begun(client: "MlflowClient", name: str, before: datetime) -> list[str]:
+def _begun(client: "MlflowClient", name: str, before: datetime, *, marked: bool) -> list["RunInfo"]:
+    """Returns the ended runs of a workspace that began before a moment; with `marked` also those marked as deleted."""
     from mlflow.entities import ViewType
 
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return []
     query = f"attributes.start_time < {int(before.timestamp() * 1000)}"
-    found = client.search_runs([experiment.experiment_id], query, ViewType.ALL, max_results=_PAGE)
-    return [run.info.run_id for run in found if run.info.status != "RUNNING"]
+    view = ViewType.ALL if marked else ViewType.ACTIVE_ONLY
+    found = client.search_runs([experiment.experiment_id], query, view, max_results=_PAGE)
+    return [run.info for run in found if run.info.status != "RUNNING"]
 
 
 def _delete_for_good(uri: str, runs: list[str]) -> None:

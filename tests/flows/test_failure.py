@@ -48,7 +48,7 @@ def test_defect_is_one_line_that_names_its_traceback(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_ends_with_130_and_one_line(number: signal.Signals, tmp_path: Path) -> None:
     script = (
-        "import threading, time, sys; from flows import cli, new\n"
+        "import time; from flows import cli, new\n"
         "def wait(*_, **__): print('waits', flush=True); time.sleep(60)\n"
         "new.new = wait; cli.main()"
     )

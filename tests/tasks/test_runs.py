@@ -55,6 +55,15 @@ def test_old_runs_go_for_good_but_for_those_of_versions(root: Path, monkeypatch:
     assert runs.collect(root, "models/w", BEFORE) == 0
 
 
+def test_on_a_server_runs_are_marked_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(root)
+    monkeypatch.setattr(registry, "versions", lambda *_: [])
+    monkeypatch.setattr(tracking, "is_file", lambda _: False)
+    assert runs.collect(root, "models/w", BEFORE) == 3
+    assert len(left(root)) == 6
+    assert runs.collect(root, "models/w", BEFORE) == 0  # what is marked is not counted again
+
+
 def test_few_runs_wait_for_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(root)
     monkeypatch.setattr(registry, "versions", lambda *_: [])
