@@ -29,10 +29,10 @@ import forks
 import psutil
 from forks import Command
 from two_runs import COMMAND, copy_project, surroundings
-from workspaces import random_teacher
 
 from flows import environment
 from tests.flows.warm import warm_stages
+from tests.toy import letters_and, random_teacher
 
 MODEL = "models/m"
 STAGES = ("code", "ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
@@ -117,7 +117,7 @@ class Copy:
 def make(root: Path) -> Copy:
     """Writes the copy, its teacher and its rows."""
     copy_project(root)
-    random_teacher(root / "teacher", WORDS)
+    random_teacher(root / "teacher", letters_and(WORDS))
     (root / "rows").mkdir()
     for place, (split, count) in enumerate({"train": 400, "dev": 60, "test": 60}.items()):
         texts = [

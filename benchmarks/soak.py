@@ -25,13 +25,13 @@ from typing import Any
 
 import forks
 from forks import Command
-from workspaces import random_teacher
 
 from eibert.runtime.model import Model
 from flows import environment
 from flows.workspace import Workspace, set_params
 from tests import learner
 from tests.flows.warm import warm_stages
+from tests.toy import letters_and, random_teacher
 
 PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
@@ -219,7 +219,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as short:
         root = Path(scratch, "root")
         os.environ["DVC_SITE_CACHE_DIR"] = str(Path(scratch, "dvc"))
-        [place] = learner.make_repository(root, random_teacher(Path(scratch, "teacher")), "models/w")
+        [place] = learner.make_repository(root, random_teacher(Path(scratch, "teacher"), letters_and()), "models/w")
         set_params(place.folder, SETTINGS)
         environment.prepare(root)
         from flows.schedule import free_port, server

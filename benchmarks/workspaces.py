@@ -12,7 +12,6 @@ from typing import Any
 
 from eibert.corpus import read_spec, read_split
 from eibert.export import bundle_logits
-from eibert.runtime.tokenizer import SPECIALS
 from eibert.scores import score
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -76,25 +75,3 @@ def scores(folder: Path, splits: Sequence[str] = ("dev", "test")) -> dict[str, f
         split = read_split(data / "ingest", name, spec)  # type: ignore[arg-type]
         found[name] = score(spec.metric, bundle_logits(data / "export" / "bundle", split), split.targets)
     return found
-
-
-def random_teacher(folder: Path, words: Sequence[str] = ()) -> Path:
-    """Saves a random encoder of two narrow layers as transformers does, and returns its folder.
-
-    Args:
-        folder: Made.
-        words: Of its vocabulary, besides letters and special tokens.
-    """
-    import torch
-    from transformers import BertConfig, BertModel
-
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    tokens = (*SPECIALS, "[unused0]", *letters, *(f"##{letter}" for letter in letters), *words)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=32, initializer_range=0.2,
-    )  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
-    return folder

@@ -6,22 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel
 
 from eibert.corpus import Split, TaskSpec
 from eibert.params.load import Params, load
 from eibert.params.section import Pooling
-from eibert.runtime.tokenizer import SPECIALS
 from eibert.student import Student, StudentShape
 from eibert.teacher import Teacher, load_base
 from tasks import tracking
 from tests.recorded import make_repository
+from tests.toy import letters_and, random_teacher
 
 ROOT = Path(__file__).resolve().parents[1]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("play", "stop", "the", "song", "light", "turn", "on", "off", "call", "mum", "now", "##ing", "please")
-TOKENS = (*SPECIALS, "[unused0]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *WORDS)
-
+TOKENS = letters_and(WORDS)
 
 LONGEST = ("test_end_to_end.py", "test_mutations.py")
 """Files that begin first, so that no process is left alone with them at the end."""
@@ -41,15 +39,7 @@ def params() -> Params:
 @pytest.fixture(scope="session")
 def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a BERT of two layers of width 16 and its vocab.txt."""
-    folder = tmp_path_factory.mktemp("teacher")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(TOKENS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=32, initializer_range=0.2,
-    )  # fmt: skip
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in TOKENS), encoding="utf-8")
-    return folder
+    return random_teacher(tmp_path_factory.mktemp("teacher"), TOKENS)
 
 
 @pytest.fixture

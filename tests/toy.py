@@ -199,3 +199,24 @@ def _evaluate(workspace: Workspace, wrong: Collection[int], metric: str, rival: 
     with artifact.writing(folder, "evaluate", params={}, inputs=inputs) as part:
         write_parquet(part / "predictions.parquet", {"student": said}, pa.schema([("student", kind)]))
         artifact.write_json(part / "metrics.json", figures)
+
+
+def letters_and(words: Sequence[str] = ()) -> tuple[str, ...]:
+    """A vocabulary in which every word of small letters can be written."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return (*SPECIALS, "[unused0]", *letters, *(f"##{letter}" for letter in letters), *words)
+
+
+def random_teacher(folder: Path, tokens: Sequence[str]) -> Path:
+    """Saves a BERT of two layers of width 16 as transformers does, with its vocab.txt, and returns its folder."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32, initializer_range=0.2,
+    )  # fmt: skip
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+    return folder
