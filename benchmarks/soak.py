@@ -7,10 +7,12 @@ of one that has imported everything) against one Prefect server. Broken nights: 
 killed with what it started, MLflow is not there, or the disk is full (no file may grow beyond 24 kB). The model is the
 tests' learner, which takes a moment to learn, so that it is the machinery that is tried. Looked at: nothing worse is
 ever put in service; every fiftieth of a second one version exactly is; no flow run is left running; the disk does not
-fill. Prints one line a night, then one JSON object.
+fill. After ten nights the records of Prefect and MLflow are made ten days older, so that there is what to collect.
+Prints one line a night, then one JSON object.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -36,10 +38,18 @@ from tests.toy import letters_and, random_teacher
 PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
+DAYS = 10
+"""Of so many nights: then all that MLflow and Prefect have written is made as much older, and each night was one."""
+VACUUM = {
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "30",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS": "60",
+    "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86400),
+}
+"""An hour, a day and 90 days in earnest: in the minutes of a soak the server's vacuum would not come round."""
 SETTINGS = [
     "retention.versions=5",
     "retention.days=0",
-    "retention.runs_days=0",
+    "retention.runs_days=30",
     "retention.retrainings=50",
     "judge.margin=0.02",
 ]
@@ -144,6 +154,20 @@ def in_service(place: Workspace, data: Data) -> tuple[int | None, float]:
         return champion.number, data.score(files / packing.BUNDLE)
 
 
+def grow_older(root: Path, days: int) -> None:
+    """Moves every date in the databases of Prefect and MLflow back, as if the days had passed."""
+    with contextlib.closing(sqlite3.connect(root / ".prefect" / "prefect.db", timeout=60)) as store, store:
+        tables = [name for (name,) in store.execute("select name from sqlite_master where type = 'table'")]
+        for table in tables:
+            columns = [row[1] for row in store.execute(f"pragma table_info({table})") if row[2] == "DATETIME"]
+            for column in {*columns} - {"total_run_time"}:  # a length of time, kept as a date
+                moved = f"datetime(substr({column}, 1, 19), '-{days} days') || substr({column}, 20)"
+                store.execute(f"update {table} set {column} = {moved} where {column} is not null")
+    with contextlib.closing(sqlite3.connect(root / "mlflow.db", timeout=60)) as store, store:
+        passed = days * 86_400_000
+        store.execute("update runs set start_time = start_time - ?, end_time = end_time - ?", (passed, passed))
+
+
 def size_bytes(root: Path) -> dict[str, int]:
     """Returns the bytes of the repository's parts."""
     parts = {
@@ -162,8 +186,8 @@ def size_bytes(root: Path) -> dict[str, int]:
 
 def soak(place: Workspace, commands: Path, count: int, failures: float, seed: int) -> dict[str, Any]:
     """Returns what was seen over so many nights."""
+    from flows.flow_runs import sweep
     from flows.promote import recover
-    from flows.retrain_flow import sweep
 
     chance, root = random.Random(seed), place.root
     data = Data(place.folder / "rows", chance)
@@ -186,16 +210,16 @@ def soak(place: Workspace, commands: Path, count: int, failures: float, seed: in
         if (after[0] is None and night) or worse or (kind == "poisoned" and after[0] != before[0]):
             wrong.append({"night": night, "data": kind, "way": way, "before": before, "after": after})
         before = after
-        if night % 10 == 9:
-            sizes.append(sum(size_bytes(root).values()))
+        if night % DAYS == DAYS - 1:
+            sizes.append(size_bytes(root))
+            grow_older(root, DAYS)
         print(f"{night:>4} {kind:<9}{way:<10}{outcome:<10} version {after[0]} {after[1]:.3f} {took:.1f} s", flush=True)
     watch.ended.set()
     watch.join()
     sweep()
     return {
         "nights": count, "outcomes": dict(outcomes), "disturbed": dict(ways), "wrong": wrong, "looks": watch.looks,
-        "looks_without_one_champion": watch.without, "unfinished_flow_runs": unfinished(), "bytes_every_10": sizes,
-        "bytes": size_bytes(root),
+        "looks_without_one_champion": watch.without, "unfinished_flow_runs": unfinished(), f"bytes_every_{DAYS}": sizes,
     }  # fmt: skip
 
 
@@ -214,6 +238,7 @@ def main() -> None:
     parser.add_argument("--failures", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=17)
     wanted = parser.parse_args()
+    os.environ.update(VACUUM)
     os.environ["PYTHONPATH"] = str(PROJECT)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as short:

@@ -5,30 +5,27 @@ Set the environment with `flows.environment.prepare` before importing this modul
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
-from prefect.client.schemas.objects import State, StateType
-from prefect.context import FlowRunContext
+from prefect.client.schemas.objects import State
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.states import Completed, Crashed, Failed
+from prefect.states import Completed, Failed
 
 from eibert import artifact
 from eibert.errors import EibertError, RunError
 from eibert.redact import shown
 from flows import history
 from flows.alone import retraining
+from flows.flow_runs import OURS, forget, mark_as_this_process, process_tag, sweep
 from flows.history import Outcome, Retraining
 from flows.history_page import point
 from flows.retrain import retrain as attempt
@@ -36,9 +33,6 @@ from flows.retrain_page import markdown, overview
 from flows.workspace import Workspace, find
 from tasks import registry
 from tasks.picture import size_against_quality
-
-_UNFINISHED = [StateType.RUNNING, StateType.PENDING]
-_OURS, _PROCESS = "eibert", "process"
 
 
 @flow(name="retrain", flow_run_name="retrain {folder}", validate_parameters=False, persist_result=False)
@@ -63,7 +57,7 @@ def retrain_all(folders: Sequence[str], parallel: int = 1) -> State[Any]:
         folders: The workspaces.
         parallel: Most of them at the same time.
     """
-    _mark_as_this_process()
+    mark_as_this_process()
     with ThreadPoolExecutor(max_workers=parallel) as pool:
         found = list(pool.map(_in_its_own_process, folders))
     _publish("retrainings", overview(found), "all retrainings of one run")
@@ -79,8 +73,11 @@ def run_one(folder: Path, *, wait: bool) -> Retraining:
     Raises:
         RunError: another retraining is at work there, and is not waited for, or Prefect's server does not answer.
     """
-    with retraining(find(folder), wait=wait):
+    workspace = find(folder)
+    with retraining(workspace, wait=wait):
         found = _run(lambda: retrain(str(folder), return_state=True))
+        if not PREFECT_API_URL.value():  # a server has a vacuum for that; what Prefect starts by itself has not
+            _forget_old(workspace)
     assert isinstance(found, Retraining)
     return found
 
@@ -92,23 +89,11 @@ def run_many(folders: Sequence[Path], *, parallel: int) -> list[Retraining]:
     return found
 
 
-def sweep() -> None:
-    """Marks flow runs as crashed whose process on this machine was killed; what goes wrong, the next one mends."""
-    unfinished = FlowRunFilter(
-        tags=FlowRunFilterTags(all_=[_OURS]),
-        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNFINISHED)),
-    )
-    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
-        for left in client.read_flow_runs(flow_run_filter=unfinished):
-            if _is_dead(left.tags):
-                client.set_flow_run_state(left.id, Crashed(message="its process was killed"), force=True)
-
-
 def _run(flow_run: Callable[[], Any]) -> Any:
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
         sweep()
         try:
-            with tags(_OURS, _process_tag()):
+            with tags(OURS, process_tag()):
                 state = flow_run()
         except httpx.TransportError as error:
             address = shown(PREFECT_API_URL.value() or "its own server")
@@ -117,6 +102,13 @@ def _run(flow_run: Callable[[], Any]) -> Any:
     if isinstance(found, BaseException):
         raise found  # the flow itself broke
     return found
+
+
+def _forget_old(workspace: Workspace) -> None:
+    with contextlib.suppress(EibertError):  # params.yaml is not valid: the retraining has said so
+        kept = workspace.params().retention
+        if kept.collect:
+            forget(datetime.now(UTC) - timedelta(days=kept.runs_days))
 
 
 def _in_its_own_process(folder: str) -> Retraining:
@@ -159,33 +151,3 @@ def _publish(key: str, page: str, description: str) -> None:
         create_markdown_artifact(key=name, markdown=page, description=description)
     except Exception as error:  # noqa: BLE001 — the page is a copy of what the history holds
         sys.stderr.write(shown(f"warning: Prefect did not take the page: {type(error).__name__}\n"))
-
-
-def _process_tag() -> str:
-    return _tag_of(psutil.Process())
-
-
-def _tag_of(process: psutil.Process) -> str:
-    return f"{_PROCESS}:{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
-
-
-def _is_dead(names: Sequence[str]) -> bool:
-    """Whether the process that a flow run's tags name was on this machine and is no more."""
-    marks = [name for name in names if name.startswith(f"{_PROCESS}:{socket.gethostname()}:")]
-    return any(not _is_alive(mark) for mark in marks)
-
-
-def _is_alive(mark: str) -> bool:
-    try:
-        return _tag_of(psutil.Process(int(mark.split(":")[2]))) == mark
-    except (psutil.Error, ValueError):
-        return False
-
-
-def _mark_as_this_process() -> None:
-    """Tags the flow run, which a Prefect runner may have made before this process began."""
-    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
-        run = FlowRunContext.get()
-        if run is not None and run.flow_run is not None:
-            names = {*run.flow_run.tags, _OURS, _process_tag()}
-            client.update_flow_run(run.flow_run.id, tags=sorted(names))

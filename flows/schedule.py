@@ -25,8 +25,9 @@ from pydantic import ValidationError
 
 from eibert.errors import RunError
 from flows import history
+from flows.flow_runs import sweep
 from flows.interrupt import end_at_once
-from flows.retrain_flow import retrain_all, run_many, sweep
+from flows.retrain_flow import retrain_all, run_many
 from flows.workspace import find
 from tasks.progress import say
 

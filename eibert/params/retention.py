@@ -13,7 +13,9 @@ class RetentionParams(Section):
         ge=0.0, description="Days for which every version, and what its commit needs of the cache, stays."
     )
     runs_days: float = Field(
-        ge=0.0, description="Days for which MLflow's runs stay; those of registered versions stay with them."
+        ge=0.0,
+        description="Days for which MLflow's runs stay (those of registered versions stay with them), and Prefect's "
+        "flow runs where no server keeps them.",
     )
     retrainings: int = Field(ge=1, description="Newest retrainings that the history shows.")
     collect: bool = Field(description="Collect after each retraining; else only `eibert collect` does.")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -241,11 +242,11 @@ def test_flow_run_whose_process_was_killed_is_marked_as_crashed() -> None:
     from prefect.client.orchestration import get_client
     from prefect.states import Running
 
-    from flows.retrain_flow import _OURS, _process_tag, _tag_of, sweep
+    from flows.flow_runs import OURS, process_tag, sweep, tag_of
 
-    alive = _process_tag()
+    alive = process_tag()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        dead = _tag_of(psutil.Process(process.pid))
+        dead = tag_of(psutil.Process(process.pid))
         process.kill()
     elsewhere = dead.replace(socket.gethostname(), "another-machine")
 
@@ -254,13 +255,38 @@ def test_flow_run_whose_process_was_killed_is_marked_as_crashed() -> None:
 
     with get_client(sync_client=True) as client:
         made = {
-            mark: client.create_flow_run(other, tags=[_OURS, mark], state=Running())
-            for mark in (alive, dead, elsewhere)
+            mark: client.create_flow_run(other, tags=[OURS, mark], state=Running()) for mark in (alive, dead, elsewhere)
         }
         sweep()
         found = {mark: client.read_flow_run(run.id).state for mark, run in made.items()}
     names = {mark: state.name for mark, state in found.items() if state is not None}
     assert names == {alive: "Running", dead: "Crashed", elsewhere: "Running"}
+
+
+@pytest.mark.usefixtures("server")
+def test_flow_runs_that_ended_before_a_moment_go_with_their_pages_and_no_others() -> None:
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import ArtifactCreate
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
+    from prefect.states import Completed, Running
+
+    from flows.flow_runs import forget
+
+    @flow(name="other")
+    def other() -> None: ...
+
+    with get_client(sync_client=True) as client:
+        ended = [client.create_flow_run(other, state=Completed())]
+        moment = datetime.now(UTC)
+        ended.append(client.create_flow_run(other, state=Completed()))
+        ids = [run.id for run in (*ended, client.create_flow_run(other, state=Running()))]
+        for one in ids:
+            client.create_artifact(ArtifactCreate(key="verdict", type="markdown", data="page", flow_run_id=one))
+        forget(moment)
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)))
+        pages = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=ids)))
+    assert {run.id for run in runs} == {page.flow_run_id for page in pages} == set(ids[1:])
 
 
 @pytest.mark.parametrize(
@@ -275,8 +301,6 @@ def test_flow_run_whose_process_was_killed_is_marked_as_crashed() -> None:
     ],
 )
 def test_missed_run_is_caught_up_once(last: str | None, now: str, missed: bool) -> None:
-    from datetime import UTC, datetime
-
     from flows.schedule import check_cron, is_missed
 
     def at(text: str) -> datetime:
