@@ -1,7 +1,8 @@
 """What counts as a change of a stage's code."""
 
+import ast
 import importlib.metadata
-import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,12 +130,21 @@ def test_module_that_cannot_be_parsed_is_named(root: Path) -> None:
         edit(root, "eibert/losses.py", "LIMIT = 3", "LIMIT =")
 
 
-def test_reading_the_whole_project_is_quick(stages: Callable[[], list[str]]) -> None:
-    before = time.process_time()
+def test_a_module_that_many_stages_reach_is_parsed_once(
+    stages: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: Counter[str] = Counter()
+    parse = ast.parse
+
+    def counted(source: bytes, name: str) -> ast.Module:
+        parsed[name] += 1
+        return parse(source, name)
+
+    monkeypatch.setattr("eibert.code.ast.parse", counted)
     reader = CodeReader(project_root())
-    for stage in stages():
-        reader.digests(stage)
-    assert time.process_time() - before < 1.0
+    found = [reader.digests(stage)["modules"] for stage in stages()]
+    assert sum(len(modules) for modules in found) > len(parsed) >= len({name for modules in found for name in modules})
+    assert set(parsed.values()) == {1}
 
 
 @pytest.fixture
