@@ -165,7 +165,8 @@ def grow_older(root: Path, days: int) -> None:
                 store.execute(f"update {table} set {column} = {moved} where {column} is not null")
     with contextlib.closing(sqlite3.connect(root / "mlflow.db", timeout=60)) as store, store:
         passed = days * 86_400_000
-        store.execute("update runs set start_time = start_time - ?, end_time = end_time - ?", (passed, passed))
+        for column in ("start_time", "end_time", "deleted_time"):
+            store.execute(f"update runs set {column} = {column} - ?", (passed,))
 
 
 def size_bytes(root: Path) -> dict[str, int]:

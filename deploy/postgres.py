@@ -61,6 +61,8 @@ def postgres(folder: Path, log: Path) -> Iterator[Cluster]:
     if len(str(socket)) > _SOCKET_CHARS:
         raise ServerError(f"{socket}: a socket's path has at most {_SOCKET_CHARS} characters; give a shorter folder")
     user = _SYSTEM_USER if os.geteuid() == 0 else None
+    if user and user not in {entry.pw_name for entry in pwd.getpwall()}:
+        raise ServerError(f"PostgreSQL refuses root, and there is no user `{user}` here; start this as somebody else")
     for place in (folder, socket):
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if user:

@@ -173,6 +173,8 @@ def main() -> None:
         print("ended", file=sys.stderr)
     except ServerError as error:
         sys.exit(f"error: {error}")
+    except PermissionError as error:
+        sys.exit(f"error: {error.filename}: no right to write there; give a folder of yours with --folder")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature

@@ -16,21 +16,23 @@ def prepare(root: Path) -> None:
     Args:
         root: Folder of the repository; Prefect's own files go there.
     """
+    own = str(root / ".prefect")
     defaults = {
         "DO_NOT_TRACK": "1",
         "DVC_NO_ANALYTICS": "1",
-        "PREFECT_HOME": str(root / ".prefect"),
+        "PREFECT_HOME": own,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # A fresh database on a busy machine takes up to 20 s.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        # A flow run goes after 90 days; Prefect's server keeps all of them for ever else, and events for 7 days.
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         # Its stages tell their story themselves; a trace of Prefect's says nothing about them.
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if os.environ["PREFECT_HOME"] == own:
+        # A flow run goes after 90 days; Prefect's server keeps all of them for ever else, and events for 7 days.
+        os.environ.setdefault("PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED", "events,flow_runs")
     if uri := os.environ.get(_TRACKING):
         os.environ[_TRACKING] = _absolute(uri)
 

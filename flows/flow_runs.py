@@ -13,6 +13,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterEndTime,
     FlowRunFilterState,
@@ -24,6 +26,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Crashed
 
 OURS = "eibert"
+FLOWS = ["compress", "retrain", "retrain-all"]
 _PROCESS = "process"
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 
@@ -41,10 +44,11 @@ def sweep() -> None:
 
 
 def forget(before: datetime) -> None:
-    """Deletes flow runs that ended before a moment, with their pages; what goes wrong, the next one mends."""
+    """Deletes runs of our flows that ended before a moment, with their pages; the next one mends what fails."""
+    ours = FlowFilter(name=FlowFilterName(any_=FLOWS))
     ended = FlowRunFilter(end_time=FlowRunFilterEndTime(before_=before))
     with contextlib.suppress(Exception), get_client(sync_client=True) as client:
-        while old := [run.id for run in client.read_flow_runs(flow_run_filter=ended)]:  # no more than 200 at a time
+        while old := [run.id for run in client.read_flow_runs(flow_filter=ours, flow_run_filter=ended)]:  # 200 at most
             theirs = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=old))
             for page in client.read_artifacts(artifact_filter=theirs):
                 client.delete_artifact(page.id)

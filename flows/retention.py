@@ -3,7 +3,7 @@
 A version stays while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`; a
 run of MLflow's for `retention.runs_days`, and while a version holds its files. An object of the cache stays while a
 workspace, a branch, a tag or a commit of the last `retention.days` names it, and for as many days after it was written;
-while any run is at work in the repository, the cache is left alone.
+while any run is at work in the repository, the cache is left alone, and so is one outside it.
 """
 
 import logging
@@ -43,7 +43,7 @@ def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
     for version in superfluous(found, params, now=datetime.now(UTC)):
         registry.discard(workspace.root, workspace.name, version.number)
         removed.append(f"version {version.number} of {version.created:{_DATE}}")
-    if count := runs.collect(workspace.root, workspace.name, datetime.now(UTC) - timedelta(days=params.runs_days)):
+    if count := runs.collect(workspace.root, workspace.name, params.runs_days):
         removed.append(f"{count} runs of MLflow's")
     places = workspaces(workspace.root)
     busy = any(at_work(one, retrainings=not (running and one.folder == workspace.folder)) for one in places)
@@ -66,6 +66,8 @@ def _collect_cache(workspace: Workspace, days: float) -> str:
         logging.getLogger("dvc").setLevel(logging.ERROR)  # commits in which a stage has not run yet are no news
         needed = _needed(repo, oldest)
         cache = repo.cache.local
+        if not Path(cache.path).resolve().is_relative_to(Path(repo.root_dir).resolve()):
+            return ""  # others may share it, and what they need is not known here
         removed = size_bytes = 0
         for name in list(cache.all()):
             path = Path(cache.oid_to_path(name))

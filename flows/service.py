@@ -48,7 +48,10 @@ def checked(workspace: Workspace, version: Version, into: Path) -> Record:
         SignatureError: the trail's head is not sound, or the papers cannot be read.
     """
     registry.fetch(workspace.root, workspace.name, version.number, into)
-    promoted = next((record for record in history(workspace) if record.body["version"] == version.number), None)
+    # By the promotion, not the number alone: a new registry counts from 1 again.
+    named = (version.tags.get(registry.PROMOTION_TAG), version.number)
+    known = (record for record in history(workspace) if (record.body["id"], record.body["version"]) == named)
+    promoted = next(known, None)
     what = f"version {version.number} of {registry.model_name(workspace.name)}"
     if promoted is None:
         raise TrailError(

@@ -14,8 +14,8 @@ class RetentionParams(Section):
     )
     runs_days: float = Field(
         ge=0.0,
-        description="Days for which MLflow's runs stay (those of registered versions stay with them), and Prefect's "
-        "flow runs where no server keeps them.",
+        description="Days for which MLflow's runs stay, and as many again in which they can be restored (those of "
+        "registered versions stay with them); for Prefect's flow runs where no server keeps them.",
     )
     retrainings: int = Field(ge=1, description="Newest retrainings that the history shows.")
     collect: bool = Field(description="Collect after each retraining; else only `eibert collect` does.")

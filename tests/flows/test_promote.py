@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eibert.errors import CorruptArtifactError, RegistryError, RunError, TrailError
-from flows import cli, promote, trace
+from flows import cli, promote, service, trace
 from flows.promote import recover, rollback
 from flows.verify_service import check_service
 from flows.verify_trail import check_papers, check_trail
@@ -247,6 +247,18 @@ def test_what_is_in_service_is_verified_against_the_trail(workspace: Workspace) 
     assert "no version is in service, the trail says version 2" in lost.problem
     (workspace.root / "mlflow.db").unlink()
     assert list(check_service(workspace)) == []  # a clone
+
+
+def test_new_registry_counts_from_one_and_its_versions_are_not_taken_for_the_old(
+    workspace: Workspace, database: Path, tmp_path: Path
+) -> None:
+    shutil.copy(database, workspace.root / "mlflow.db")
+    assert promote.promote(workspace).kept_out  # the trail names a champion that this registry does not have
+    promote.promote(workspace, override="MLflow moved to a server")
+    assert (in_service(workspace), len(entered(workspace))) == (1, 2)
+    assert list(check_service(workspace)) == []
+    record = service.checked(workspace, registry.find(workspace.root, workspace.name, 1), tmp_path)
+    assert record.body == entered(workspace)[-1]
 
 
 def test_registry_that_forgot_its_champion_opens_no_gate(workspace: Workspace) -> None:

@@ -112,6 +112,21 @@ def test_cache_is_left_alone_while_a_run_is_at_work(built: Workspace) -> None:
     assert collect(built) != []
 
 
+@pytest.mark.usefixtures("empty_registry")
+def test_cache_outside_the_repository_is_left_to_those_who_share_it(built: Workspace, tmp_path: Path) -> None:
+    set_params(built.folder, ["retention.days=0"])
+    shared = tmp_path / "shared"
+    shutil.copytree(built.root / ".dvc" / "cache", shared)
+    foreign = shared / "files" / "md5" / "00" / ("0" * 30)
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_text("of another project")
+    age({path for path in shared.rglob("*") if path.is_file()}, 3)
+    (built.root / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {shared}\n")
+    assert collect(built) == []
+    assert foreign.exists()
+    (built.root / ".dvc" / "config.local").unlink()
+
+
 def test_old_versions_are_discarded_one_by_one(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC)
     known = [Version(n, f"{n}", now - timedelta(days=60 - n), "run", {}, ()) for n in range(1, 13)]

@@ -273,14 +273,18 @@ def test_flow_runs_that_ended_before_a_moment_go_with_their_pages_and_no_others(
 
     from flows.flow_runs import forget
 
+    @flow(name="retrain")
+    def retrained() -> None: ...
+
     @flow(name="other")
     def other() -> None: ...
 
     with get_client(sync_client=True) as client:
-        ended = [client.create_flow_run(other, state=Completed())]
+        old = client.create_flow_run(retrained, state=Completed())
+        foreign = client.create_flow_run(other, state=Completed())
         moment = datetime.now(UTC)
-        ended.append(client.create_flow_run(other, state=Completed()))
-        ids = [run.id for run in (*ended, client.create_flow_run(other, state=Running()))]
+        young = client.create_flow_run(retrained, state=Completed())
+        ids = [run.id for run in (old, foreign, young, client.create_flow_run(retrained, state=Running()))]
         for one in ids:
             client.create_artifact(ArtifactCreate(key="verdict", type="markdown", data="page", flow_run_id=one))
         forget(moment)

@@ -1,7 +1,9 @@
 """Which of MLflow's runs go, against a real database."""
 
+import contextlib
 import shutil
-from datetime import UTC, datetime
+import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,8 +11,8 @@ import pytest
 
 from tasks import registry, runs, tracking
 
-OLD, YOUNG = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
-BEFORE = datetime(2026, 3, 1, tzinfo=UTC)
+DAYS = 30.0
+OLD, YOUNG = (datetime.now(UTC) - timedelta(days=days) for days in (31, 29))
 
 
 @pytest.fixture
@@ -38,40 +40,61 @@ def made(root: Path) -> dict[str, str]:
     return found
 
 
-def left(root: Path) -> set[str]:
-    """All runs in the database, those marked as deleted among them."""
+def left(root: Path, *, marked: bool) -> set[str]:
+    """All runs in the database by name, those marked as deleted or the others."""
     from mlflow.entities import ViewType
 
+    view = ViewType.DELETED_ONLY if marked else ViewType.ACTIVE_ONLY
     with tracking.connected(root) as client:
-        places = [found.experiment_id for found in client.search_experiments()]
-        return {run.info.run_name for run in client.search_runs(places, run_view_type=ViewType.ALL)}
+        places = [found.experiment_id for found in client.search_experiments(ViewType.ALL)]
+        return {run.info.run_name for run in client.search_runs(places, run_view_type=view)}
 
 
-def test_old_runs_go_for_good_but_for_those_of_versions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def grow_older(root: Path, table: str, column: str, days: float) -> None:
+    """Moves the dates of a column back."""
+    with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as store, store:
+        store.execute(f"update {table} set {column} = {column} - ?", (int(days * 86_400_000),))
+
+
+def test_old_runs_are_marked_but_for_those_of_versions(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = made(root)
     monkeypatch.setattr(registry, "versions", lambda *_: [SimpleNamespace(run=known["version"])])
-    assert runs.collect(root, "models/w", BEFORE) == 2
-    assert left(root) == {"version", "at work", "young", "another's"}
-    assert runs.collect(root, "models/w", BEFORE) == 0
+    assert runs.collect(root, "models/w", DAYS) == 2
+    assert left(root, marked=True) == {"old", "stage of old"}
+    assert left(root, marked=False) == {"version", "at work", "young", "another's"}
+    assert runs.collect(root, "models/w", DAYS) == 0
+
+
+def test_what_was_marked_long_ago_goes_for_good(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(root)
+    monkeypatch.setattr(registry, "versions", lambda *_: [])
+    assert runs.collect(root, "models/w", DAYS) == 3
+    grow_older(root, "runs", "deleted_time", DAYS + 1)
+    made(root)
+    with tracking.connected(root) as client:
+        client.delete_experiment(client.get_experiment_by_name("models/x").experiment_id)  # a minute ago, by mistake
+    assert runs.collect(root, "models/w", DAYS) == 3
+    assert left(root, marked=True) == {"old", "stage of old", "version", "another's"}  # of the second time
+    assert left(root, marked=False) == {"at work", "young"}
 
 
 def test_on_a_server_runs_are_marked_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(root)
     monkeypatch.setattr(registry, "versions", lambda *_: [])
     monkeypatch.setattr(tracking, "is_file", lambda _: False)
-    assert runs.collect(root, "models/w", BEFORE) == 3
-    assert len(left(root)) == 6
-    assert runs.collect(root, "models/w", BEFORE) == 0  # what is marked is not counted again
+    monkeypatch.setattr(runs, "_delete_for_good", None)
+    assert runs.collect(root, "models/w", DAYS) == 3
+    assert runs.collect(root, "models/w", DAYS) == 0  # what is marked is not counted again
 
 
 def test_few_runs_wait_for_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(root)
     monkeypatch.setattr(registry, "versions", lambda *_: [])
     monkeypatch.setattr(runs, "_WORTH_IT", 9)
-    assert runs.collect(root, "models/w", BEFORE) == 0
-    assert len(left(root)) == 6
+    assert runs.collect(root, "models/w", DAYS) == 0
+    assert not left(root, marked=True)
 
 
 def test_workspace_that_never_ran_has_none(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "versions", lambda *_: [])
-    assert runs.collect(root, "models/new", BEFORE) == 0
+    assert runs.collect(root, "models/new", DAYS) == 0
