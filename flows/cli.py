@@ -1,8 +1,10 @@
 """The command `eibert`: reads arguments, calls, prints, and sets the exit code. Slow imports wait for their command."""
 
 import io
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Optional
@@ -22,6 +24,8 @@ EXIT_CODES = """
 Exit codes: 0 all well 路 1 an error to mend, told in one message 路 2 wrong use of the command 路
 70 a defect, with its traceback in the named log 路 130 interrupted.
 """
+
+_SECONDS_TO_LEAVE = 0.1
 
 app = typer.Typer(
     name="eibert",
@@ -171,10 +175,21 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 鈥
     raise KeyboardInterrupt
 
 
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Sends the signal once more whose exception came where Python ignores them: while an object is taken apart."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    again = threading.Timer(_SECONDS_TO_LEAVE, os.kill, (os.getpid(), signal.SIGTERM))
+    again.daemon = True
+    again.start()
+
+
 def main() -> None:
     """Runs the command of this process's arguments and ends the process with its exit code."""
     _be_lenient()
     signal.signal(signal.SIGTERM, _interrupt)  # so that what Ctrl-C clears away is cleared away then, too
+    sys.unraisablehook = _interrupt_again
     try:
         app()
     except (KeyboardInterrupt, SystemExit) as ended:  # typer makes the one out of the other

@@ -66,6 +66,20 @@ def test_interrupt_ends_with_130_and_one_line(number: signal.Signals, tmp_path: 
     assert said == "interrupted; nothing is half done, the same command goes on from here\n"
 
 
+def test_interrupt_that_comes_where_exceptions_are_ignored_comes_again(tmp_path: Path) -> None:
+    script = (
+        "import os, signal, time; from flows import cli, new\n"
+        "class Taken:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)\n"
+        "def wait(*_, **__): Taken(); time.sleep(60)\n"
+        "new.new = wait; cli.main()"
+    )
+    command = [sys.executable, "-c", script, "new", "m", "--data", "sample"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=40, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "interrupted; nothing is half done, the same command goes on from here\n"
+
+
 def test_installation_without_the_pipeline_says_what_to_install() -> None:
     script = "import sys; sys.modules['typer'] = None; from flows.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
