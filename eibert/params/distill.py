@@ -31,7 +31,7 @@ class DistillParams(Section):
     warmup_share: Share = Field(description="Share of all steps over which the rate rises; then it falls linearly.")
     max_tokens: MaxTokens = Field(description="Tokens per row; longer ones are cut.")
     temperature: float = Field(gt=0.0, le=100.0, description="Temperature of the softened classes.")
-    task_weight: Weight = Field(description="Weight of the student's task loss (labelled rows).")
+    task_weight: Weight = Field(description="Weight of the student's task loss; rows without a label add nothing.")
     logits_weight: Weight = Field(description="Weight of KL(teacher ‖ student) on softened classes.")
     hidden_weight: Weight = Field(description="Weight of MSE of projected student against teacher representations.")
     token_weight: Weight = Field(description="Weight of MSE on the mean of each word's tokens; 0: not read.")
