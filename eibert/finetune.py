@@ -39,7 +39,7 @@ def finetune(
     checkpoint: Checkpoint,
     report: Report = silent,
 ) -> Finetuned:
-    """Returns the teacher fine-tuned on train, as it was after its best epoch on dev.
+    """Returns the teacher fine-tuned on train, as it was after its best epoch on dev, the last of equal ones.
 
     Choice: a linear head on the pooled sentence, so that it can be folded into the student; the token table is not
     updated, which leaves the student's starting table valid and saves half of the optimiser's work (decision 0003).
@@ -87,7 +87,7 @@ def finetune(
             losses.append(float(loss.detach()))
             report(step + 1, plan.total, loss=losses[-1])
         dev_score = score(spec.metric, predict(teacher, dev, batch_size=params.batch_size), dev.targets)
-        if dev_score > max((entry["dev_score"] for entry in history), default=-np.inf):
+        if dev_score >= max((entry["dev_score"] for entry in history), default=-np.inf):
             best.load_state_dict(teacher.state_dict())
         done += 1
         history.append(
@@ -102,5 +102,5 @@ def finetune(
 
 
 def _out_of_patience(history: list[dict[str, float]], patience: int) -> bool:
-    scores = [entry["dev_score"] for entry in history]
-    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
+    scores = [entry["dev_score"] for entry in reversed(history)]
+    return bool(scores) and scores.index(max(scores)) >= patience
