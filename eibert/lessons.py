@@ -14,7 +14,7 @@ from eibert import optimize
 from eibert.augment import Variants
 from eibert.batches import Encoded, by_length, encode
 from eibert.corpus import Split, TaskSpec
-from eibert.outputs import Outputs, key_of
+from eibert.outputs import Outputs
 from eibert.params.section import Precision
 from eibert.progress import Report, silent
 from eibert.student import Student
@@ -120,7 +120,7 @@ def answers(
 
     if outputs is None:
         return read()
-    key = key_of(teacher, rows, precision, "answers", batch_size)
+    key = outputs.key_of(teacher, rows, precision, "answers", batch_size)
     with outputs.alone(key):
         if path := outputs.find(key):
             return Answers(**load_file(path))

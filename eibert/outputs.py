@@ -32,11 +32,35 @@ class Outputs:
     Args:
         folder: Where they lie; made when first written.
         limit_bytes: Most bytes of all files together, but for the one just written.
+        made_by: Digests of the code and the libraries that write them; what others wrote is not found.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES, *, made_by: str = "") -> None:
         self.folder = folder
+        self.made_by = made_by
         self._limit_bytes = limit_bytes
+
+    def key_of(self, teacher: Teacher, rows: Encoded, precision: Precision, *conditions: object) -> str:
+        """Returns the digest of all that shapes a teacher's outputs, 64 hexadecimal digits.
+
+        Args:
+            teacher: Its weights and configuration count, not where they came from.
+            rows: Their tokens count.
+            precision: Counts as what it comes to on this machine.
+            conditions: What else shapes the outputs: the kind of output, the batch size.
+        """
+        device = next(teacher.parameters()).device
+        how = (device.type, optimize.is_bf16(precision, device), torch.__version__, torch.get_num_threads())
+        config = sorted(teacher.encoder.config.to_dict().items())  # type: ignore[operator, union-attr]
+        digest = hashlib.sha256(repr((self.made_by, how, config, teacher.pooling, conditions)).encode())
+        for name, value in teacher.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(rows.lengths.tobytes())
+        for arrays in (rows.ids, rows.segments):
+            for array in arrays:
+                digest.update(array.tobytes())
+        return digest.hexdigest()
 
     def find(self, key: str) -> Path | None:
         """Returns the file of a key; None where there is none, or it is not what was written, which removes it."""
@@ -104,29 +128,6 @@ class Outputs:
             _remove(path)
             path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
             taken, free = taken - size, free + size
-
-
-def key_of(teacher: Teacher, rows: Encoded, precision: Precision, *conditions: object) -> str:
-    """Returns the digest of all that shapes a teacher's outputs, 64 hexadecimal digits.
-
-    Args:
-        teacher: Its weights and configuration count, not where they came from.
-        rows: Their tokens count.
-        precision: Counts as what it comes to on this machine.
-        conditions: What else shapes the outputs: the kind of output, the batch size.
-    """
-    device = next(teacher.parameters()).device
-    how = (device.type, optimize.is_bf16(precision, device), torch.__version__, torch.get_num_threads())
-    config = sorted(teacher.encoder.config.to_dict().items())  # type: ignore[operator, union-attr]
-    digest = hashlib.sha256(repr((how, config, teacher.pooling, conditions)).encode())
-    for name, value in teacher.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(rows.lengths.tobytes())
-    for arrays in (rows.ids, rows.segments):
-        for array in arrays:
-            digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _remove(path: Path) -> None:

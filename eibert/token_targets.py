@@ -10,7 +10,7 @@ from eibert import optimize
 from eibert.batches import Encoded, by_length, moved
 from eibert.errors import RunError
 from eibert.losses import variance
-from eibert.outputs import Outputs, key_of
+from eibert.outputs import Outputs
 from eibert.params.section import Pooling, Precision
 from eibert.progress import Report, silent
 from eibert.teacher import Teacher
@@ -73,7 +73,7 @@ class TokenTargets:
             held = np.empty(shape, np.float16)
             _fill(held, teacher, rows, batch_size, precision, report)
             return cls(held, rows, teacher.pooling)
-        key = key_of(teacher, rows, precision, "tokens", batch_size)
+        key = outputs.key_of(teacher, rows, precision, "tokens", batch_size)
         size = shape[0] * shape[1] * np.dtype(np.float16).itemsize
         with outputs.alone(key):
             if path := outputs.find(key):

@@ -90,5 +90,5 @@ def _room(workspace: Path, params: DistillParams, shared: Shared) -> Room:
         read_held_out(ingest),
         params,
         seed=shared.seed,
-        outputs=outputs(workspace),
+        outputs=outputs(workspace, STAGE),
     )
