@@ -221,6 +221,8 @@ def learn(
         means = {name: value / len(batches) for name, value in sums.items()}
         history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means, "dev_score": dev_score})
         checkpoint.save(done, modules, optimizer, {"history": history})
+    assert best.head is not None
+    best.head = room.unit.restored(best.head)
     best.cpu().eval().fold()
     return Learnt(best, max(entry["dev_score"] for entry in history), history)
 

@@ -17,6 +17,7 @@ from eibert.progress import Report, silent
 from eibert.schedule import Schedule
 from eibert.scores import score
 from eibert.teacher import Teacher
+from eibert.unit import Unit
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def finetune(
     torch.manual_seed(seed)
     teacher.head = nn.Linear(teacher.hidden, spec.outputs)
     if spec.regression:
-        teacher.head.bias.data.fill_(float(train.targets.mean()))
+        teacher.head.bias.data.zero_()  # the mean, in standard units
+    unit = Unit.of(spec, train.targets)
     teacher.max_tokens = min(teacher.max_tokens, params.max_tokens)
     teacher.encoder.get_input_embeddings().weight.requires_grad_(False)  # type: ignore[operator]
     teacher.to(device)
@@ -68,7 +70,7 @@ def finetune(
         weight_decay=params.weight_decay,
     )
     rows = encode(teacher.tokenizer, train.texts, train.texts_b, max_tokens=teacher.max_tokens)
-    targets = torch.from_numpy(train.targets).to(device)
+    targets = torch.from_numpy(unit.standard(train.targets)).to(device)
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
     modules: dict[str, nn.Module] = {"teacher": teacher, "best": best}
     done, memory = checkpoint.restore(modules, optimizer)
@@ -98,6 +100,8 @@ def finetune(
             }
         )
         checkpoint.save(done, modules, optimizer, {"history": history})
+    assert best.head is not None
+    best.head = unit.restored(best.head)
     return Finetuned(best.cpu().eval(), max(entry["dev_score"] for entry in history), history)
 
 

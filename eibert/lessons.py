@@ -31,7 +31,7 @@ class Lessons:
     Attributes:
         texts: First texts, N of them.
         texts_b: Second texts of pairs, or None.
-        targets: Class indices int64 (N,), -1 without a label; or numbers float32 (N,), NaN without one.
+        targets: Class indices int64 (N,), -1 without a label; or numbers in standard units, float32 (N,), NaN without.
         labelled: Number of labelled rows.
     """
 

@@ -1,6 +1,7 @@
 """The learning loops on toy data: they learn, resume where they stopped, repeat themselves, honour their switches."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from eibert.checkpoint import Checkpoint
 from eibert.corpus import Pretraining, Split, TaskSpec, Text
 from eibert.distill import Distilled, distill, distill_plainly
 from eibert.errors import RunError
+from eibert.evaluate.metrics import quality
 from eibert.finetune import finetune
 from eibert.matching import HeldOut
 from eibert.outputs import Outputs
 from eibert.params.load import Params
+from eibert.params.section import Pooling
 from eibert.pretrain import Pretrained, pretrain
+from eibert.quantize.post_training import quantize
 from eibert.room import Room
 from eibert.student import Student
 from eibert.teacher import Teacher, load_base
@@ -158,11 +162,45 @@ def test_a_tie_on_dev_does_not_stop_the_teacher_and_the_last_epoch_is_kept(
     assert same(weights(found.teacher), weights(teacher))  # the teacher itself is as its last epoch left it
 
 
-def test_regression_teacher_learns_a_number(teacher: Teacher, rows: Split, quick: Params) -> None:
-    spec = TaskSpec("n", pair=False, labels=(), metric="spearman")
-    numbers = Split(rows.texts, None, rows.targets.astype(np.float32) * 2)
-    found = finetune(teacher, spec, numbers, numbers, quick.finetune, seed=3, checkpoint=NOWHERE)
-    assert found.dev_score > 0.8
+NUMBER = TaskSpec("n", pair=False, labels=(), metric="spearman")
+
+
+def taught(folder: Path, numbers: Split, quick: Params) -> Teacher:
+    base = load_base(folder, Pooling.MEAN)
+    return finetune(base, NUMBER, numbers, numbers, quick.finetune, seed=3, checkpoint=NOWHERE).teacher
+
+
+def answered(model: Teacher | Student, rows: Split) -> np.ndarray[Any, Any]:
+    return predict(model, rows, batch_size=16)
+
+
+def test_teacher_and_student_of_numbers_know_no_unit(
+    teacher_folder: Path, young: Student, rows: Split, quick: Params
+) -> None:
+    few = quick.model_copy(update={"distill": quick.distill.model_copy(update={"epochs": 6, "learning_rate": 5e-3})})
+    found = []
+    for scale, offset in ((1.0, 0.0), (100.0, 50.0)):
+        numbers = Split(rows.texts, None, rows.targets.astype(np.float32) * np.float32(scale) + np.float32(offset))
+        guide = taught(teacher_folder, numbers, few)
+        student = learnt(young, guide, NUMBER, numbers, few).student.student
+        plain = distill_plainly(young, room(young, guide, NUMBER, numbers, few), checkpoint=NOWHERE).student
+        for model in (guide, student, plain):
+            assert quality(NUMBER, answered(model, numbers), numbers.targets)["r2"] > 0.6
+        found.append([(answered(model, rows) - offset) / scale for model in (guide, student, plain)])
+    for small, large in zip(*found, strict=True):
+        assert float(np.abs(small - large).max()) < 0.1  # of a range of 2; rounding grows while they learn
+
+
+def test_constant_numbers_are_answered_as_they_are(
+    teacher_folder: Path, young: Student, rows: Split, quick: Params
+) -> None:
+    numbers = Split(rows.texts, None, np.full(len(rows), 0.1, np.float32))
+    few = quick.model_copy(update={"finetune": quick.finetune.model_copy(update={"epochs": 1})})
+    guide = taught(teacher_folder, numbers, few)
+    student = learnt(young, guide, NUMBER, numbers, few, epochs=1).student.student
+    tuned, _ = quantize(student, NUMBER, numbers, quick.quantize.model_copy(update={"tune_rows": 64, "threads": 1}))
+    for model in (guide, student, tuned):
+        assert np.array_equal(answered(model, rows), np.full((len(rows), 1), 0.1, np.float32))
 
 
 def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> None:
