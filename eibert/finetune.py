@@ -19,6 +19,8 @@ from eibert.scores import score
 from eibert.teacher import Teacher
 from eibert.unit import Unit
 
+_REMEDY = "lower finetune.learning_rate or finetune.head_learning_rate, or set finetune.precision to fp32"
+
 
 @dataclass(frozen=True)
 class Finetuned:
@@ -85,7 +87,7 @@ def finetune(
                 logits = teacher.logits(rows.batch(batch_rows, device))
             loss = task_loss(logits.float(), targets[batch_rows], regression=spec.regression)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "finetune")
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), _REMEDY)
             losses.append(float(loss.detach()))
             report(step + 1, plan.total, loss=losses[-1])
         dev_score = score(spec.metric, predict(teacher, dev, batch_size=params.batch_size), dev.targets)

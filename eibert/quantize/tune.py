@@ -94,7 +94,7 @@ def tune(
             "hidden": representation_distance(pooled, guide_pooled, scale=scale),
         }
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-        optimize.step(optimizer, optimize.rate_factor(step, plan.total, 0.1), "quantize")
+        optimize.step(optimizer, optimize.rate_factor(step, plan.total, 0.1), "lower quantize.tune_learning_rate")
         report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
     for name in rounding:
         parametrize.remove_parametrizations(tuned.get_submodule(name), "weight", leave_parametrized=False)

@@ -1,5 +1,7 @@
 """The learning loops on toy data: they learn, resume where they stopped, repeat themselves, honour their switches."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +203,41 @@ def test_constant_numbers_are_answered_as_they_are(
     tuned, _ = quantize(student, NUMBER, numbers, quick.quantize.model_copy(update={"tune_rows": 64, "threads": 1}))
     for model in (guide, student, tuned):
         assert np.array_equal(answered(model, rows), np.full((len(rows), 1), 0.1, np.float32))
+
+
+def test_divergence_names_keys_that_are_there(
+    teacher_folder: Path, young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, tmp_path: Path
+) -> None:
+    endless = {"learning_rate": 1e30, "tune_learning_rate": 1e30, "tune_rows": 640, "texts_min": 0}
+    wild = quick.model_copy(
+        update={
+            stage: quick.section(stage).model_copy(
+                update={name: value for name, value in endless.items() if hasattr(quick.section(stage), name)}
+            )
+            for stage in ("finetune", "pretrain", "distill", "quantize")
+        }
+    )
+    base = load_base(teacher_folder, Pooling.MEAN)
+    folded = distill_plainly(young, room(young, fine, spec, rows, quick, epochs=1), checkpoint=NOWHERE).student
+    runs: list[Callable[[], object]] = [
+        lambda: finetune(base, spec, rows, rows, wild.finetune, seed=3, checkpoint=NOWHERE),
+        lambda: pretrained(load_base(teacher_folder, Pooling.MEAN), lone(rows.texts), wild, tmp_path),
+        lambda: learnt(young, fine, spec, rows, wild),
+        lambda: learnt(young, fine, spec, rows, wild, teacher_rows=0),
+        lambda: quantize(folded, spec, rows, wild.quantize),
+    ]
+    named = []
+    for run in runs:
+        with pytest.raises(RunError, match="training diverged") as told:
+            run()
+        named.append(re.findall(r"([a-z]+)\.([a-z_]+)", str(told.value)))
+    assert all(hasattr(quick.section(stage), name) for found in named for stage, name in found)
+    rates = [{f"{stage}.{name}" for stage, name in found if name.endswith("rate")} for found in named]
+    assert rates == [
+        {"finetune.learning_rate", "finetune.head_learning_rate"}, {"pretrain.learning_rate"},
+        {"distill.learning_rate", "distill.teacher_learning_rate"}, {"distill.learning_rate"},
+        {"quantize.tune_learning_rate"},
+    ]  # fmt: skip
 
 
 def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> None:
