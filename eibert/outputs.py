@@ -22,7 +22,7 @@ from eibert.params.section import Precision
 from eibert.teacher import Teacher
 
 LIMIT_BYTES = 4 << 30
-"""Disk that all outputs of a folder may take; the ones used longest ago go first."""
+"""Disk that the outputs of a folder may take beside one that is larger by itself; those used longest ago go first."""
 _DESCRIPTION = ".json"
 
 
@@ -31,7 +31,7 @@ class Outputs:
 
     Args:
         folder: Where they lie; made when first written.
-        limit_bytes: Most bytes of all files together, but for the one just written.
+        limit_bytes: Most bytes of all files together, but for one that is larger than that by itself.
         made_by: Digests of the code and the libraries that write them; what others wrote is not found.
     """
 
@@ -122,8 +122,9 @@ class Outputs:
                 if not path.name.startswith(".") and not path.suffix:
                     found.append((path.stat().st_mtime, path.stat().st_size, path))
         taken, free = sum(size for _, size, _ in found), _free_bytes(self.folder)
-        for _, size, path in sorted(found):
-            if taken + coming <= self._limit_bytes and coming < free:
+        most = self._limit_bytes + (coming if coming > self._limit_bytes else 0)
+        for _, size, path in sorted(found, key=lambda file: (file[1] <= self._limit_bytes, file)):
+            if taken + coming <= most and coming < free:
                 break
             _remove(path)
             path.with_name(f".{path.name}.lock").unlink(missing_ok=True)

@@ -90,6 +90,15 @@ def test_the_file_used_longest_ago_makes_room(tmp_path: Path) -> None:
     assert [outputs.find(key) is not None for key in "abc"] == [True, False, True]
 
 
+def test_a_file_over_the_limit_drives_out_only_its_like_and_goes_first(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path, limit_bytes=10)
+    present: list[str] = []
+    for key, size in (("a", 4), ("b", 4), ("c", 11), ("d", 12), ("e", 2), ("f", 1)):
+        put(outputs, key, b"x" * size)
+        present.append("".join(other for other in "abcdef" if (tmp_path / other).exists()))
+    assert present == ["a", "ab", "abc", "abd", "abe", "bef"]
+
+
 def test_room_is_made_before_anything_is_written(tmp_path: Path) -> None:
     outputs = Outputs(tmp_path, limit_bytes=10)
     put(outputs, "a", b"123456")
