@@ -120,10 +120,16 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
     costs = costs_of(tokens, row_bytes, params)
     key = "keep" if params.vocabulary_bytes is None else "vocabulary_bytes"
     limit: int = getattr(params, key)
-    room = limit - int(costs[musts].sum())
+    least = int(costs[musts].sum())
+    room = limit - least
     if room < 0:
+        unit = "entries" if key == "keep" else "bytes"
+        kinds, other = "special tokens", ""
+        if params.keep_characters:
+            kinds, other = "special tokens and characters", ", or set prune.keep_characters to false"
         raise ParamsError(
-            f"prune.{key}: {limit} is too small; the special tokens and characters alone are {limit - room}"
+            f"prune.{key}: {limit:,} {unit} are too few; the {kinds} alone need {least:,}; "
+            f"raise it to at least that{other}"
         )
     ranked = free[np.lexsort((free, -scores[free] / costs[free]))]
     return np.sort(np.concatenate([np.flatnonzero(musts), ranked[np.cumsum(costs[ranked]) <= room]]))
