@@ -40,7 +40,9 @@ class DistillParams(Section):
     teacher_hidden_weight: Weight = Field(description="Weight of the teacher's MSE towards the student.")
     head_reuse: bool = Field(description="Put the teacher's task head into the student.")
     unlabelled_limit: int = Field(ge=0, description="Most unlabelled texts used, drawn by seed.")
-    unlabelled_confidence: Share = Field(description="Unlabelled texts with a less certain teacher are left out.")
+    unlabelled_confidence: Share = Field(
+        description="Unlabelled texts and variants with a less certain teacher are left out."
+    )
     variants: int = Field(ge=0, description="Variants made of training rows, in all, answered by the teacher.")
     control: bool = Field(description="Also train the control: plain distillation of the same student.")
     precision: Precision = Field(strict=False, description="Arithmetic of training.")
