@@ -25,6 +25,8 @@ from eibert.student import Student
 
 _SCALE_ROWS = 512
 """Rows from which the variance of the teacher's representations is taken."""
+_REMEDY = "lower distill.learning_rate, or set distill.precision to fp32"
+_BOTH = "lower distill.learning_rate or distill.teacher_learning_rate, or set distill.precision to fp32"
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def learn_together(student: Student, room: Room, report: Report = silent) -> tup
         loss = sum(getattr(params, f"{name}_weight") * term for name, term in terms.items())
         assert isinstance(loss, Tensor)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), "distill")
+        optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), _BOTH)
         report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
@@ -210,7 +212,7 @@ def learn(
             loss = sum(getattr(weights, name) * term for name, term in terms.items())
             assert isinstance(loss, Tensor)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "distill")
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), _REMEDY)
             values = {name: float(term.detach()) for name, term in terms.items()}
             sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
             report(step + 1, plan.total, **values)
@@ -221,6 +223,8 @@ def learn(
         means = {name: value / len(batches) for name, value in sums.items()}
         history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means, "dev_score": dev_score})
         checkpoint.save(done, modules, optimizer, {"history": history})
+    assert best.head is not None
+    best.head = room.unit.restored(best.head)
     best.cpu().eval().fold()
     return Learnt(best, max(entry["dev_score"] for entry in history), history)
 

@@ -17,6 +17,9 @@ from eibert.progress import Report, silent
 from eibert.schedule import Schedule
 from eibert.scores import score
 from eibert.teacher import Teacher
+from eibert.unit import Unit
+
+_REMEDY = "lower finetune.learning_rate or finetune.head_learning_rate, or set finetune.precision to fp32"
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def finetune(
     checkpoint: Checkpoint,
     report: Report = silent,
 ) -> Finetuned:
-    """Returns the teacher fine-tuned on train, as it was after its best epoch on dev.
+    """Returns the teacher fine-tuned on train, as it was after its best epoch on dev, the last of equal ones.
 
     Choice: a linear head on the pooled sentence, so that it can be folded into the student; the token table is not
     updated, which leaves the student's starting table valid and saves half of the optimiser's work (decision 0003).
@@ -58,7 +61,8 @@ def finetune(
     torch.manual_seed(seed)
     teacher.head = nn.Linear(teacher.hidden, spec.outputs)
     if spec.regression:
-        teacher.head.bias.data.fill_(float(train.targets.mean()))
+        teacher.head.bias.data.zero_()  # the mean, in standard units
+    unit = Unit.of(spec, train.targets)
     teacher.max_tokens = min(teacher.max_tokens, params.max_tokens)
     teacher.encoder.get_input_embeddings().weight.requires_grad_(False)  # type: ignore[operator]
     teacher.to(device)
@@ -68,7 +72,7 @@ def finetune(
         weight_decay=params.weight_decay,
     )
     rows = encode(teacher.tokenizer, train.texts, train.texts_b, max_tokens=teacher.max_tokens)
-    targets = torch.from_numpy(train.targets).to(device)
+    targets = torch.from_numpy(unit.standard(train.targets)).to(device)
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
     modules: dict[str, nn.Module] = {"teacher": teacher, "best": best}
     done, memory = checkpoint.restore(modules, optimizer)
@@ -83,11 +87,11 @@ def finetune(
                 logits = teacher.logits(rows.batch(batch_rows, device))
             loss = task_loss(logits.float(), targets[batch_rows], regression=spec.regression)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "finetune")
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), _REMEDY)
             losses.append(float(loss.detach()))
             report(step + 1, plan.total, loss=losses[-1])
         dev_score = score(spec.metric, predict(teacher, dev, batch_size=params.batch_size), dev.targets)
-        if dev_score > max((entry["dev_score"] for entry in history), default=-np.inf):
+        if dev_score >= max((entry["dev_score"] for entry in history), default=-np.inf):
             best.load_state_dict(teacher.state_dict())
         done += 1
         history.append(
@@ -98,9 +102,11 @@ def finetune(
             }
         )
         checkpoint.save(done, modules, optimizer, {"history": history})
+    assert best.head is not None
+    best.head = unit.restored(best.head)
     return Finetuned(best.cpu().eval(), max(entry["dev_score"] for entry in history), history)
 
 
 def _out_of_patience(history: list[dict[str, float]], patience: int) -> bool:
-    scores = [entry["dev_score"] for entry in history]
-    return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
+    scores = [entry["dev_score"] for entry in reversed(history)]
+    return bool(scores) and scores.index(max(scores)) >= patience

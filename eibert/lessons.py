@@ -10,12 +10,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from eibert import optimize
 from eibert.augment import Variants
-from eibert.batches import Encoded, by_length, encode
+from eibert.batches import Encoded, encode
 from eibert.corpus import Split, TaskSpec
-from eibert.outputs import Outputs, key_of
+from eibert.outputs import Outputs
 from eibert.params.section import Precision
+from eibert.passes import passes
 from eibert.progress import Report, silent
 from eibert.student import Student
 from eibert.teacher import Teacher
@@ -31,7 +31,7 @@ class Lessons:
     Attributes:
         texts: First texts, N of them.
         texts_b: Second texts of pairs, or None.
-        targets: Class indices int64 (N,), -1 without a label; or numbers float32 (N,), NaN without one.
+        targets: Class indices int64 (N,), -1 without a label; or numbers in standard units, float32 (N,), NaN without.
         labelled: Number of labelled rows.
     """
 
@@ -120,7 +120,7 @@ def answers(
 
     if outputs is None:
         return read()
-    key = key_of(teacher, rows, precision, "answers", batch_size)
+    key = outputs.key_of(teacher, rows, precision, "answers", batch_size)
     with outputs.alone(key):
         if path := outputs.find(key):
             return Answers(**load_file(path))
@@ -133,16 +133,10 @@ def answers(
 
 @torch.no_grad()
 def _read(teacher: Teacher, rows: Encoded, *, batch_size: int, precision: Precision, report: Report) -> Answers:
-    teacher.eval()
-    device = next(teacher.parameters()).device
-    batches = by_length(rows.lengths, batch_size)
     assert teacher.head is not None
     logits = torch.empty(len(rows), teacher.head.out_features)
     pooled = torch.empty(len(rows), teacher.hidden, dtype=torch.float16)
-    for position, chosen in enumerate(batches):
-        with optimize.autocast(precision, device):
-            _, found = teacher(rows.batch(chosen, device))
+    for chosen, _, found in passes(teacher, rows, batch_size=batch_size, precision=precision, report=report):
         pooled[chosen] = found.half().cpu()
         logits[chosen] = teacher.answer(found.float()).cpu()
-        report(position + 1, len(batches))
     return Answers(logits, pooled)

@@ -7,7 +7,10 @@ from eibert.errors import ShapeError
 
 
 def task_loss(logits: Tensor, targets: Tensor, *, regression: bool) -> Tensor:
-    """Returns the mean cross-entropy of the rows with a label, or their mean squared error for regression.
+    """Returns the cross-entropy of the rows with a label, or their squared error for regression, over all rows.
+
+    Choice: divided by all rows of the batch, as the other losses are; so a label weighs the same whichever rows share
+    its batch (decision 0004).
 
     Args:
         logits: Float (B, C); C = 1 for regression.
@@ -15,14 +18,15 @@ def task_loss(logits: Tensor, targets: Tensor, *, regression: bool) -> Tensor:
         regression: Whether targets are numbers.
 
     Returns:
-        Scalar, nats per labelled row (or squared units of the target); 0 where no row has a label.
+        Scalar, nats per row (or squared units of the target); 0 where no row has a label.
     """
     labelled = ~targets.isnan() if regression else targets >= 0
     if not labelled.any():
         return logits.sum() * 0.0
+    share = labelled.float().mean()
     if regression:
-        return F.mse_loss(logits.squeeze(-1)[labelled], targets[labelled])
-    return F.cross_entropy(logits[labelled], targets[labelled])
+        return F.mse_loss(logits.squeeze(-1)[labelled], targets[labelled]) * share
+    return F.cross_entropy(logits[labelled], targets[labelled]) * share
 
 
 def logits_divergence(learner: Tensor, guide: Tensor, *, temperature: float, regression: bool) -> Tensor:

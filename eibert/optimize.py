@@ -69,19 +69,16 @@ def rate_factor(step: int, total: int, warmup_share: float) -> float:
     return max(0.0, (total - step) / max(1, total - warmup))
 
 
-def step(optimizer: torch.optim.Optimizer, factor: float, stage: str) -> None:
+def step(optimizer: torch.optim.Optimizer, factor: float, remedy: str) -> None:
     """Takes one step at `factor` of the peak rates with clipped gradients, and clears the gradients.
 
     Raises:
-        RunError: a gradient is not finite; `stage` names the section to mend.
+        RunError: a gradient is not finite; the message ends with `remedy`, which names the keys to mend.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
     if not torch.isfinite(norm):
-        raise RunError(
-            f"{stage}: training diverged, a gradient is {float(norm)}; lower {stage}.learning_rate "
-            f"or set {stage}.precision to fp32"
-        )
+        raise RunError(f"training diverged: a gradient is {float(norm)}, expected a finite one; {remedy}")
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     optimizer.step()

@@ -22,7 +22,7 @@ from eibert.params.section import Precision
 from eibert.teacher import Teacher
 
 LIMIT_BYTES = 4 << 30
-"""Disk that all outputs of a folder may take; the ones used longest ago go first."""
+"""Disk that the outputs of a folder may take beside one that is larger by itself; those used longest ago go first."""
 _DESCRIPTION = ".json"
 
 
@@ -31,12 +31,36 @@ class Outputs:
 
     Args:
         folder: Where they lie; made when first written.
-        limit_bytes: Most bytes of all files together, but for the one just written.
+        limit_bytes: Most bytes of all files together, but for one that is larger than that by itself.
+        made_by: Digests of the code and the libraries that write them; what others wrote is not found.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES, *, made_by: str = "") -> None:
         self.folder = folder
+        self.made_by = made_by
         self._limit_bytes = limit_bytes
+
+    def key_of(self, teacher: Teacher, rows: Encoded, precision: Precision, *conditions: object) -> str:
+        """Returns the digest of all that shapes a teacher's outputs, 64 hexadecimal digits.
+
+        Args:
+            teacher: Its weights and configuration count, not where they came from.
+            rows: Their tokens count.
+            precision: Counts as what it comes to on this machine.
+            conditions: What else shapes the outputs: the kind of output, the batch size.
+        """
+        device = next(teacher.parameters()).device
+        how = (device.type, optimize.is_bf16(precision, device), torch.__version__, torch.get_num_threads())
+        config = sorted(teacher.encoder.config.to_dict().items())  # type: ignore[operator, union-attr]
+        digest = hashlib.sha256(repr((self.made_by, how, config, teacher.pooling, conditions)).encode())
+        for name, value in teacher.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(rows.lengths.tobytes())
+        for arrays in (rows.ids, rows.segments):
+            for array in arrays:
+                digest.update(array.tobytes())
+        return digest.hexdigest()
 
     def find(self, key: str) -> Path | None:
         """Returns the file of a key; None where there is none, or it is not what was written, which removes it."""
@@ -98,35 +122,13 @@ class Outputs:
                 if not path.name.startswith(".") and not path.suffix:
                     found.append((path.stat().st_mtime, path.stat().st_size, path))
         taken, free = sum(size for _, size, _ in found), _free_bytes(self.folder)
-        for _, size, path in sorted(found):
-            if taken + coming <= self._limit_bytes and coming < free:
+        most = self._limit_bytes + (coming if coming > self._limit_bytes else 0)
+        for _, size, path in sorted(found, key=lambda file: (file[1] <= self._limit_bytes, file)):
+            if taken + coming <= most and coming < free:
                 break
             _remove(path)
             path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
             taken, free = taken - size, free + size
-
-
-def key_of(teacher: Teacher, rows: Encoded, precision: Precision, *conditions: object) -> str:
-    """Returns the digest of all that shapes a teacher's outputs, 64 hexadecimal digits.
-
-    Args:
-        teacher: Its weights and configuration count, not where they came from.
-        rows: Their tokens count.
-        precision: Counts as what it comes to on this machine.
-        conditions: What else shapes the outputs: the kind of output, the batch size.
-    """
-    device = next(teacher.parameters()).device
-    how = (device.type, optimize.is_bf16(precision, device), torch.__version__, torch.get_num_threads())
-    config = sorted(teacher.encoder.config.to_dict().items())  # type: ignore[operator, union-attr]
-    digest = hashlib.sha256(repr((how, config, teacher.pooling, conditions)).encode())
-    for name, value in teacher.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(rows.lengths.tobytes())
-    for arrays in (rows.ids, rows.segments):
-        for array in arrays:
-            digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def _remove(path: Path) -> None:

@@ -23,6 +23,8 @@ from eibert.student import Student, StudentShape
 from eibert.teacher import Teacher
 from eibert.token_targets import TokenTargets
 
+_REMEDY = "lower pretrain.learning_rate, or set pretrain.precision to fp32"
+
 
 @dataclass(frozen=True)
 class Pretrained:
@@ -116,7 +118,7 @@ def pretrain(
             }
             loss = params.token_weight * terms["token"] + params.sentence_weight * terms["sentence"]
             loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), "pretrain")
+            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), _REMEDY)
             values = {name: float(term.detach()) for name, term in terms.items()}
             sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
             report(step + 1, plan.total, **values)

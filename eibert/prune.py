@@ -54,7 +54,7 @@ def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, repor
         report: Told after each batch.
 
     Returns:
-        Importances over the teacher's vocabulary; the counts leave padding out.
+        Importances over the teacher's vocabulary; the counts leave padding and the special tokens out.
     """
     size = len(teacher.tokens)
     specials = torch.tensor([teacher.tokenizer.token_to_id(token) for token in SPECIALS])
@@ -71,6 +71,7 @@ def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, repor
         attention.index_add_(0, batch.ids[real], received[real].double())
         counts += torch.bincount(batch.ids[real], minlength=size)
         report(position + 1, len(batches))
+    counts[specials] = 0  # two in every text, always kept: they would hide what is lost of the words
     return Importances((attention / max(1, len(rows))).numpy(), counts.numpy())
 
 
@@ -119,10 +120,16 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
     costs = costs_of(tokens, row_bytes, params)
     key = "keep" if params.vocabulary_bytes is None else "vocabulary_bytes"
     limit: int = getattr(params, key)
-    room = limit - int(costs[musts].sum())
+    least = int(costs[musts].sum())
+    room = limit - least
     if room < 0:
+        unit = "entries" if key == "keep" else "bytes"
+        kinds, other = "special tokens", ""
+        if params.keep_characters:
+            kinds, other = "special tokens and characters", ", or set prune.keep_characters to false"
         raise ParamsError(
-            f"prune.{key}: {limit} is too small; the special tokens and characters alone are {limit - room}"
+            f"prune.{key}: {limit:,} {unit} are too few; the {kinds} alone need {least:,}; "
+            f"raise it to at least that{other}"
         )
     ranked = free[np.lexsort((free, -scores[free] / costs[free]))]
     return np.sort(np.concatenate([np.flatnonzero(musts), ranked[np.cumsum(costs[ranked]) <= room]]))
@@ -160,7 +167,7 @@ class Coverage:
     """How a vocabulary writes some texts.
 
     Attributes:
-        covered: Share of the whole vocabulary's token occurrences whose entry is kept.
+        covered: Share of the whole vocabulary's token occurrences, special ones left out, whose entry is kept.
         unknown: Share of tokens that are [UNK].
         tokens_per_text: Mean tokens of a text, special ones included.
     """

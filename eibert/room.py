@@ -1,5 +1,6 @@
 """Where a student learns from its teacher: both tokenizers' views of the same rows, and how dev judges them."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from eibert.scores import score
 from eibert.student import Student
 from eibert.teacher import Teacher
 from eibert.token_targets import TokenTargets
+from eibert.unit import NO_UNIT, Unit
 from eibert.words import Places, WordTargets, shared
 
 
@@ -26,7 +28,8 @@ class Room:
     """Where a student learns: its teacher, the task, the rows as each of the two sees them, parameters and seed.
 
     `words` are the places of the words of all rows, the teacher's and the student's; empty where they do not count.
-    `outputs` keeps the teacher's answers; without it they stay in memory.
+    `outputs` keeps the teacher's answers; without it they stay in memory. Numbers to predict are in standard units,
+    targets and the teacher's answers; `unit` leads back.
     """
 
     teacher: Teacher
@@ -40,6 +43,7 @@ class Room:
     device: torch.device
     words: tuple[Places, Places] = ([], [])
     outputs: Outputs | None = None
+    unit: Unit = NO_UNIT
 
     @classmethod
     def of(
@@ -60,7 +64,7 @@ class Room:
 
         Args:
             student: Its tokenizer reads the rows.
-            teacher: Fine-tuned.
+            teacher: Fine-tuned; its encoder is the room's, its head is copied.
             spec: The task.
             train: Labelled rows.
             dev: Rows by which epochs are chosen and the teacher's drift is bounded.
@@ -75,13 +79,17 @@ class Room:
         corpus = [*train.texts, *(train.texts_b or [])]
         make = Variants(corpus, teacher.tokens, teacher.table, generator, held_out)
         some = draw(unlabelled, params.unlabelled_limit, generator)
-        lessons = gather(spec, train, some, make, variants=params.variants)
+        unit = Unit.of(spec, train.targets)
+        standard = dataclasses.replace(train, targets=unit.standard(train.targets))
+        lessons = gather(spec, standard, some, make, variants=params.variants)
         limit = min(params.max_tokens, teacher.max_tokens)
         rows_teacher, rows = lessons.encoded(teacher, limit), lessons.encoded(student, params.max_tokens)
         words: tuple[Places, Places] = [], []
         if params.token_weight:
             words = shared(lessons.words(teacher, limit), lessons.words(student, params.max_tokens))
-        return cls(teacher.to(device), spec, dev, lessons, rows, rows_teacher, params, seed, device, words, outputs)
+        assert teacher.head is not None
+        guide = teacher.with_head(unit.standardized(teacher.head)).to(device)
+        return cls(guide, spec, dev, lessons, rows, rows_teacher, params, seed, device, words, outputs, unit)
 
     def teacher_says(self, report: Report = silent) -> Answers:
         """Returns the teacher's answers to every row, as it is now; those to words too where they are weighed."""

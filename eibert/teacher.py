@@ -69,6 +69,12 @@ class Teacher(nn.Module):
         """Returns logits, float (B, C)."""
         return self.answer(self(batch)[1])
 
+    def with_head(self, head: nn.Linear) -> "Teacher":
+        """Returns a teacher with another head on the same encoder, which is not copied."""
+        found = Teacher(self.encoder, self.tokenizer, self.pooling)
+        found.max_tokens, found.head = self.max_tokens, head
+        return found.train(self.training)
+
     @property
     def tokens(self) -> list[str]:
         """Vocabulary in the order of ids."""

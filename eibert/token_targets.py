@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eibert import optimize
 from eibert.batches import Encoded, by_length, moved
 from eibert.errors import RunError
 from eibert.losses import variance
-from eibert.outputs import Outputs, key_of
+from eibert.outputs import Outputs
 from eibert.params.section import Pooling, Precision
+from eibert.passes import passes
 from eibert.progress import Report, silent
 from eibert.teacher import Teacher
 
@@ -73,7 +73,7 @@ class TokenTargets:
             held = np.empty(shape, np.float16)
             _fill(held, teacher, rows, batch_size, precision, report)
             return cls(held, rows, teacher.pooling)
-        key = key_of(teacher, rows, precision, "tokens", batch_size)
+        key = outputs.key_of(teacher, rows, precision, "tokens", batch_size)
         size = shape[0] * shape[1] * np.dtype(np.float16).itemsize
         with outputs.alone(key):
             if path := outputs.find(key):
@@ -109,7 +109,6 @@ class TokenTargets:
         return found
 
 
-@torch.no_grad()
 def _fill(
     memory: np.ndarray[Any, Any],
     teacher: Teacher,
@@ -118,15 +117,8 @@ def _fill(
     precision: Precision,
     report: Report,
 ) -> None:
-    teacher.eval()
-    device = next(teacher.parameters()).device
     lengths = rows.lengths
     starts = np.concatenate([[0], np.cumsum(lengths)])
-    batches = by_length(lengths, batch_size)
-    for position, batch_rows in enumerate(batches):
-        with optimize.autocast(precision, device):
-            tokens, _ = teacher(rows.batch(batch_rows, device))
-        found = tokens.float().cpu().numpy()
-        for row, values in zip(batch_rows, found, strict=True):
+    for chosen, tokens, _ in passes(teacher, rows, batch_size=batch_size, precision=precision, report=report):
+        for row, values in zip(chosen, tokens.float().cpu().numpy(), strict=True):
             memory[starts[row] : starts[row + 1]] = values[: lengths[row]]
-        report(position + 1, len(batches))

@@ -22,14 +22,22 @@ def recorded(stage: str, params: Section, shared: Shared, *, teacher: bool = Fal
 
 def checkpoint(workspace: Path, stage: str, part: str, shaped_by: dict[str, Any], inputs: dict[str, str]) -> Checkpoint:
     """Returns the checkpoint of a part of a stage; other parameters, inputs or code make it another run."""
-    code = artifact.folder(workspace, "code") / f"{stage}.json"
-    identity = [shaped_by, inputs, code.read_text(encoding="utf-8") if code.is_file() else None]
+    identity = [shaped_by, inputs, _code(workspace, stage)]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return Checkpoint(workspace / STATE / "checkpoints" / f"{stage}-{part}.safetensors", key)
 
 
-def outputs(workspace: Path) -> Outputs:
-    """Returns where teachers' outputs are kept: one place for all workspaces of a repository."""
+def outputs(workspace: Path, stage: str) -> Outputs:
+    """Returns where teachers' outputs of a stage are kept: one place for all workspaces of a repository.
+
+    What a stage of other code or other libraries left there is not found: it may have read otherwise.
+    """
     here = workspace.resolve()
     root = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
-    return Outputs(root / STATE / "outputs")
+    return Outputs(root / STATE / "outputs", made_by=_code(workspace, stage) or "")
+
+
+def _code(workspace: Path, stage: str) -> str | None:
+    """Returns the digests of a stage's code and libraries, as the stage `code` wrote them; None where it never ran."""
+    path = artifact.folder(workspace, "code") / f"{stage}.json"
+    return path.read_text(encoding="utf-8") if path.is_file() else None

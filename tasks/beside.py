@@ -13,9 +13,42 @@ from eibert.errors import EibertError, RunError
 from tasks.progress import plain_lines
 
 
+class Beside:
+    """A function at work in another process, seen from the caller's.
+
+    Args:
+        name: The function's, for messages.
+        connection: Where its result or its error arrives; at its end where it died.
+    """
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self._name, self._connection = name, connection
+        self._results: list[Any] = []
+
+    def result(self) -> Any:
+        """Waits for the result and returns it; raises what `beside` says."""
+        if not self._results:
+            self._results.append(self._received())
+        return self._results[0]
+
+    def check(self) -> None:
+        """Raises at once what `result` would raise in the end; waits for nothing."""
+        if not self._results and self._connection.poll():
+            self.result()
+
+    def _received(self) -> Any:
+        try:
+            error, result = self._connection.recv()
+        except EOFError as lost:
+            raise RunError(f"{self._name}: its process died; is memory short? Run `eibert run` again") from lost
+        if error is not None:
+            raise error
+        return result
+
+
 @contextmanager
-def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[], Any]]:
-    """Starts function(*arguments) in another process; yields what waits for its result.
+def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Beside]:
+    """Starts function(*arguments) in another process; yields what tells how it goes there and waits for its result.
 
     Both write plain lines meanwhile, since they share a terminal. The process is stopped where the body ends early, and
     ends by itself where its parent is killed.
@@ -25,7 +58,7 @@ def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[
         arguments: Picklable, as is the result.
 
     Raises:
-        EibertError: what the function raised, on waiting.
+        EibertError: what the function raised, on checking or waiting.
         RunError: it failed otherwise or was killed; its traceback stands on standard error.
     """
     context = multiprocessing.get_context("spawn")
@@ -36,7 +69,7 @@ def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Callable[[
             process.start()
         other.close()
         try:
-            yield lambda: _received(mine, function)
+            yield Beside(function.__name__, mine)
         finally:
             process.terminate()
             process.join()
@@ -54,16 +87,6 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _received(connection: Connection, function: Callable[..., Any]) -> Any:
-    try:
-        error, result = connection.recv()
-    except EOFError as lost:
-        raise RunError(f"{function.__name__}: its process died; is memory short? Run `eibert run` again") from lost
-    if error is not None:
-        raise error
-    return result
 
 
 def _answer(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

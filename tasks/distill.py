@@ -11,11 +11,12 @@ from eibert.corpus import read_held_out, read_spec, read_split, read_texts
 from eibert.distill import distill, distill_plainly
 from eibert.params.distill import DistillParams
 from eibert.params.section import Shared
+from eibert.progress import Report
 from eibert.room import Room
 from eibert.student import WEIGHTS, load_student, save_student
 from eibert.teacher import load_teacher
 from tasks.adapter import STATE, checkpoint, outputs, recorded
-from tasks.beside import beside
+from tasks.beside import Beside, beside
 from tasks.progress import reporting, say
 
 STAGE = "distill"
@@ -32,17 +33,18 @@ def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
     shaped_by = recorded(STAGE, params, shared)
     kept = {part: checkpoint(workspace, STAGE, part, shaped_by, inputs) for part in ("student", "control")}
     with contextlib.ExitStack() as stack:
+        control: Beside | None = None
         if params.control:
             control = stack.enter_context(beside(learn_control, workspace, params, shared, kept["control"]))
         room = _room(workspace, params, shared)
         found = distill(
             load_student(artifact.folder(workspace, "prune")), room, checkpoint=kept["student"],
-            reports=lambda what: stack.enter_context(reporting(STAGE, what)),
+            reports=lambda what: _checking(control, stack.enter_context(reporting(STAGE, what))),
         )  # fmt: skip
         said = f"dev {room.spec.metric} {found.student.dev_score:.4f}"
         before, after = found.teacher_scores
         figures = {"dev_score": found.student.dev_score, "teacher_dev_before": before, "teacher_dev_after": after}
-        plain = control() if params.control else {"history": []}
+        plain = control.result() if control else {"history": []}
     if params.control:
         figures["control_dev_score"] = plain["dev_score"]
         said += f", plain distillation {plain['dev_score']:.4f}"
@@ -73,6 +75,17 @@ def learn_control(workspace: Path, params: DistillParams, shared: Shared, kept: 
     return {"dev_score": found.dev_score, "history": found.history}
 
 
+def _checking(control: Beside | None, report: Report) -> Report:
+    """Returns a report that ends the student's learning where the control has failed, not an hour later."""
+
+    def checked(step: int, total: int, **values: float) -> None:
+        if control:
+            control.check()
+        report(step, total, **values)
+
+    return checked
+
+
 def _scratch(workspace: Path) -> Path:
     return workspace / STATE / "scratch" / "control"
 
@@ -90,5 +103,5 @@ def _room(workspace: Path, params: DistillParams, shared: Shared) -> Room:
         read_held_out(ingest),
         params,
         seed=shared.seed,
-        outputs=outputs(workspace),
+        outputs=outputs(workspace, STAGE),
     )

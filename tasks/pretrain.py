@@ -27,7 +27,7 @@ def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
     kept = checkpoint(workspace, STAGE, "student", shaped_by, inputs)
     with reporting(STAGE, "teacher reads") as read, reporting(STAGE, "student") as report:
         found = pretrain(
-            teacher, corpus, params, seed=shared.seed, outputs=outputs(workspace),
+            teacher, corpus, params, seed=shared.seed, outputs=outputs(workspace, STAGE),
             checkpoint=kept, read=read, report=report,
         )  # fmt: skip
     last = found.history[-1]

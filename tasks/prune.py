@@ -52,7 +52,8 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
     pruned = slice_student(student, kept_ids)
     kept = np.isin(np.arange(len(scores)), kept_ids)
     before = coverage(student.tokenizer, texts, None, 1.0)
-    after = coverage(pruned.tokenizer, texts, None, float(found.counts[kept].sum() / found.counts.sum()))
+    covered = float(found.counts[kept].sum() / max(1, found.counts.sum()))
+    after = coverage(pruned.tokenizer, texts, None, covered)
     say(
         STAGE,
         f"{len(kept_ids)} of {len(scores)} entries kept; {after.covered:.2%} of tokens covered, "

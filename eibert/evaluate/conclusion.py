@@ -7,7 +7,7 @@ from eibert.evaluate.bootstrap import Comparison, Verdict
 
 METRICS = {
     "accuracy": "accuracy", "macro_f1": "macro-F1", "matthews": "Matthews correlation",
-    "spearman": "Spearman correlation", "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation", "pearson": "Pearson correlation", "r2": "R²",
 }  # fmt: skip
 MODELS = {
     "teacher": "Teacher",

@@ -21,10 +21,12 @@ def quality(spec: TaskSpec, logits: Array, targets: Array) -> dict[str, float]:
         targets: Class indices int64 (N,), or numbers.
 
     Returns:
-        `accuracy`, `macro_f1`, `matthews`; for regression `spearman`, `pearson`.
+        `accuracy`, `macro_f1`, `matthews`; for regression `spearman`, `pearson`, `r2`.
     """
     if spec.regression:
-        return {"spearman": score("spearman", logits, targets), "pearson": pearson(logits[:, 0], targets)}
+        answers = logits[:, 0]
+        correlations = {"spearman": score("spearman", logits, targets), "pearson": pearson(answers, targets)}
+        return correlations | {"r2": determination(answers, targets)}
     return {name: score(name, logits, targets) for name in ("accuracy", "macro_f1", "matthews")}
 
 
@@ -33,6 +35,17 @@ def pearson(one: Array, other: Array) -> float:
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(pearsonr(one.astype(np.float64), other.astype(np.float64)).statistic)
+
+
+def determination(answers: Array, targets: Array) -> float:
+    """Returns R², 1 − squared error / squared distance of the targets to their mean; 0 where the targets are constant.
+
+    Correlations do not see a wrong scale or a wrong mean; this does. Numbers (N,) each.
+    """
+    if len(targets) < 2 or np.ptp(targets) == 0:
+        return 0.0
+    wanted = targets.astype(np.float64)
+    return 1.0 - float(np.square(answers - wanted).sum() / np.square(wanted - wanted.mean()).sum())
 
 
 def per_class(spec: TaskSpec, logits: Array, targets: Array) -> list[dict[str, Any]]:

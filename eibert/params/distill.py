@@ -31,7 +31,7 @@ class DistillParams(Section):
     warmup_share: Share = Field(description="Share of all steps over which the rate rises; then it falls linearly.")
     max_tokens: MaxTokens = Field(description="Tokens per row; longer ones are cut.")
     temperature: float = Field(gt=0.0, le=100.0, description="Temperature of the softened classes.")
-    task_weight: Weight = Field(description="Weight of the student's task loss (labelled rows).")
+    task_weight: Weight = Field(description="Weight of the student's task loss; rows without a label add nothing.")
     logits_weight: Weight = Field(description="Weight of KL(teacher ‖ student) on softened classes.")
     hidden_weight: Weight = Field(description="Weight of MSE of projected student against teacher representations.")
     token_weight: Weight = Field(description="Weight of MSE on the mean of each word's tokens; 0: not read.")
@@ -40,7 +40,9 @@ class DistillParams(Section):
     teacher_hidden_weight: Weight = Field(description="Weight of the teacher's MSE towards the student.")
     head_reuse: bool = Field(description="Put the teacher's task head into the student.")
     unlabelled_limit: int = Field(ge=0, description="Most unlabelled texts used, drawn by seed.")
-    unlabelled_confidence: Share = Field(description="Unlabelled texts with a less certain teacher are left out.")
+    unlabelled_confidence: Share = Field(
+        description="Unlabelled texts and variants with a less certain teacher are left out."
+    )
     variants: int = Field(ge=0, description="Variants made of training rows, in all, answered by the teacher.")
     control: bool = Field(description="Also train the control: plain distillation of the same student.")
     precision: Precision = Field(strict=False, description="Arithmetic of training.")

@@ -56,6 +56,8 @@ class QuantizeParams(Section):
     tune_learning_rate: float = Field(gt=0.0, le=1.0, description="Peak rate of tuning.")
     calibration: Calibration = Field(strict=False, description="How activation ranges are chosen.")
     percentile: float = Field(gt=50.0, le=100.0, description="Share of activations inside the range, per cent.")
-    calibration_rows: int = Field(ge=1, description="Training rows run to calibrate activations.")
+    calibration_rows: int = Field(
+        ge=1, description="Training rows run to calibrate activations, and on which the search measures harm."
+    )
     batch_size: BatchSize = Field(description="Rows per forward pass.")
     threads: Threads = Field(description="Threads of torch; part of the result's identity.")

@@ -53,7 +53,7 @@ def quantize(
     for part in modules_of(student):
         weights |= integers_of(student, part, params, bits[part.name] if bits else section(params, part.kind).bits)
     if params.tune_rows:
-        student, weights = tune(student, weights, rows, params, regression=spec.regression, seed=seed, report=report)
+        student, weights = tune(student, weights, rows, params, spec=spec, seed=seed, report=report)
     rounded = [
         name
         for part in modules_of(student)

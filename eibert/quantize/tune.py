@@ -13,13 +13,14 @@ from torch.nn.utils import parametrize
 
 from eibert import optimize
 from eibert.batches import encode
-from eibert.corpus import Split
+from eibert.corpus import Split, TaskSpec
 from eibert.losses import logits_divergence, representation_distance, variance
 from eibert.params.quantize import QuantizeParams
 from eibert.progress import Report, silent
 from eibert.quantize.tensor import Quantized, spread
 from eibert.schedule import Schedule
 from eibert.student import Student
+from eibert.unit import Unit
 
 _SCALE_ROWS = 512
 """Rows from which the variance of the student's representations is taken."""
@@ -30,10 +31,10 @@ class _Rounding(nn.Module):
 
     scale: Tensor
 
-    def __init__(self, grid: Quantized) -> None:
+    def __init__(self, grid: Quantized, divisor: float) -> None:
         super().__init__()
         self.limit = 2 ** (grid.bits - 1) - 1
-        self.register_buffer("scale", spread(grid.scale.float(), grid.values.shape[-1]))
+        self.register_buffer("scale", spread(grid.scale.float(), grid.values.shape[-1]) / divisor)
 
     def integers(self, weight: Tensor) -> Tensor:
         """Returns the nearest integers on the grid."""
@@ -51,7 +52,7 @@ def tune(
     train: Split,
     params: QuantizeParams,
     *,
-    regression: bool,
+    spec: TaskSpec,
     seed: int,
     report: Report = silent,
 ) -> tuple[Student, dict[str, Quantized]]:
@@ -60,14 +61,18 @@ def tune(
     Args:
         student: Distilled, its head folded; not changed.
         weights: Its integers by matrix name.
-        train: Rows to answer; their labels are not used.
+        train: Rows to answer; of their labels the unit is used, where they are numbers.
         params: Section `quantize`; `tune_rows` rows are learnt from, in as many passes as that takes.
-        regression: Whether the one logit is a number.
+        spec: The task.
         seed: Seed of the order.
         report: Told after each step.
     """
-    tuned = copy.deepcopy(student).eval()  # without dropout: the guide is the student itself
-    rounding = {name: _Rounding(grid) for name, grid in weights.items()}
+    unit = Unit.of(spec, train.targets)
+    guide = copy.deepcopy(student)
+    assert guide.head is not None
+    guide.head = unit.standardized(guide.head)
+    tuned = copy.deepcopy(guide).eval()  # without dropout: the guide is the student itself
+    rounding = {name: _Rounding(grid, unit.divisor if name == "head" else 1.0) for name, grid in weights.items()}
     for name, rule in rounding.items():
         parametrize.register_parametrization(tuned.get_submodule(name), "weight", rule)
     rows = encode(student.tokenizer, train.texts, train.texts_b, max_tokens=student.max_tokens)
@@ -75,22 +80,21 @@ def tune(
     optimizer = optimize.adamw([(tuned.parameters(), params.tune_learning_rate)], weight_decay=0.0)
     with torch.no_grad():
         sample = np.random.default_rng(seed).permutation(len(rows))[:_SCALE_ROWS]
-        scale = variance(student(rows.batch(sample))[1])
-    assert student.head is not None
+        scale = variance(guide(rows.batch(sample))[1])
     assert tuned.head is not None
     batches = (batch for epoch in range(plan.passes) for batch in plan.epoch(epoch))
     for step, batch_rows in enumerate(batches):
         batch = rows.batch(batch_rows)
         with torch.no_grad():
-            guide_pooled = student(batch)[1]
-            guide = student.head(guide_pooled)
+            guide_pooled = guide(batch)[1]
+            guided = guide.head(guide_pooled)
         pooled = tuned(batch)[1]
         terms = {
-            "logits": logits_divergence(tuned.head(pooled), guide, temperature=1.0, regression=regression),
+            "logits": logits_divergence(tuned.head(pooled), guided, temperature=1.0, regression=spec.regression),
             "hidden": representation_distance(pooled, guide_pooled, scale=scale),
         }
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
-        optimize.step(optimizer, optimize.rate_factor(step, plan.total, 0.1), "quantize")
+        optimize.step(optimizer, optimize.rate_factor(step, plan.total, 0.1), "lower quantize.tune_learning_rate")
         report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
     for name in rounding:
         parametrize.remove_parametrizations(tuned.get_submodule(name), "weight", leave_parametrized=False)
@@ -99,4 +103,5 @@ def tune(
         weight: Tensor = tuned.get_parameter(f"{name}.weight").detach()
         grid = weights[name]
         found[name] = Quantized(rule.integers(weight).to(torch.int8), grid.scale, grid.bits)
+    tuned.head = unit.restored(tuned.head)
     return tuned, found

@@ -56,9 +56,18 @@ def test_correlations_are_those_of_hand_arithmetic() -> None:
     assert found["pearson"] == pytest.approx(4 / 5)
 
 
+def test_determination_is_that_of_hand_arithmetic_and_sees_a_wrong_scale() -> None:
+    targets = np.array([1, 2, 3, 6], np.float32)  # mean 3, squared distances 4 + 1 + 0 + 9
+    assert quality(NUMBER, column(1, 2, 4, 4), targets)["r2"] == pytest.approx(1 - (1 + 4) / 14)
+    shrunk = quality(NUMBER, column(2.8, 2.9, 3.0, 3.3), targets)
+    assert shrunk["pearson"] == pytest.approx(1.0)
+    assert shrunk["r2"] == pytest.approx(1 - 0.9**2)
+
+
 def test_constant_numbers_are_worth_nothing() -> None:
     targets = np.array([1, 2, 3], np.float32)
-    assert quality(NUMBER, column(2, 2, 2), targets) == {"spearman": 0.0, "pearson": 0.0}
+    assert quality(NUMBER, column(2, 2, 2), targets) == {"spearman": 0.0, "pearson": 0.0, "r2": 0.0}
+    assert quality(NUMBER, column(1, 2, 3), targets - targets)["r2"] == 0.0
     assert pearson(targets[:1], targets[:1]) == 0.0
 
 

@@ -36,11 +36,28 @@ def test_divergence_of_numbers_is_their_squared_difference() -> None:
     assert float(loss) == pytest.approx((1 + 4) / 2)
 
 
-def test_rows_without_a_label_weigh_nothing_in_the_task_loss() -> None:
+def test_rows_without_a_label_add_nothing_to_the_task_loss() -> None:
     logits = torch.tensor([[2.0, 0.0], [5.0, -5.0]])
     alone = task_loss(logits[:1], torch.tensor([1]), regression=False)
     mixed = task_loss(logits, torch.tensor([1, -1]), regression=False)
-    assert float(mixed) == pytest.approx(float(alone)) == pytest.approx(math.log(1 + math.exp(2.0)))
+    assert float(alone) == pytest.approx(math.log(1 + math.exp(2.0)))
+    assert 2 * float(mixed) == pytest.approx(float(alone))
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_a_label_weighs_the_same_whichever_rows_share_its_batch(regression: bool) -> None:
+    logits = torch.randn(4, 1 if regression else 3, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    none = float("nan") if regression else -1
+    targets = torch.tensor([1, 0, none, none])
+    shares = []
+    for order in ([0, 1, 2, 3], [0, 2, 1, 3]):  # labelled rows together, then one in each half
+        logits.grad = None
+        for half in (order[:2], order[2:]):
+            task_loss(logits[half], targets[half], regression=regression).backward()
+        assert logits.grad is not None
+        shares.append(logits.grad.clone())
+    assert torch.allclose(shares[0], shares[1])
+    assert float(shares[0][2:].abs().max()) == 0.0
 
 
 def test_task_loss_without_any_label_is_zero_and_differentiable() -> None:
@@ -51,9 +68,9 @@ def test_task_loss_without_any_label_is_zero_and_differentiable() -> None:
     assert float(logits.grad.abs().max()) == 0.0
 
 
-def test_numbers_without_a_target_weigh_nothing() -> None:
+def test_numbers_without_a_target_add_nothing() -> None:
     loss = task_loss(torch.tensor([[1.0], [9.0]]), torch.tensor([3.0, float("nan")]), regression=True)
-    assert float(loss) == pytest.approx(4.0)
+    assert float(loss) == pytest.approx(4.0 / 2)
 
 
 def test_a_learner_that_knows_only_the_mean_is_at_distance_one() -> None:

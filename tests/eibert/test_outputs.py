@@ -10,7 +10,7 @@ import torch
 
 from eibert.batches import Encoded, encode
 from eibert.lessons import Answers, answers
-from eibert.outputs import Outputs, key_of
+from eibert.outputs import Outputs
 from eibert.params.section import Pooling, Precision
 from eibert.teacher import Teacher, load_base
 
@@ -90,6 +90,15 @@ def test_the_file_used_longest_ago_makes_room(tmp_path: Path) -> None:
     assert [outputs.find(key) is not None for key in "abc"] == [True, False, True]
 
 
+def test_a_file_over_the_limit_drives_out_only_its_like_and_goes_first(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path, limit_bytes=10)
+    present: list[str] = []
+    for key, size in (("a", 4), ("b", 4), ("c", 11), ("d", 12), ("e", 2), ("f", 1)):
+        put(outputs, key, b"x" * size)
+        present.append("".join(other for other in "abcdef" if (tmp_path / other).exists()))
+    assert present == ["a", "ab", "abc", "abd", "abe", "bef"]
+
+
 def test_room_is_made_before_anything_is_written(tmp_path: Path) -> None:
     outputs = Outputs(tmp_path, limit_bytes=10)
     put(outputs, "a", b"123456")
@@ -158,8 +167,9 @@ def test_the_teacher_reads_the_same_rows_once(knowing: Teacher, rows: Encoded, t
 
 
 def test_anything_that_shapes_the_answers_changes_the_key(
-    knowing: Teacher, teacher_folder: Path, rows: Encoded
+    knowing: Teacher, teacher_folder: Path, rows: Encoded, tmp_path: Path
 ) -> None:
+    key_of = Outputs(tmp_path, made_by="code").key_of
     fewer = Encoded(rows.ids[:2], rows.segments[:2])
     other = Encoded(rows.ids, [np.ones_like(row) for row in rows.segments])
     first_token = Teacher(knowing.encoder, knowing.tokenizer, Pooling.CLS, outputs=3)
@@ -168,8 +178,16 @@ def test_anything_that_shapes_the_answers_changes_the_key(
         key_of(knowing, rows, FP32, 1), key_of(knowing, rows, FP32, 2), key_of(knowing, fewer, FP32, 1),
         key_of(knowing, other, FP32, 1), key_of(first_token, rows, FP32, 1),
         key_of(load_base(teacher_folder, Pooling.MEAN), rows, FP32, 1), key_of(knowing, rows, Precision.BF16, 1),
+        Outputs(tmp_path, made_by="other code").key_of(knowing, rows, FP32, 1),
     ]  # fmt: skip
     assert key_of(knowing, rows, Precision.AUTO, 1) in keys  # what it comes to counts
     with torch.no_grad():
         knowing.head.bias[0] += 1e-3  # type: ignore[union-attr]
-    assert len({*keys, key_of(knowing, rows, FP32, 1)}) == 8
+    assert len({*keys, key_of(knowing, rows, FP32, 1)}) == 9
+
+
+def test_what_other_code_said_is_read_anew(knowing: Teacher, rows: Encoded, tmp_path: Path) -> None:
+    told: list[int] = []
+    for code in ("old", "new", "old"):
+        said(knowing, rows, Outputs(tmp_path, made_by=code), told)
+    assert told == [1, 2, 1, 2]

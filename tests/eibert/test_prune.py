@@ -54,7 +54,7 @@ def test_attention_received_matches_a_plain_loop(attentive: Teacher, params: Par
             layers = attentive.encoder(input_ids=torch.tensor(ids[None].astype(int)), output_attentions=True).attentions
         asks = [i for i, token in enumerate(ids) if token not in specials]
         for j, token in enumerate(ids):
-            counts[token] += 1
+            counts[token] += token not in specials
             expected[token] += np.mean([[float(layer[0, h, i, j]) for i in asks for h in range(2)] for layer in layers])
     assert np.allclose(found.attention, expected / 3, atol=1e-5)
     assert np.array_equal(found.counts, counts)
@@ -90,9 +90,21 @@ def test_the_best_scores_are_kept_and_equal_ones_go_by_id(params: Params) -> Non
     assert [TOKENS[index] for index in kept if index not in musts] == ["play", "mum"]
 
 
-def test_a_size_below_the_characters_is_refused(params: Params) -> None:
-    with pytest.raises(ParamsError, match=r"prune\.keep: 20 is too small"):
-        choose(TOKENS, np.zeros(len(TOKENS)), 8, keeping(params, 20))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "prune.keep: 3 entries are too few; the special tokens and characters alone need 57; "
+             "raise it to at least that, or set prune.keep_characters to false"),
+        ({"vocabulary_bytes": 20, "keep_characters": False},
+         "prune.vocabulary_bytes: 20 bytes are too few; the special tokens alone need 71; raise it to at least that"),
+    ],
+)  # fmt: skip
+def test_a_size_below_what_must_stay_is_refused_with_a_way_out(
+    changes: dict[str, object], message: str, params: Params
+) -> None:
+    with pytest.raises(ParamsError) as refused:
+        choose(TOKENS, np.zeros(len(TOKENS)), 8, keeping(params, 3, **changes))
+    assert str(refused.value) == message
 
 
 @settings(max_examples=60, deadline=None)
@@ -153,7 +165,7 @@ def test_bytes_are_spent_on_the_best_score_a_byte(params: Params) -> None:
     kept = choose(TOKENS, scores, 2, budget)
     assert [TOKENS[index] for index in kept if not musts[index]] == ["the", "mum"]
     assert sum(2 + len(TOKENS[index]) + 1 for index in kept) <= spent + 12
-    with pytest.raises(ParamsError, match=rf"prune\.vocabulary_bytes: 99 is too small; .* alone are {spent}"):
+    with pytest.raises(ParamsError, match=rf"prune\.vocabulary_bytes: 99 bytes are too few; .* alone need {spent}"):
         choose(TOKENS, scores, 2, keeping(params, 1, vocabulary_bytes=99))
 
 

@@ -19,6 +19,7 @@ from eibert.quantize.post_training import measure, quantize
 from eibert.quantize.search import Option, fitting, spend
 from eibert.quantize.tensor import pack, quantize_tensor, spread, unpack
 from eibert.student import Student, save_student
+from eibert.unit import Unit
 
 
 def test_values_and_scales_match_hand_arithmetic() -> None:
@@ -176,6 +177,23 @@ def test_the_search_fits_the_budget_it_is_given(student: Student, spec: TaskSpec
     assert sum(tensor.bytes for tensor in found.weights.values()) <= eight * 3 // 4
     assert all(entry["harm"] > 0 for entry in harms)
     assert spend(student, rows, params.quantize) == (dict.fromkeys(bits, 8), [])
+
+
+def test_tuning_knows_no_unit(student: Student, rows: Split, params: Params) -> None:
+    number = TaskSpec("n", pair=False, labels=(), metric="spearman")
+    coarse = _four(params.quantize).model_copy(update={"tune_rows": 640, "tune_learning_rate": 1e-3})
+    coarse = coarse.model_copy(update={"head": params.quantize.head})  # half precision has no room for every unit
+    standard = np.resize([-1.0, 1.0], len(rows))
+    student.fold()
+    head = torch.nn.Linear(12, 1)
+    found = []
+    for unit in (Unit(1.0, 0.5), Unit(100.0, 50.0)):
+        student.head = unit.restored(head)
+        numbers = Split(rows.texts, None, (standard * unit.deviation + unit.mean).astype(np.float32))
+        tuned, quantized = quantize(student, number, numbers, coarse)
+        answers = predict(simulate(tuned, quantized), rows, batch_size=16)
+        found.append((answers - unit.mean) / unit.deviation)
+    assert np.allclose(found[0], found[1], atol=0.01 * float(np.ptp(found[0])))
 
 
 def test_tuning_brings_the_rounded_answers_nearer(

@@ -147,9 +147,10 @@ def test_pairs_with_a_number_are_judged(
     build(tmp_path, spec, Split(rows.texts, rows.texts[::-1], targets), teacher, student, params)
     out = evaluate.run(tmp_path, section, params.shared)
     figures = json.loads((out / "metrics.json").read_text())
-    assert set(figures["quality"]["bundle"]) == {"spearman", "pearson"}
+    assert set(figures["quality"]["bundle"]) == {"spearman", "pearson", "r2"}
     assert figures["test"]["majority"] == 0
     assert pq.read_table(out / "predictions.parquet").schema.field("bundle").type == "double"
+    assert "R²" in (out / "report.html").read_text()
     assert "Prediction against target" in (out / "report.html").read_text()
 
 

@@ -1,8 +1,11 @@
 """The adapters refuse what they must not build on, and leave nothing half written."""
 
+import contextlib
 import dataclasses
 import json
+import multiprocessing
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,11 +24,12 @@ from eibert.corpus import (
     write_pretraining,
     write_spec,
 )  # fmt: skip
-from eibert.errors import BudgetError, CorruptArtifactError, GateError
+from eibert.errors import BudgetError, CorruptArtifactError, GateError, RunError
 from eibert.matching import HeldOut
 from eibert.params.load import Params
 from eibert.params.section import Pooling, Shared, TeacherParams
 from tasks import distill, export, finetune, pretrain, prune, quantize
+from tasks.beside import Beside
 
 
 @pytest.fixture
@@ -184,3 +188,30 @@ def test_no_text_learnt_from_is_held_out(
     again = made()
     assert len(again) > 100
     assert not [text for text in again if held_out.has(text)]
+
+
+def test_a_control_that_dies_ends_the_student_at_its_next_step(
+    workspace: Path, quick: Params, shared: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+
+    class Dead(Beside):
+        def check(self) -> None:
+            steps.append(len(steps))
+            if len(steps) == 3:
+                super().check()  # its process is gone by now
+
+    @contextlib.contextmanager
+    def beside(*_: object) -> Iterator[Beside]:
+        here, there = multiprocessing.Pipe(duplex=False)
+        there.close()
+        yield Dead("learn_control", here)
+
+    finetune.run(workspace, quick.finetune, shared)
+    pretrain.run(workspace, quick.pretrain, shared)
+    prune.run(workspace, quick.prune, shared)
+    monkeypatch.setattr(distill, "beside", beside)
+    with pytest.raises(RunError, match="learn_control: its process died"):
+        distill.run(workspace, quick.distill, shared)
+    assert len(steps) == 3
+    assert not artifact.folder(workspace, "distill").exists()

@@ -1,0 +1,29 @@
+"""The passes of a teacher over rows, against the rows one by one."""
+
+import torch
+
+from eibert.batches import encode
+from eibert.params.section import Precision
+from eibert.passes import passes
+from eibert.teacher import Teacher
+
+
+def test_every_row_is_read_once_without_dropout_or_gradient_and_then_told(teacher: Teacher) -> None:
+    texts = ["play the song", "stop now", "turn on the light please", "call mum", "off"]
+    rows = encode(teacher.tokenizer, texts, None, max_tokens=16)
+    told: list[tuple[int, int]] = []
+    found: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+    teacher.train()
+    for chosen, tokens, pooled in passes(
+        teacher, rows, batch_size=2, precision=Precision.FP32, report=lambda *steps, **_: told.append(steps)
+    ):
+        assert len(told) == len(found) // 2  # after what was yielded, not before
+        assert not pooled.requires_grad
+        found |= {int(row): (tokens[at], pooled[at]) for at, row in enumerate(chosen)}
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert sorted(found) == list(range(5))
+    for row, (tokens, pooled) in found.items():
+        with torch.no_grad():
+            alone = teacher(rows.batch([row]))
+        assert torch.allclose(tokens[: rows.lengths[row]], alone[0][0], atol=1e-5)
+        assert torch.allclose(pooled, alone[1][0], atol=1e-5)
