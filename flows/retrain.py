@@ -7,18 +7,15 @@ stays in the workspace (`flows/history.py`). Knows no orchestrator: `flows/retra
 """
 
 import dataclasses
-import hashlib
-import json
 import tempfile
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from eibert import artifact
-from eibert.errors import ArtifactError, EibertError
+from eibert.errors import EibertError
 from eibert.redact import shown
-from flows import environment, history, promote
+from flows import environment, history, promote, repeats
 from flows.adapter import EXIT_ERROR, first_line
 from flows.history import Outcome, Retraining
 from flows.notify import notify
@@ -28,7 +25,7 @@ from flows.run import Result, Selection, run
 from flows.stage import read_graph
 from flows.status import causes
 from flows.workspace import Workspace
-from tasks import facts, packing, registry
+from tasks import packing, registry
 from tasks.drift import Look, look
 from tasks.progress import say
 from tasks.registry import Version
@@ -71,7 +68,7 @@ class _Attempt:
         if gate.error:
             shut = gate.outcomes[GATE].state == "Failed" and gate.exit_code == EXIT_ERROR
             return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, gate.error)
-        if self._is_up_to_date() and (same := self._known() or self._kept_out()):
+        if self._is_up_to_date() and (same := self._repeated()):
             accept(self.workspace)
             return self._ended(Outcome.UNCHANGED, f"nothing changed: {same}")
         self._look()
@@ -81,7 +78,7 @@ class _Attempt:
         built = self._run(Selection())
         if built.error:
             return self._ended(Outcome.FAILED, built.error)
-        if same := self._known():
+        if same := repeats.known(self.workspace, self.champion):
             return self._ended(Outcome.UNCHANGED, f"the new data makes the same bundle: {same}")
         return self._judged()
 
@@ -93,22 +90,9 @@ class _Attempt:
     def _is_up_to_date(self) -> bool:
         return not any(causes(self.workspace, read_graph(self.workspace)).values())
 
-    def _known(self) -> str:
-        """Which version the bundle is already, or "": what a person took out of service is not put back."""
-        if self.champion is None:
-            return ""
-        digest, number = self._digest(), self.champion.number
-        if self.champion.digest == digest:
-            return f"version {number} is in service"
-        known = registry.versions(self.workspace.root, self.workspace.name)
-        earlier = next((version.number for version in known if version.digest == digest), None)
-        return f"version {earlier}, in whose place version {number} was put back" if earlier else ""
-
-    def _kept_out(self) -> str:
-        """When and why the same challenger was kept out by the same bounds before, or ""."""
-        key = self._key(self._digest())
-        same = [one for one in history.read(self.workspace) if one.key == key and one.outcome is Outcome.KEPT]
-        return f"this challenger was kept out on {same[-1].when}: {same[-1].reason}" if same else ""
+    def _repeated(self) -> str:
+        """Why what is there needs no judgement, or ""."""
+        return repeats.known(self.workspace, self.champion) or repeats.kept_out(self.workspace, self.champion)
 
     def _look(self) -> None:
         """Compares the data with that of the version in service."""
@@ -129,7 +113,7 @@ class _Attempt:
                 say("drift", str(shift))
 
     def _judged(self) -> Retraining:
-        key = self._key(self._digest())
+        key = repeats.key(self.workspace, self.champion)
         promotion = promote.promote(self.workspace)
         self._note(promotion.warning)
         self.champion = promotion.version
@@ -148,19 +132,6 @@ class _Attempt:
             drift=self.drift.to_json() if self.drift else None,
             notes=self.notes,
         )
-
-    def _digest(self) -> str:
-        try:
-            manifest = artifact.read_manifest(self.workspace.folder, facts.EXPORT)
-            return str(facts.bundle_facts(manifest)["sha256"])
-        except ArtifactError:
-            return ""
-
-    def _key(self, digest: str) -> str:
-        """Identity of a judgement: what was judged, against what, by which bounds."""
-        against = self.champion.number if self.champion else None
-        values = [digest, against, self.params.judge.model_dump(mode="json")]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def _note(self, text: str) -> None:
         if text:

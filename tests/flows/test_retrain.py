@@ -97,6 +97,12 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert {shift["name"] for shift in second.drift["shifts"] if shift["beyond"]} >= {"vocabulary"}  # type: ignore[index]
     assert second.drift["new_rows"] == 150  # type: ignore[index]
 
+    # Without the new rows the bundle is version 1's again; nobody took that out of service, so it is judged.
+    learner.write_rows(rows, train=one)
+    earlier = retrain(place)
+    assert (earlier.outcome, earlier.version) == (Outcome.KEPT, 2)
+    assert earlier.reason.startswith("metric: accuracy -0.")
+
     # Poisoned labels: on known texts the data gate says so, on new ones the version in service does.
     learner.write_rows(rows, train=two + turned(two[:20]))
     known = retrain(place)
@@ -137,7 +143,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert champion.number == 1
     outcomes = [one.outcome.value for one in history.read(place)]
     assert outcomes == [
-        "promoted", "unchanged", "promoted", "stopped", "stopped", "kept", "unchanged", "promoted", "unchanged"
+        "promoted", "unchanged", "promoted", "kept", "stopped", "stopped", "kept", "unchanged", "promoted", "unchanged"
     ]  # fmt: skip
     _look_at_the_page(place)
 
