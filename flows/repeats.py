@@ -6,11 +6,15 @@ from itertools import takewhile
 
 from eibert import artifact
 from eibert.errors import ArtifactError, EibertError
+from eibert.judge import Verdict
 from flows import history, service
 from flows.history import Outcome
 from flows.workspace import Workspace
 from tasks import facts, promotions, registry
 from tasks.registry import Version
+
+LASTING = frozenset({"rows", "task", "metric", "classes", "agreement", "rivals", "bytes"})
+"""Gates that say the same of the same files every night; the others ask about the trail, papers or the machine."""
 
 
 def known(workspace: Workspace, champion: Version | None) -> str:
@@ -48,17 +52,33 @@ def known(workspace: Workspace, champion: Version | None) -> str:
 
 
 def kept_out(workspace: Workspace, champion: Version | None) -> str:
-    """Returns when and why the same challenger was kept out by the same bounds before, or ""."""
+    """Returns when and why the same challenger was kept out for good before, or "".
+
+    Raises:
+        ArtifactError: what would be judged is missing or altered.
+    """
     wanted = key(workspace, champion)
     same = [one for one in history.read(workspace) if one.key == wanted and one.outcome is Outcome.KEPT]
     return f"this challenger was kept out on {same[-1].when}: {same[-1].reason}" if same else ""
 
 
 def key(workspace: Workspace, champion: Version | None) -> str:
-    """Returns the identity of a judgement: what was judged, against what, by which bounds."""
+    """Returns the identity of a judgement: of what, by which rows, against which version, by which bounds.
+
+    Raises:
+        ArtifactError: what would be judged is missing or altered.
+    """
+    params = workspace.params()
+    manifests = artifact.verified(workspace.folder, "ingest", "export", "evaluate")
     against = champion.number if champion else None
-    values = [_bundle(workspace), against, workspace.params().judge.model_dump(mode="json")]
+    values = [manifests, against, params.judge.model_dump(mode="json"), params.seed]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def lasts(verdict: Verdict, champion: Version | None) -> bool:
+    """Returns whether a challenger was kept out by what will be the same the next time, against that version."""
+    failed = {gate.name for gate in verdict.gates if gate.passed is False}
+    return bool(failed) and failed <= LASTING and verdict.champion == (champion.number if champion else None)
 
 
 def _bundle(workspace: Workspace) -> str:

@@ -113,13 +113,14 @@ class _Attempt:
                 say("drift", str(shift))
 
     def _judged(self) -> Retraining:
-        key = repeats.key(self.workspace, self.champion)
+        champion, key = self.champion, repeats.key(self.workspace, self.champion)
         promotion = promote.promote(self.workspace)
         self._note(promotion.warning)
         self.champion = promotion.version
         verdict = promotion.verdict
         outcome = Outcome.PROMOTED if promotion.promoted else Outcome.KEPT
         ended = self._ended(outcome, verdict.reason if verdict else "")
+        key = key if verdict and repeats.lasts(verdict, champion) else ""
         return dataclasses.replace(ended, key=key, verdict=verdict.as_object() if verdict else None)
 
     def _ended(self, outcome: Outcome, reason: str) -> Retraining:

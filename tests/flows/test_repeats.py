@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import promote
+from eibert.judge import Gate, Verdict
+from flows import promote, repeats
 from flows.history import Outcome
 from flows.retrain import retrain
 from flows.run import Result
@@ -93,3 +94,73 @@ def test_nothing_is_put_back_where_the_trail_is_older_than_the_registry(workspac
     found = retrain(workspace)
     assert (found.outcome, found.version) == (Outcome.UNCHANGED, 1)
     assert "version 2, and the trail does not tell how version 1 came in its place; get the newest" in found.reason
+
+
+@pytest.mark.parametrize("change", ["nothing", "test rows", "evaluation", "seed", "bound", "champion"])
+def test_a_challenger_that_was_kept_out_is_judged_again_where_the_verdict_may_be_another(
+    change: str, workspace: Workspace
+) -> None:
+    toy.build(workspace, wrong=BAD)
+    assert retrain(workspace).reason.startswith("metric: accuracy -0.")
+    match change:
+        case "test rows":
+            toy.build(workspace, wrong=BAD, train=["w00 w03"])  # rows of test that it has learnt from do not count
+        case "evaluation":
+            toy.build(workspace, wrong=BAD, rival={"difference": 0.3, "low": 0.2, "high": 0.4})
+        case "seed":
+            set_params(workspace.folder, ["seed=18"])
+        case "bound":
+            set_params(workspace.folder, ["judge.margin=0.03"])
+        case "champion":
+            serve(workspace, BETTER)
+            toy.build(workspace, wrong=BAD)
+    again = retrain(workspace)
+    assert again.outcome is (Outcome.UNCHANGED if change == "nothing" else Outcome.KEPT)
+    assert ("this challenger was kept out on" in again.reason) is (change == "nothing")
+
+
+def test_a_challenger_kept_out_by_a_busy_machine_is_judged_the_next_night(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy.build(workspace, wrong=BETTER)
+    with monkeypatch.context() as patch:
+        patch.setattr("eibert.judge.latency", lambda *_: Gate("latency", 3.0, 1.1, passed=False, note="busy"))
+        assert retrain(workspace).reason == "latency: busy"
+        assert retrain(workspace).outcome is Outcome.KEPT
+    assert retrain(workspace).outcome is Outcome.PROMOTED
+
+
+def test_a_challenger_kept_out_by_a_trail_not_pulled_is_judged_the_next_night(workspace: Workspace) -> None:
+    """In this clone the trail ends before the version in service."""
+    trail = workspace.root / "trail"
+    shutil.copytree(trail, trail.with_name("older"))
+    serve(workspace, GOOD | {3})
+    newest = shutil.move(trail, trail.with_name("newest"))
+    trail.with_name("older").rename(trail)
+    toy.build(workspace, wrong=BETTER)
+    kept = retrain(workspace)
+    assert kept.reason.startswith("champion: cannot be used: version 2")
+    assert retrain(workspace).outcome is Outcome.KEPT
+    shutil.rmtree(trail)
+    Path(newest).rename(trail)
+    toy.build(workspace, wrong=BETTER)  # its record is in the trail that was pulled
+    assert retrain(workspace).outcome is Outcome.PROMOTED
+
+
+def test_every_gate_of_the_judge_either_lasts_or_passes_with_its_cause(workspace: Workspace) -> None:
+    toy.build(workspace, wrong=BETTER)
+    names = {gate.name for gate in promote.judge(workspace).gates}
+    assert names - repeats.LASTING == {"trail", "signature", "champion", "latency"}
+    assert names >= repeats.LASTING
+
+
+@pytest.mark.parametrize(
+    ("failed", "held_against", "lasts"),
+    [({"metric"}, 1, True), ({"metric", "latency"}, 1, False), (set(), 1, False), ({"metric"}, 2, False)],
+)
+def test_a_verdict_lasts_where_all_that_failed_does(
+    failed: set[str], held_against: int, lasts: bool, workspace: Workspace
+) -> None:
+    gates = tuple(Gate(name, None, None, passed=name not in failed) for name in ("metric", "latency"))
+    champion = registry.champion(workspace.root, workspace.name)
+    assert repeats.lasts(Verdict(gates, held_against), champion) is lasts
