@@ -2,8 +2,9 @@
 
     recover → refresh → ingest, validate → drift → all stages → judge → promote or keep
 
-Nothing is trained where nothing changed, and nothing learns from data that a gate refuses. The record of how it ended
-stays in the workspace (`flows/history.py`). Knows no orchestrator: `flows/retrain_flow.py` makes a Prefect flow of it.
+Nothing is trained where nothing changed, and nothing learns from data that a gate refuses. Rows that came while it
+learnt are looked at before the judge is asked. The record of how it ended stays in the workspace (`flows/history.py`).
+Knows no orchestrator: `flows/retrain_flow.py` makes a Prefect flow of it.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from eibert import artifact
 from eibert.errors import EibertError
 from eibert.redact import shown
 from flows import environment, history, promote, repeats
@@ -58,34 +60,39 @@ class _Attempt:
         self.notes: list[str] = []
         self.champion: Version | None = None
         self.drift: Look | None = None
+        self.looked = ""  # digest of the data that drift was looked for in
 
     def made(self) -> Retraining:
         """Goes through all steps until one of them ends it."""
         self._note(promote.recover(self.workspace))
         self.champion = registry.champion(self.workspace.root, self.workspace.name)
         self._note(refresh(self.workspace, self.params))
-        gate = self._run(Selection(until=GATE))
-        if gate.error:
-            shut = gate.outcomes[GATE].state == "Failed" and gate.exit_code == EXIT_ERROR
-            return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, gate.error)
+        if broken := self._broken(self._run(Selection(until=GATE))):
+            return broken
         if self._is_up_to_date() and (same := self._repeated()):
             accept(self.workspace)
             return self._ended(Outcome.UNCHANGED, f"nothing changed: {same}")
-        self._look()
-        if self.drift and (stopping := self.drift.stopping):
-            return self._ended(Outcome.STOPPED, "drift: " + "; ".join(map(str, stopping)))
+        if stopped := self._stopped():
+            return stopped
         accept(self.workspace)
-        built = self._run(Selection())
-        if built.error:
-            return self._ended(Outcome.FAILED, built.error)
+        if broken := self._broken(self._run(Selection())):
+            return broken
         if same := repeats.known(self.workspace, self.champion):
             return self._ended(Outcome.UNCHANGED, f"the new data makes the same bundle: {same}")
-        return self._judged()
+        return self._stopped() or self._judged()
 
     def _run(self, selection: Selection) -> Result:
         result = run(self.workspace, selection)
         self._note(result.warning)
         return result
+
+    def _broken(self, built: Result) -> Retraining | None:
+        """How it ends where a run broke off: the data gate refused the rows, or a stage failed."""
+        if not built.error:
+            return None
+        gate = built.outcomes[GATE]
+        shut = gate.state == "Failed" and gate.exit_code == EXIT_ERROR
+        return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, built.error)
 
     def _is_up_to_date(self) -> bool:
         return not any(causes(self.workspace, read_graph(self.workspace)).values())
@@ -93,6 +100,17 @@ class _Attempt:
     def _repeated(self) -> str:
         """Why what is there needs no judgement, or ""."""
         return repeats.known(self.workspace, self.champion) or repeats.kept_out(self.workspace, self.champion)
+
+    def _stopped(self) -> Retraining | None:
+        """How it ends where the data is too far from that of the version in service; equal data is looked at once."""
+        digest = artifact.sha256(artifact.folder(self.workspace.folder, "ingest") / artifact.MANIFEST)
+        if digest == self.looked:
+            return None
+        self.looked = digest
+        self._look()
+        if self.drift and (stopping := self.drift.stopping):
+            return self._ended(Outcome.STOPPED, "drift: " + "; ".join(map(str, stopping)))
+        return None
 
     def _look(self) -> None:
         """Compares the data with that of the version in service."""
@@ -135,7 +153,7 @@ class _Attempt:
         )
 
     def _note(self, text: str) -> None:
-        if text:
+        if text and shown(text) not in self.notes:
             self.notes.append(shown(text))
 
 
