@@ -34,7 +34,7 @@ class Retraining:
         reason: Why, in one line.
         drifted: Whether the new data is beyond a bound of drift.
         version: Number of the version in service afterwards; None: there is none.
-        key: Digest of what was judged, by whom and against what; empty where nothing was.
+        key: Digest of what was judged, by whom and against what; empty where that need not be the verdict next time.
         when: When it began, UTC.
         seconds: How long it took.
         drift: What the drift check found; None: it was not made.

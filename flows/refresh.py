@@ -2,13 +2,14 @@
 
 Files are kept whole, byte by byte, as shards in the order of their arrival, and known by their SHA-256: what arrived
 before is not taken twice, and a file that begins with an earlier one's bytes is that file grown and takes its place.
-The folder is exchanged as a whole. What was there before stays aside until both gates are passed: rows that a gate
-refuses are put back out (`put_back`), and a delivery that was mended takes their place the next time.
+The folder is exchanged as a whole; what in it is no row of the source is carried over. A copy of what was there before
+stays aside until both gates are passed: rows that a gate refuses are put back out (`put_back`), and a delivery that was
+mended takes their place the next time.
 """
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,19 @@ def refresh(workspace: Workspace, params: Params) -> str:
     """Takes in what has arrived; returns what happened in one line, or "" where the sources are read in place.
 
     Raises:
-        DataError: there is nothing to take in, `ingest.source` is no folder of the workspace, or files of one split
-            have two formats.
+        DataError: there is nothing to take in, `ingest.source` is no folder of the workspace or holds no rows among its
+            files, what arrives lies in it, or files of one split have two formats.
     """
     incoming, mode = params.retrain.incoming, params.retrain.mode
     if incoming is None:
         return ""
     target = _target(workspace, params.ingest.source)
+    _check_apart(workspace, incoming, target)
     put_back(workspace, params)  # a killed retraining left it undecided
+    _clear(workspace)
     source = find(incoming, workspace.folder, _KEY)
     arrived = _by_split(source)
-    earlier = _by_split(find(str(target), workspace.folder, "ingest.source")) if any(_files(target)) else {}
+    earlier = _by_split(find(str(target), workspace.folder, "ingest.source")) if _holds_files(target) else {}
     if mode is Mode.REPLACE:
         wanted, new = arrived, sum(map(len, arrived.values()))
         if _digests(arrived) == _digests(earlier):
@@ -52,7 +55,7 @@ def refresh(workspace: Workspace, params: Params) -> str:
             return f"{incoming}: nothing new"
     _check_formats(wanted)
     _set_aside(target, _aside(workspace))
-    _exchange(target, wanted, source.about)
+    _exchange(target, {path for paths in earlier.values() for path in paths}, wanted, source.about)
     return f"{incoming}: took {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode})"
 
 
@@ -72,20 +75,31 @@ def is_undecided(workspace: Workspace) -> bool:
 
 def accept(workspace: Workspace) -> None:
     """Lets the rows stay that the last `refresh` took in."""
-    shutil.rmtree(_aside(workspace), ignore_errors=True)
+    if not is_undecided(workspace):
+        return
+    _clear(workspace)
+    aside = _aside(workspace)
+    aside.rename(aside.with_name(f".{_ASIDE}.gone"))  # accepted from here on, however much of it a kill leaves
+    _clear(workspace)
 
 
 def _aside(workspace: Workspace) -> Path:
     return workspace.private() / _ASIDE
 
 
+def _clear(workspace: Workspace) -> None:
+    """Removes what a kill left beside the rows set aside."""
+    for stale in workspace.private().glob(f"*{_ASIDE}?*"):
+        shutil.rmtree(stale, ignore_errors=True)
+
+
 def _set_aside(target: Path, aside: Path) -> None:
     """Copies a folder, which need not be there; complete or not at all."""
     part = aside.with_name(f".{aside.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    for path in _files(target):
-        shutil.copyfile(path, part / path.name)
+    if target.is_dir():
+        shutil.copytree(target, part, symlinks=True)
+    else:
+        part.mkdir()
     part.rename(aside)
 
 
@@ -99,8 +113,17 @@ def _target(workspace: Workspace, source: str) -> Path:
     return target
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+def _check_apart(workspace: Workspace, incoming: str, target: Path) -> None:
+    """Refuses a delivery inside the folder that is exchanged, and put back, as a whole."""
+    if target in (workspace.folder / incoming).resolve().parents:
+        raise DataError(
+            f"{_KEY}: {incoming}: lies in {target}, expected a place outside of `ingest.source`; "
+            "move it, or name another one"
+        )
+
+
+def _holds_files(folder: Path) -> bool:
+    return any(path.is_file() or path.is_symlink() for path in folder.rglob("*"))  # a link may lead to a whole folder
 
 
 def _by_split(source: Source) -> dict[SplitName, list[Path]]:
@@ -154,25 +177,37 @@ def _check_formats(files: Mapping[SplitName, list[Path]]) -> None:
             raise DataError(f"{_KEY}: {names} are of different formats, expected one for {split}; convert the new one")
 
 
-def _exchange(target: Path, files: Mapping[SplitName, list[Path]], about: Mapping[str, Any]) -> None:
-    """Puts copies of the files, as shards, in the place of what the folder held.
+def _exchange(
+    target: Path, replaced: Collection[Path], files: Mapping[SplitName, list[Path]], about: Mapping[str, Any]
+) -> None:
+    """Puts copies of the files, as shards, in the place of those replaced, and carries over what else the folder holds.
 
-    Its description stays; where it has none, what the arriving one says is written.
+    Where it has no description, what the arriving one says is written.
     """
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     for stale in target.parent.glob(f".{target.name}.part-*"):
         shutil.rmtree(stale)
-    part.mkdir(parents=True)
     try:
+        part.mkdir(parents=True)
+        if target.is_dir():
+            _carry_over(target, part, replaced)
+        place = part / next((path.parent.relative_to(target) for path in replaced), Path())
+        if place.is_symlink():
+            place.unlink()  # what it leads to belongs to others
+        place.mkdir(exist_ok=True)
         for split, paths in files.items():
             for index, path in enumerate(paths):
                 ending = path.name[len(stem_of(path)) :]
-                name = f"{split}-{index:05}-of-{len(paths):05}{ending}"
-                shutil.copyfile(path, part / name)
-        if (target / _DESCRIPTION).is_file():
-            shutil.copyfile(target / _DESCRIPTION, part / _DESCRIPTION)
-        elif about:
+                shutil.copyfile(path, place / f"{split}-{index:05}-of-{len(paths):05}{ending}")
+        if about and not (part / _DESCRIPTION).is_file():
             artifact.write_json(part / _DESCRIPTION, about)
         artifact.take_place(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _carry_over(source: Path, target: Path, replaced: Collection[Path]) -> None:
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if Path(folder, name) in replaced]
+
+    shutil.copytree(source, target, symlinks=True, ignore=left_out, dirs_exist_ok=True)

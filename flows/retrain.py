@@ -2,13 +2,12 @@
 
     recover → refresh → ingest, validate → drift → all stages → judge → promote or keep
 
-Nothing is trained where nothing changed, and nothing learns from data that a gate refuses. The record of how it ended
-stays in the workspace (`flows/history.py`). Knows no orchestrator: `flows/retrain_flow.py` makes a Prefect flow of it.
+Nothing is trained where nothing changed, and nothing learns from data that a gate refuses. Rows that came while it
+learnt are looked at before the judge is asked. The record of how it ended stays in the workspace (`flows/history.py`).
+Knows no orchestrator: `flows/retrain_flow.py` makes a Prefect flow of it.
 """
 
 import dataclasses
-import hashlib
-import json
 import tempfile
 import time
 import traceback
@@ -16,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eibert import artifact
-from eibert.errors import ArtifactError, EibertError
+from eibert.errors import EibertError
 from eibert.redact import shown
-from flows import environment, history, promote
+from flows import environment, history, promote, repeats
 from flows.adapter import EXIT_ERROR, first_line
 from flows.history import Outcome, Retraining
 from flows.notify import notify
@@ -28,7 +27,7 @@ from flows.run import Result, Selection, run
 from flows.stage import read_graph
 from flows.status import causes
 from flows.workspace import Workspace
-from tasks import facts, packing, registry
+from tasks import packing, registry
 from tasks.drift import Look, look
 from tasks.progress import say
 from tasks.registry import Version
@@ -61,54 +60,57 @@ class _Attempt:
         self.notes: list[str] = []
         self.champion: Version | None = None
         self.drift: Look | None = None
+        self.looked = ""  # digest of the data that drift was looked for in
 
     def made(self) -> Retraining:
         """Goes through all steps until one of them ends it."""
         self._note(promote.recover(self.workspace))
         self.champion = registry.champion(self.workspace.root, self.workspace.name)
         self._note(refresh(self.workspace, self.params))
-        gate = self._run(Selection(until=GATE))
-        if gate.error:
-            shut = gate.outcomes[GATE].state == "Failed" and gate.exit_code == EXIT_ERROR
-            return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, gate.error)
-        if self._is_up_to_date() and (same := self._known() or self._kept_out()):
+        if broken := self._broken(self._run(Selection(until=GATE))):
+            return broken
+        if self._is_up_to_date() and (same := self._repeated()):
             accept(self.workspace)
             return self._ended(Outcome.UNCHANGED, f"nothing changed: {same}")
-        self._look()
-        if self.drift and (stopping := self.drift.stopping):
-            return self._ended(Outcome.STOPPED, "drift: " + "; ".join(map(str, stopping)))
+        if stopped := self._stopped():
+            return stopped
         accept(self.workspace)
-        built = self._run(Selection())
-        if built.error:
-            return self._ended(Outcome.FAILED, built.error)
-        if same := self._known():
+        if broken := self._broken(self._run(Selection())):
+            return broken
+        if same := repeats.known(self.workspace, self.champion):
             return self._ended(Outcome.UNCHANGED, f"the new data makes the same bundle: {same}")
-        return self._judged()
+        return self._stopped() or self._judged()
 
     def _run(self, selection: Selection) -> Result:
         result = run(self.workspace, selection)
         self._note(result.warning)
         return result
 
+    def _broken(self, built: Result) -> Retraining | None:
+        """How it ends where a run broke off: the data gate refused the rows, or a stage failed."""
+        if not built.error:
+            return None
+        gate = built.outcomes[GATE]
+        shut = gate.state == "Failed" and gate.exit_code == EXIT_ERROR
+        return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, built.error)
+
     def _is_up_to_date(self) -> bool:
         return not any(causes(self.workspace, read_graph(self.workspace)).values())
 
-    def _known(self) -> str:
-        """Which version the bundle is already, or "": what a person took out of service is not put back."""
-        if self.champion is None:
-            return ""
-        digest, number = self._digest(), self.champion.number
-        if self.champion.digest == digest:
-            return f"version {number} is in service"
-        known = registry.versions(self.workspace.root, self.workspace.name)
-        earlier = next((version.number for version in known if version.digest == digest), None)
-        return f"version {earlier}, in whose place version {number} was put back" if earlier else ""
+    def _repeated(self) -> str:
+        """Why what is there needs no judgement, or ""."""
+        return repeats.known(self.workspace, self.champion) or repeats.kept_out(self.workspace, self.champion)
 
-    def _kept_out(self) -> str:
-        """When and why the same challenger was kept out by the same bounds before, or ""."""
-        key = self._key(self._digest())
-        same = [one for one in history.read(self.workspace) if one.key == key and one.outcome is Outcome.KEPT]
-        return f"this challenger was kept out on {same[-1].when}: {same[-1].reason}" if same else ""
+    def _stopped(self) -> Retraining | None:
+        """How it ends where the data is too far from that of the version in service; equal data is looked at once."""
+        digest = artifact.sha256(artifact.folder(self.workspace.folder, "ingest") / artifact.MANIFEST)
+        if digest == self.looked:
+            return None
+        self.looked = digest
+        self._look()
+        if self.drift and (stopping := self.drift.stopping):
+            return self._ended(Outcome.STOPPED, "drift: " + "; ".join(map(str, stopping)))
+        return None
 
     def _look(self) -> None:
         """Compares the data with that of the version in service."""
@@ -129,13 +131,14 @@ class _Attempt:
                 say("drift", str(shift))
 
     def _judged(self) -> Retraining:
-        key = self._key(self._digest())
+        champion, key = self.champion, repeats.key(self.workspace, self.champion)
         promotion = promote.promote(self.workspace)
         self._note(promotion.warning)
         self.champion = promotion.version
         verdict = promotion.verdict
         outcome = Outcome.PROMOTED if promotion.promoted else Outcome.KEPT
         ended = self._ended(outcome, verdict.reason if verdict else "")
+        key = key if verdict and repeats.lasts(verdict, champion) else ""
         return dataclasses.replace(ended, key=key, verdict=verdict.as_object() if verdict else None)
 
     def _ended(self, outcome: Outcome, reason: str) -> Retraining:
@@ -149,21 +152,8 @@ class _Attempt:
             notes=self.notes,
         )
 
-    def _digest(self) -> str:
-        try:
-            manifest = artifact.read_manifest(self.workspace.folder, facts.EXPORT)
-            return str(facts.bundle_facts(manifest)["sha256"])
-        except ArtifactError:
-            return ""
-
-    def _key(self, digest: str) -> str:
-        """Identity of a judgement: what was judged, against what, by which bounds."""
-        against = self.champion.number if self.champion else None
-        values = [digest, against, self.params.judge.model_dump(mode="json")]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
     def _note(self, text: str) -> None:
-        if text:
+        if text and shown(text) not in self.notes:
             self.notes.append(shown(text))
 
 

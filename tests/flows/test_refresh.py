@@ -1,6 +1,7 @@
 """What arrives, what stays, and what is refused before a retraining."""
 
 import gzip
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from eibert.errors import DataError
 from eibert.params.load import Params
 from eibert.params.retrain import Mode
-from flows.refresh import accept, put_back, refresh
+from flows.refresh import accept, is_undecided, put_back, refresh
 from flows.workspace import Workspace
 
 TRAIN = "text,label\nplay a song,play\nstop it,stop\n"
@@ -37,7 +38,17 @@ def deliver(place: Workspace, name: str, text: str) -> None:
 
 
 def rows(place: Workspace) -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted((place.folder / "rows").iterdir())}
+    folder = place.folder / "rows"
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def put(place: Workspace, files: dict[str, str]) -> dict[str, str]:
+    """Writes files below the workspace's rows."""
+    for name, text in files.items():
+        path = place.folder / "rows" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return files
 
 
 def test_nothing_is_done_where_sources_are_read_in_place(place: Workspace, params: Params) -> None:
@@ -148,3 +159,91 @@ def test_a_killed_retraining_leaves_nothing_undecided(place: Workspace, params: 
     deliver(place, "other.csv", "text,label\nhalt,stop\n")
     refresh(place, taking(params))
     assert sorted(rows(place).values()) == sorted([TRAIN, "text,label\nhalt,stop\n"])
+
+
+ABOUT = {"README.md": "whose rows", "LICENSE": "CC0", "notes/of/2024.txt": "as found", "data/seen.md": "by whom"}
+"""What a folder of a hub holds beside its rows."""
+
+
+@pytest.mark.parametrize("about", [{}, ABOUT], ids=["rows alone", "with papers"])
+def test_rows_in_a_data_folder_are_kept_there_and_put_back_whole(
+    about: dict[str, str], place: Workspace, params: Params
+) -> None:
+    before = put(place, {"data/train.csv": TRAIN, "data/test.csv": "text,label\nhush,stop\n"} | about)
+    deliver(place, "day.csv", "text,label\nplay it,stop\n")
+    refresh(place, taking(params))
+    after = about | {
+        "data/train-00000-of-00002.csv": TRAIN,
+        "data/train-00001-of-00002.csv": "text,label\nplay it,stop\n",
+        "data/test-00000-of-00001.csv": "text,label\nhush,stop\n",
+    }
+    assert rows(place) == after
+    assert put_back(place, taking(params))
+    assert rows(place) == before
+    refresh(place, taking(params))
+    accept(place)
+    assert rows(place) == after
+    assert refresh(place, taking(params)).endswith("nothing new")
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_what_is_no_row_is_carried_over(mode: Mode, place: Workspace, params: Params) -> None:
+    put(place, {"train.csv": TRAIN} | ABOUT)
+    (place.folder / "rows" / "latest").symlink_to("train.csv")
+    deliver(place, "train.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params, mode=mode))
+    accept(place)
+    found = rows(place)
+    assert {name: found.get(name) for name in ABOUT} == ABOUT
+    assert (place.folder / "rows" / "latest").readlink() == Path("train.csv")
+
+
+def test_rows_behind_a_link_are_left_as_they_are(place: Workspace, params: Params) -> None:
+    elsewhere = place.root / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "train.csv").write_text(TRAIN)
+    (place.folder / "rows" / "data").symlink_to(elsewhere)
+    deliver(place, "day.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    assert len(list((place.folder / "rows" / "data").iterdir())) == 2
+    assert [path.name for path in elsewhere.iterdir()] == ["train.csv"]
+    put_back(place, taking(params))
+    assert (place.folder / "rows" / "data").readlink() == elsewhere
+
+
+def test_a_folder_without_rows_among_its_files_is_refused_and_left_as_it_is(place: Workspace, params: Params) -> None:
+    before = put(place, {"old/train.csv": TRAIN})
+    deliver(place, "train.csv", "text,label\nhalt,stop\n")
+    with pytest.raises(DataError, match="no data files in it or in its `data` folder"):
+        refresh(place, taking(params))
+    assert rows(place) == before
+
+
+def test_a_delivery_inside_the_rows_is_refused(place: Workspace, params: Params) -> None:
+    before = put(place, {"train.csv": TRAIN, "new/day.csv": TRAIN})
+    with pytest.raises(DataError, match=r"retrain\.incoming: rows/new: lies in .*, expected a place outside"):
+        refresh(place, taking(params, "rows/new"))
+    assert rows(place) == before
+
+
+def test_rows_accepted_stay_however_much_of_the_earlier_ones_a_kill_leaves(
+    place: Workspace, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(place, {"train.csv": TRAIN, "test.csv": TRAIN})
+    deliver(place, "day.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    taken = rows(place)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lose_one_file)
+        with pytest.raises(KeyboardInterrupt):
+            accept(place)
+    assert refresh(place, taking(params)).endswith("nothing new")
+    assert rows(place) == taken
+    assert not is_undecided(place)
+    assert list(place.private().iterdir()) == []
+
+
+def lose_one_file(folder: Path, **_: object) -> None:
+    """What is left where a kill comes in the midst of removing a folder."""
+    next(path for path in sorted(folder.rglob("*")) if path.is_file()).unlink()
+    raise KeyboardInterrupt

@@ -22,6 +22,7 @@ from flows.history import Outcome, Retraining
 from flows.retrain import retrain
 from flows.workspace import Workspace, set_params
 from tasks import packing, registry
+from tasks.drift import Look, look
 from tests import learner
 from tests.flows.conftest import PROJECT, command, server_address
 from tests.flows.warm import warm_stages
@@ -97,6 +98,12 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert {shift["name"] for shift in second.drift["shifts"] if shift["beyond"]} >= {"vocabulary"}  # type: ignore[index]
     assert second.drift["new_rows"] == 150  # type: ignore[index]
 
+    # Without the new rows the bundle is version 1's again; nobody took that out of service, so it is judged.
+    learner.write_rows(rows, train=one)
+    earlier = retrain(place)
+    assert (earlier.outcome, earlier.version) == (Outcome.KEPT, 2)
+    assert earlier.reason.startswith("metric: accuracy -0.")
+
     # Poisoned labels: on known texts the data gate says so, on new ones the version in service does.
     learner.write_rows(rows, train=two + turned(two[:20]))
     known = retrain(place)
@@ -137,7 +144,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert champion.number == 1
     outcomes = [one.outcome.value for one in history.read(place)]
     assert outcomes == [
-        "promoted", "unchanged", "promoted", "stopped", "stopped", "kept", "unchanged", "promoted", "unchanged"
+        "promoted", "unchanged", "promoted", "kept", "stopped", "stopped", "kept", "unchanged", "promoted", "unchanged"
     ]  # fmt: skip
     _look_at_the_page(place)
 
@@ -150,6 +157,43 @@ def _look_at_the_page(place: Workspace) -> None:
     assert page.count("<svg") == 2 + 5  # score and bytes over versions; five distances over the looks
     assert page.count('<span class="promoted">') == 3
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.usefixtures("sequential", "_warm")
+def test_rows_that_come_while_it_learns_pass_both_gates_before_it_is_judged(
+    tmp_path: Path, teacher_folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [place] = repository(tmp_path / "root", teacher_folder, database, "models/w")
+    rows, stream = place.folder / "rows", Stream()
+    train = stream.take(FEW, 150)
+    learner.write_rows(rows, train=train, dev=stream.take(FEW, 60), test=stream.take(FEW, 120))
+    assert retrain(place).outcome is Outcome.PROMOTED
+
+    def night(begins: list[tuple[str, str]], *come: list[tuple[str, str]]) -> tuple[Retraining, int]:
+        """A retraining after each of whose looks at drift more rows have come; and how many looks there were."""
+        learner.write_rows(rows, train=begins)
+        looks = 0
+
+        def looked(*given: Any) -> Look:
+            nonlocal looks
+            found = look(*given)
+            learner.write_rows(rows, train=sum(come[: looks + 1], begins))
+            looks += 1
+            return found
+
+        monkeypatch.setattr("flows.retrain.look", looked)
+        return retrain(place), looks
+
+    more = train + stream.take(FEW, 60)
+    poisoned, looks = night(more, turned(stream.take(FEW, 80)))
+    assert (poisoned.outcome, poisoned.version, looks) == (Outcome.STOPPED, 1, 2)
+    assert "of 120 judged and" in poisoned.reason
+    refused, _ = night(more + stream.take(FEW, 1), turned(train[:20]))
+    assert (refused.outcome, refused.version) == (Outcome.STOPPED, 1)
+    assert "contradictions (train)" in refused.reason
+    grown, looks = night(more + stream.take(FEW, 2), stream.take(MOST, 60))
+    assert (grown.outcome, grown.version, looks) == (Outcome.PROMOTED, 2, 2)
+    assert grown.drift["new_rows"] == 60 + 2 + 60  # type: ignore[index]
 
 
 @pytest.mark.usefixtures("server", "_warm")
