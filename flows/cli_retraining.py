@@ -133,7 +133,7 @@ def _one(folder: Path, *, wait: bool) -> "list[Retraining]":
 
 def _many(folders: Sequence[Path], parallel: int) -> "list[Retraining]":
     from flows.retrain_flow import run_many
-    from flows.schedule import free_port, server
+    from flows.server import free_port, server
 
     with server(free_port()):  # one for all processes: each starting its own would fight over one database
         return run_many(folders, parallel=parallel)

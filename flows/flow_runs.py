@@ -25,6 +25,8 @@ from prefect.states import Crashed
 
 OURS = "eibert"
 _PROCESS = "process"
+_CLOCK_S = 10
+"""A process's start, as the kernel tells it, moves with the clock by less; no number is used again so soon."""
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 
 
@@ -71,6 +73,27 @@ def tag_of(process: psutil.Process) -> str:
     return f"{_PROCESS}:{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
 
 
+def process_of(mark: str) -> psutil.Process:
+    """Returns the process that a tag names.
+
+    Raises:
+        psutil.Error: it is no more, or was on another machine.
+    """
+    _, host, number, began = mark.split(":")
+    process = psutil.Process(int(number))
+    if host != socket.gethostname() or abs(process.create_time() - float(began)) > _CLOCK_S or has_ended(process):
+        raise psutil.NoSuchProcess(process.pid)
+    return process
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Returns whether a process is no more, or waits for its parent to take note of that."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def _is_dead(names: Sequence[str]) -> bool:
     """Whether the process that a flow run's tags name was on this machine and is no more."""
     marks = [name for name in names if name.startswith(f"{_PROCESS}:{socket.gethostname()}:")]
@@ -79,6 +102,7 @@ def _is_dead(names: Sequence[str]) -> bool:
 
 def _is_alive(mark: str) -> bool:
     try:
-        return tag_of(psutil.Process(int(mark.split(":")[2]))) == mark
+        process_of(mark)
     except (psutil.Error, ValueError):
         return False
+    return True

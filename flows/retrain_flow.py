@@ -7,7 +7,7 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,15 +89,34 @@ def run_many(folders: Sequence[Path], *, parallel: int) -> list[Retraining]:
     return found
 
 
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Says in one line where Prefect's server does not answer, or no longer.
+
+    Raises:
+        RunError: that.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_outage(error):
+            raise
+        address = shown(PREFECT_API_URL.value() or "its own server")
+        raise RunError(f"Prefect at {address} does not answer ({type(error).__name__}); start it") from error
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether Prefect does not answer: its client says so, or its runner, which gives up after some minutes."""
+    if isinstance(error, ExceptionGroup):
+        return any(map(_is_outage, error.exceptions))
+    return isinstance(error, httpx.TransportError) or "exceeded error threshold" in str(error)
+
+
 def _run(flow_run: Callable[[], Any]) -> Any:
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
         sweep()
-        try:
-            with tags(OURS, process_tag()):
-                state = flow_run()
-        except httpx.TransportError as error:
-            address = shown(PREFECT_API_URL.value() or "its own server")
-            raise RunError(f"Prefect at {address} does not answer ({type(error).__name__}); start it") from error
+        with answered(), tags(OURS, process_tag()):
+            state = flow_run()
     found = state.result(raise_on_failure=False)
     if isinstance(found, BaseException):
         raise found  # the flow itself broke
