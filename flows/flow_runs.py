@@ -1,4 +1,4 @@
-"""Flow runs in Prefect's database: the process of each, those whose process was killed, those that are old.
+"""Flow runs in Prefect's database: the process of each, those whose process was killed, that are old or overdue.
 
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
@@ -9,17 +9,21 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import psutil
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    DeploymentFilter,
+    DeploymentFilterName,
     FlowRunFilter,
     FlowRunFilterEndTime,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.states import Crashed
 
@@ -52,6 +56,20 @@ def forget(before: datetime) -> None:
                 client.delete_artifact(page.id)
             for run in old:
                 client.delete_flow_run(run)
+
+
+def overdue(deployment: str, moment: datetime) -> list[datetime]:
+    """Returns when the runs were due, the first first, that a deployment's schedule made and nobody began."""
+    with get_client(sync_client=True) as client:
+        return [run.expected_start_time for run in _overdue(client, deployment, moment) if run.expected_start_time]
+
+
+def drop_overdue(deployment: str, moment: datetime) -> None:
+    """Deletes them: each would be run as soon as the deployment is served again."""
+    with get_client(sync_client=True) as client:
+        while late := _overdue(client, deployment, moment):
+            for run in late:
+                client.delete_flow_run(run.id)
 
 
 def mark_as_this_process() -> None:
@@ -92,6 +110,19 @@ def has_ended(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def _overdue(client: SyncPrefectClient, deployment: str, moment: datetime) -> list[FlowRun]:
+    """Such runs, 200 at most; what a person asked for is none of them."""
+    waiting = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=moment),
+    )
+    named = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]))
+    found = client.read_flow_runs(
+        flow_run_filter=waiting, deployment_filter=named, sort=FlowRunSort.EXPECTED_START_TIME_ASC
+    )
+    return [run for run in found if run.auto_scheduled]
 
 
 def _is_dead(names: Sequence[str]) -> bool:

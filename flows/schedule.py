@@ -9,7 +9,7 @@ import hashlib
 import json
 import socket
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from prefect.client.schemas.schedules import CronSchedule
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from eibert.errors import RunError
 from flows import history
 from flows.alone import scheduling
-from flows.flow_runs import sweep
+from flows.flow_runs import drop_overdue, overdue, sweep
 from flows.retrain_flow import answered, retrain_all, run_many
 from flows.server import server
 from flows.workspace import find
@@ -67,14 +67,17 @@ def deployment_name(folders: Sequence[Path]) -> str:
     return f"{NAME}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"
 
 
-def catch_up(folders: Sequence[Path], schedule: CronSchedule, *, parallel: int) -> None:
-    """Retrains where a run was missed, once."""
+def catch_up(name: str, folders: Sequence[Path], schedule: CronSchedule, *, parallel: int) -> None:
+    """Retrains where a run was missed, once, and takes back the missed runs that a deployment still waits for."""
     last, now = last_run(folders), datetime.now(UTC)
+    if last is None and (waiting := overdue(name, now)):  # served before, though no run has begun
+        last = waiting[0] - timedelta(seconds=1)
     while is_missed(schedule, last, now):
         say(NAME, "catches up once on what was missed")
         last = now
         run_many(folders, parallel=parallel)
         now = datetime.now(UTC)
+    drop_overdue(name, now)
 
 
 def serve(folders: Sequence[Path], schedule: CronSchedule, *, parallel: int, port: int) -> None:
@@ -95,7 +98,7 @@ def serve(folders: Sequence[Path], schedule: CronSchedule, *, parallel: int, por
     home.mkdir(parents=True, exist_ok=True)
     with scheduling(home / f"{name}.lock", listed), server(port), answered():
         sweep()
-        catch_up(folders, schedule, parallel=parallel)
+        catch_up(name, folders, schedule, parallel=parallel)
         retrain_all.serve(
             name=name,
             description=f"`eibert schedule` on {socket.gethostname()}: {listed}",

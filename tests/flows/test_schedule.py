@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from tests.flows.conftest import command
 
 GIVEN_UP = "Service exceeded error threshold."
 """What Prefect's runner raises (`critical_service_loop`)."""
+NOON = datetime(2026, 5, 9, 12, tzinfo=UTC)
 FOLDERS = [Path("/r/models/a"), Path("/r/models/b")]
 
 
@@ -64,6 +66,74 @@ def test_second_schedule_of_the_same_workspaces_is_refused(unbuilt: Workspace) -
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {unbuilt.folder}: process ")
     assert "is at work here; wait for it or stop it" in done.stderr
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Which workspaces were retrained together."""
+    found: list[Any] = []
+    monkeypatch.setattr("flows.schedule.run_many", lambda folders, *, parallel: found.append((folders, parallel)))
+    return found
+
+
+def deployed(name: str) -> Any:
+    """The id of a deployment that is due every night and was not served for a week: eight runs, one to come."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule
+
+    from flows.retrain_flow import retrain_all
+
+    nightly = DeploymentScheduleCreate(schedule=CronSchedule(cron="0 3 * * *", timezone="UTC"))
+    with get_client(sync_client=True) as client:
+        made = client.create_deployment(client.create_flow(retrain_all), name, schedules=[nightly], paused=True)
+        span = {"start_time": "2026-05-02T00:00:00Z", "end_time": "2026-05-10T12:00:00Z", "min_runs": 9, "max_runs": 9}
+        client.request("POST", "/deployments/{id}/schedule", path_params={"id": made}, json=span)
+        client.create_flow_run_from_deployment(made)  # as a person does on Prefect's page
+    return made
+
+
+def waiting(deployment: Any) -> list[tuple[bool, datetime | None]]:
+    """Of the runs that nobody began: whether the schedule made it, and when it is due."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+
+    one = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(deployment_filter=one)
+    return sorted((run.auto_scheduled, run.expected_start_time) for run in found)  # type: ignore[type-var]
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize(
+    ("last", "retrainings"),
+    [
+        ("2026-05-01T03:00", 1),
+        ("2026-05-09T11:00", 0),  # a person retrained meanwhile
+        (None, 1),  # it was killed before its first run
+    ],
+)
+def test_runs_that_a_deployment_still_waits_for_are_caught_up_once(
+    last: str | None, retrainings: int, runs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import schedule
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # noqa: ARG003
+            return NOON
+
+    began = datetime.fromisoformat(last).replace(tzinfo=UTC) if last else None
+    monkeypatch.setattr(schedule, "datetime", Clock)
+    monkeypatch.setattr(schedule, "last_run", lambda folders: began)  # noqa: ARG005
+    deployment, other = deployed(f"week-down-{last}"), deployed(f"another-{last}")
+    assert len(waiting(deployment)) == 10
+    schedule.catch_up(f"week-down-{last}", FOLDERS, schedule.check_cron("0 3 * * *", "UTC"), parallel=2)
+    assert runs == [(FOLDERS, 2)] * retrainings
+    asked, tonight = waiting(deployment)
+    assert not asked[0]
+    assert tonight == (True, datetime(2026, 5, 10, 3, tzinfo=UTC))
+    assert len(waiting(other)) == 10
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("no"), ExceptionGroup("tasks", [RuntimeError(GIVEN_UP)])])
