@@ -5,6 +5,7 @@ Set the environment with `flows.environment.prepare` before importing this modul
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +22,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.states import Completed, Failed
 
 from eibert import artifact
-from eibert.errors import EibertError, RunError
+from eibert.errors import INTERRUPTED, EibertError, RunError
 from eibert.redact import shown
 from flows import history
 from flows.alone import retraining
@@ -29,6 +30,7 @@ from flows.flow_runs import OURS, forget, mark_as_this_process, process_tag, swe
 from flows.history import Outcome, Retraining
 from flows.history_page import point
 from flows.retrain import retrain as attempt
+from flows.retrain import told
 from flows.retrain_page import markdown, overview
 from flows.workspace import Workspace, find
 from tasks import registry
@@ -132,15 +134,38 @@ def _forget_old(workspace: Workspace) -> None:
 
 def _in_its_own_process(folder: str) -> Retraining:
     """How a retraining ended in a new process, whatever became of the process."""
+    began = datetime.now(UTC)
     command = [sys.executable, "-m", "flows.cli", "retrain", "-C", folder, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)  # noqa: S603
+    found = _answer(done)
+    if isinstance(found, Retraining):
+        return found
+    seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
+    failed = Retraining(_name(folder), Outcome.FAILED, found, when=began.isoformat(timespec="seconds"), seconds=seconds)
+    return failed if done.returncode == INTERRUPTED else _told_for(folder, failed)
+
+
+def _answer(done: "subprocess.CompletedProcess[str]") -> Retraining | str:
+    """The retraining that a process has told of; else why there is none."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         values = json.loads(done.stdout)
         values.pop("page", None)
         if "outcome" in values:
             return Retraining(**{**values, "outcome": Outcome(values["outcome"])})
-        return Retraining(_name(folder), Outcome.FAILED, str(values["error"]))
-    return Retraining(_name(folder), Outcome.FAILED, f"its process ended with exit code {done.returncode}")
+        return str(values["error"])
+    if done.returncode < 0:
+        return f"its process was ended by {signal.Signals(-done.returncode).name}"
+    return f"its process ended with exit code {done.returncode}"
+
+
+def _told_for(folder: str, failed: Retraining) -> Retraining:
+    """The failure of a process that could not tell it, told and written down in its place."""
+    try:
+        workspace = find(Path(folder))
+        with retraining(workspace, wait=False):
+            return told(workspace, failed)
+    except (EibertError, OSError):  # no workspace; or another retraining is at work there, and tells how it ends
+        return failed
 
 
 def _name(folder: str) -> str:
