@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,17 @@ def retrain(folder: str) -> State[Any]:
 
 
 @flow(name="retrain-all", validate_parameters=False, persist_result=False)
-def retrain_all(folders: Sequence[str], parallel: int = 1) -> State[Any]:
+def retrain_all(folders: Sequence[str], parallel: int = 1, *, wait: bool = True) -> State[Any]:
     """Retrains many workspaces, each in a process of its own, and leaves an overview.
 
     Args:
         folders: The workspaces.
         parallel: Most of them at the same time.
+        wait: Waits for a retraining that is at work in one; else that one fails.
     """
     mark_as_this_process()
     with ThreadPoolExecutor(max_workers=parallel) as pool:
-        found = list(pool.map(_in_its_own_process, folders))
+        found = list(pool.map(partial(_in_its_own_process, wait=wait), folders))
     _publish("retrainings", overview(found), "all retrainings of one run")
     failed = [one.workspace for one in found if one.outcome is Outcome.FAILED]
     if failed:
@@ -84,9 +86,9 @@ def run_one(folder: Path, *, wait: bool) -> Retraining:
     return found
 
 
-def run_many(folders: Sequence[Path], *, parallel: int) -> list[Retraining]:
+def run_many(folders: Sequence[Path], *, parallel: int, wait: bool = True) -> list[Retraining]:
     """Returns how the retrainings of many workspaces ended, in their order."""
-    found = _run(lambda: retrain_all([str(folder) for folder in folders], parallel, return_state=True))
+    found = _run(lambda: retrain_all([str(folder) for folder in folders], parallel, wait=wait, return_state=True))
     assert isinstance(found, list)
     return found
 
@@ -132,10 +134,10 @@ def _forget_old(workspace: Workspace) -> None:
             forget(datetime.now(UTC) - timedelta(days=kept.runs_days))
 
 
-def _in_its_own_process(folder: str) -> Retraining:
+def _in_its_own_process(folder: str, *, wait: bool) -> Retraining:
     """How a retraining ended in a new process, whatever became of the process."""
     began = datetime.now(UTC)
-    command = [sys.executable, "-m", "flows.cli", "retrain", "-C", folder, "--json"]
+    command = [sys.executable, "-m", "flows.cli", "retrain", "-C", folder, "--json", *([] if wait else ["--no-wait"])]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)  # noqa: S603
     found = _answer(done)
     if isinstance(found, Retraining):

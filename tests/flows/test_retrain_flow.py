@@ -1,5 +1,6 @@
 """Many retrainings in processes of their own: what each is asked, and who tells of one that cannot tell itself."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -31,11 +32,11 @@ def heard(unbuilt: Workspace, tmp_path: Path) -> Path:
     return tmp_path / "told"
 
 
-def retrained(place: Workspace, interpreter: Path, script: str) -> Retraining:
+def retrained(place: Workspace, interpreter: Path, script: str, *, wait: bool = True) -> Retraining:
     from flows.retrain_flow import _in_its_own_process
 
     interpreter.write_text(f"#!/bin/sh\n{script}\n")
-    return _in_its_own_process(str(place.folder))
+    return _in_its_own_process(str(place.folder), wait=wait)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,38 @@ def test_only_the_one_that_is_at_work_tells_of_a_model(unbuilt: Workspace, inter
         assert retrained(unbuilt, interpreter, KILLED).outcome is Outcome.FAILED
     assert not heard.exists()
     assert history.read(unbuilt) == []
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_process_is_asked_not_to_wait_where_the_command_was(
+    unbuilt: Workspace, interpreter: Path, tmp_path: Path, *, wait: bool
+) -> None:
+    retrained(unbuilt, interpreter, f'echo "$@" > {tmp_path / "asked"}', wait=wait)
+    assert ("--no-wait" in (tmp_path / "asked").read_text().split()) is not wait
+
+
+@pytest.mark.parametrize("options", [[], ["--no-wait"]])
+def test_command_with_several_models_passes_on_not_to_wait(
+    unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    import shutil
+
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    asked: list[bool] = []
+
+    def run_many(folders: list[Path], *, parallel: int, wait: bool) -> list[Retraining]:
+        asked.append(wait)
+        return [Retraining(folder.name, Outcome.UNCHANGED, "") for folder in folders]
+
+    shutil.copytree(unbuilt.folder, unbuilt.folder.parent / "v")
+    monkeypatch.setattr("flows.retrain_flow.run_many", run_many)
+    monkeypatch.setattr("flows.cli_retraining._page", lambda folder: None)  # noqa: ARG005
+    monkeypatch.setattr("flows.server.server", contextlib.nullcontext)
+    done = CliRunner().invoke(app, ["retrain", "--all", "-C", str(unbuilt.folder), *options])
+    assert (done.exit_code, asked) == (0, [not options])
 
 
 def test_parameters_that_are_not_valid_are_in_the_history(unbuilt: Workspace) -> None:
