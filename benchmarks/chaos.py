@@ -252,7 +252,7 @@ def main() -> None:
         if wanted["forks"]:
             Copy.stages = stack.enter_context(warm_stages(short, template))
             environment.prepare(folder)
-            from flows.schedule import free_port, server
+            from flows.server import free_port, server
 
             stack.enter_context(server(free_port()))
             forks.begin()

@@ -248,7 +248,7 @@ def main() -> None:
         [place] = learner.make_repository(root, random_teacher(Path(scratch, "teacher"), letters_and()), "models/w")
         set_params(place.folder, SETTINGS)
         environment.prepare(root)
-        from flows.schedule import free_port, server
+        from flows.server import free_port, server
 
         forks.begin()
         with warm_stages(Path(short), PROJECT, "tests.learner") as commands, server(free_port()):

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 import psutil
@@ -34,7 +35,7 @@ def alone(workspace: Workspace, *, wait: bool) -> Iterator[None]:
     Raises:
         RunError: another run is at work there, and nobody is to wait.
     """
-    with _held(workspace, _LOCK, wait=wait):
+    with _held(workspace.private() / _LOCK, str(workspace.folder), wait=wait):
         _end_orphans(workspace)
         os.environ[RUN_MARK] = str(workspace.folder)
         try:
@@ -54,7 +55,22 @@ def retraining(workspace: Workspace, *, wait: bool) -> Iterator[None]:
     Raises:
         RunError: another retraining is at work there, and nobody is to wait.
     """
-    with _held(workspace, _RETRAINING, wait=wait):
+    with _held(workspace.private() / _RETRAINING, str(workspace.folder), wait=wait):
+        yield
+
+
+@contextlib.contextmanager
+def scheduling(lock: Path, what: str) -> Iterator[None]:
+    """Keeps other schedules of the same workspaces from being served for a while.
+
+    Args:
+        lock: The file that stands for these workspaces.
+        what: Names them.
+
+    Raises:
+        RunError: another process serves one.
+    """
+    with _held(lock, what, wait=False):
         yield
 
 
@@ -70,11 +86,11 @@ def at_work(workspace: Workspace, *, retrainings: bool = True) -> bool:
 
 
 @contextlib.contextmanager
-def _held(workspace: Workspace, name: str, *, wait: bool) -> Iterator[None]:
-    with (workspace.private() / name).open("a+", encoding="utf-8") as file:
+def _held(path: Path, what: str, *, wait: bool) -> Iterator[None]:
+    with path.open("a+", encoding="utf-8") as file:
         if not _taken(file):
             if not wait:
-                raise RunError(f"{workspace.folder}: {_holder(file)} is at work here; wait for it or stop it")
+                raise RunError(f"{what}: {_holder(file)} is at work here; wait for it or stop it")
             say("run", f"waits for {_holder(file)}")
             fcntl.flock(file, fcntl.LOCK_EX)
         _sign(file)

@@ -41,7 +41,7 @@ def retrain(
     with stdout_reserved():
         folders = _chosen(workspace, everything=everything)
         environment.prepare(_root(folders))
-        found = _one(folders[0], wait=not no_wait) if len(folders) == 1 else _many(folders, parallel)
+        found = _one(folders[0], wait=not no_wait) if len(folders) == 1 else _many(folders, parallel, wait=not no_wait)
         pages = [_page(folder) for folder in folders]
     if as_json and len(folders) == 1:
         print_json(found[0].as_object() | {"page": pages[0]})
@@ -131,12 +131,12 @@ def _one(folder: Path, *, wait: bool) -> "list[Retraining]":
     return [run_one(folder, wait=wait)]
 
 
-def _many(folders: Sequence[Path], parallel: int) -> "list[Retraining]":
+def _many(folders: Sequence[Path], parallel: int, *, wait: bool) -> "list[Retraining]":
     from flows.retrain_flow import run_many
-    from flows.schedule import free_port, server
+    from flows.server import free_port, server
 
     with server(free_port()):  # one for all processes: each starting its own would fight over one database
-        return run_many(folders, parallel=parallel)
+        return run_many(folders, parallel=parallel, wait=wait)
 
 
 def _page(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Flow runs in Prefect's database: the process of each, those whose process was killed, those that are old.
+"""Flow runs in Prefect's database: the process of each, those whose process was killed, that are old or overdue.
 
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
@@ -9,25 +9,31 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import psutil
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    DeploymentFilter,
+    DeploymentFilterName,
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
     FlowRunFilterEndTime,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.context import FlowRunContext
 from prefect.states import Crashed
 
 OURS = "eibert"
 FLOWS = ["compress", "retrain", "retrain-all"]
 _PROCESS = "process"
+_CLOCK_S = 10
+"""A process's start, as the kernel tells it, moves with the clock by less; no number is used again so soon."""
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 
 
@@ -56,6 +62,20 @@ def forget(before: datetime) -> None:
                 client.delete_flow_run(run)
 
 
+def overdue(deployment: str, moment: datetime) -> list[datetime]:
+    """Returns when the runs were due, the first first, that a deployment's schedule made and nobody began."""
+    with get_client(sync_client=True) as client:
+        return [run.expected_start_time for run in _overdue(client, deployment, moment) if run.expected_start_time]
+
+
+def drop_overdue(deployment: str, moment: datetime) -> None:
+    """Deletes them: each would be run as soon as the deployment is served again."""
+    with get_client(sync_client=True) as client:
+        while late := _overdue(client, deployment, moment):
+            for run in late:
+                client.delete_flow_run(run.id)
+
+
 def mark_as_this_process() -> None:
     """Tags the flow run, which a Prefect runner may have made before this process began."""
     with contextlib.suppress(Exception), get_client(sync_client=True) as client:
@@ -75,6 +95,40 @@ def tag_of(process: psutil.Process) -> str:
     return f"{_PROCESS}:{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
 
 
+def process_of(mark: str) -> psutil.Process:
+    """Returns the process that a tag names.
+
+    Raises:
+        psutil.Error: it is no more, or was on another machine.
+    """
+    _, host, number, began = mark.split(":")
+    process = psutil.Process(int(number))
+    if host != socket.gethostname() or abs(process.create_time() - float(began)) > _CLOCK_S or has_ended(process):
+        raise psutil.NoSuchProcess(process.pid)
+    return process
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Returns whether a process is no more, or waits for its parent to take note of that."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _overdue(client: SyncPrefectClient, deployment: str, moment: datetime) -> list[FlowRun]:
+    """Such runs, 200 at most; what a person asked for is none of them."""
+    waiting = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=moment),
+    )
+    named = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]))
+    found = client.read_flow_runs(
+        flow_run_filter=waiting, deployment_filter=named, sort=FlowRunSort.EXPECTED_START_TIME_ASC
+    )
+    return [run for run in found if run.auto_scheduled]
+
+
 def _is_dead(names: Sequence[str]) -> bool:
     """Whether the process that a flow run's tags name was on this machine and is no more."""
     marks = [name for name in names if name.startswith(f"{_PROCESS}:{socket.gethostname()}:")]
@@ -83,6 +137,7 @@ def _is_dead(names: Sequence[str]) -> bool:
 
 def _is_alive(mark: str) -> bool:
     try:
-        return tag_of(psutil.Process(int(mark.split(":")[2]))) == mark
+        process_of(mark)
     except (psutil.Error, ValueError):
         return False
+    return True

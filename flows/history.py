@@ -68,9 +68,11 @@ def read(workspace: Workspace) -> list[Retraining]:
     return [found for line in lines if (found := _parsed(line)) is not None]
 
 
-def add(workspace: Workspace, found: Retraining, *, limit: int) -> None:
-    """Adds a retraining, complete or not at all, and forgets the oldest beyond the limit."""
-    kept = [*read(workspace), found][-limit:]
+def add(workspace: Workspace, found: Retraining, *, limit: int | None) -> None:
+    """Adds a retraining, complete or not at all, and forgets the oldest beyond the limit; None: forgets none."""
+    kept = [*read(workspace), found]
+    if limit is not None:
+        kept = kept[-limit:]
     lines = [json.dumps(redacted(one.as_object(), os.environ), ensure_ascii=False, sort_keys=True) for one in kept]
     replace_text(workspace.private() / _FILE, "".join(f"{line}\n" for line in lines))
 

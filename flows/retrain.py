@@ -48,7 +48,7 @@ def retrain(workspace: Workspace) -> Retraining:
         found = Retraining(workspace.name, Outcome.FAILED, _reason(workspace, error))
     found = _without_refused_rows(workspace, found)
     found = dataclasses.replace(found, when=_utc(started), seconds=round(time.time() - started, 1))
-    return _told(workspace, found)
+    return told(workspace, found)
 
 
 class _Attempt:
@@ -170,13 +170,16 @@ def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining
     return found
 
 
-def _told(workspace: Workspace, found: Retraining) -> Retraining:
-    """The retraining after it was written down, told to whom it concerns, and what is old was collected."""
+def told(workspace: Workspace, found: Retraining) -> Retraining:
+    """Returns the retraining after it was told to whom it concerns, what is old was collected, and it was written down.
+
+    The caller holds `flows.alone.retraining`.
+    """
     notes = list(found.notes)
     try:
         params = workspace.params()
     except EibertError:  # which is why it failed: nobody can be told, and nothing is known of bounds
-        return found
+        return _written(workspace, found, None)
     effects: list[Callable[[], list[str]]] = [
         lambda: notify(found, params.notify),
         lambda: _collected(workspace, found),
@@ -186,11 +189,14 @@ def _told(workspace: Workspace, found: Retraining) -> Retraining:
             notes += effect()
         except Exception as error:  # noqa: BLE001 — neither a hook nor old files cost a promotion
             notes.append(shown(f"{type(error).__name__}: {first_line(error)}"))
-    found = dataclasses.replace(found, notes=notes)
+    return _written(workspace, dataclasses.replace(found, notes=notes), params.retention.retrainings)
+
+
+def _written(workspace: Workspace, found: Retraining, limit: int | None) -> Retraining:
     try:
-        history.add(workspace, found, limit=params.retention.retrainings)
+        history.add(workspace, found, limit=limit)
     except OSError as error:
-        found = dataclasses.replace(found, notes=[*notes, f"the history was not written: {error}"])
+        return dataclasses.replace(found, notes=[*found.notes, f"the history was not written: {error}"])
     return found
 
 

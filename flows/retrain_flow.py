@@ -5,11 +5,13 @@ Set the environment with `flows.environment.prepare` before importing this modul
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.states import Completed, Failed
 
 from eibert import artifact
-from eibert.errors import EibertError, RunError
+from eibert.errors import INTERRUPTED, EibertError, RunError
 from eibert.redact import shown
 from flows import history
 from flows.alone import retraining
@@ -29,6 +31,7 @@ from flows.flow_runs import OURS, forget, mark_as_this_process, process_tag, swe
 from flows.history import Outcome, Retraining
 from flows.history_page import point
 from flows.retrain import retrain as attempt
+from flows.retrain import told
 from flows.retrain_page import markdown, overview
 from flows.workspace import Workspace, find
 from tasks import registry
@@ -50,16 +53,17 @@ def retrain(folder: str) -> State[Any]:
 
 
 @flow(name="retrain-all", validate_parameters=False, persist_result=False)
-def retrain_all(folders: Sequence[str], parallel: int = 1) -> State[Any]:
+def retrain_all(folders: Sequence[str], parallel: int = 1, *, wait: bool = True) -> State[Any]:
     """Retrains many workspaces, each in a process of its own, and leaves an overview.
 
     Args:
         folders: The workspaces.
         parallel: Most of them at the same time.
+        wait: Waits for a retraining that is at work in one; else that one fails.
     """
     mark_as_this_process()
     with ThreadPoolExecutor(max_workers=parallel) as pool:
-        found = list(pool.map(_in_its_own_process, folders))
+        found = list(pool.map(partial(_in_its_own_process, wait=wait), folders))
     _publish("retrainings", overview(found), "all retrainings of one run")
     failed = [one.workspace for one in found if one.outcome is Outcome.FAILED]
     if failed:
@@ -82,22 +86,41 @@ def run_one(folder: Path, *, wait: bool) -> Retraining:
     return found
 
 
-def run_many(folders: Sequence[Path], *, parallel: int) -> list[Retraining]:
+def run_many(folders: Sequence[Path], *, parallel: int, wait: bool = True) -> list[Retraining]:
     """Returns how the retrainings of many workspaces ended, in their order."""
-    found = _run(lambda: retrain_all([str(folder) for folder in folders], parallel, return_state=True))
+    found = _run(lambda: retrain_all([str(folder) for folder in folders], parallel, wait=wait, return_state=True))
     assert isinstance(found, list)
     return found
+
+
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Says in one line where Prefect's server does not answer, or no longer.
+
+    Raises:
+        RunError: that.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_outage(error):
+            raise
+        address = shown(PREFECT_API_URL.value() or "its own server")
+        raise RunError(f"Prefect at {address} does not answer ({type(error).__name__}); start it") from error
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether Prefect does not answer: its client says so, or its runner, which gives up after some minutes."""
+    if isinstance(error, ExceptionGroup):
+        return any(map(_is_outage, error.exceptions))
+    return isinstance(error, httpx.TransportError) or "exceeded error threshold" in str(error)
 
 
 def _run(flow_run: Callable[[], Any]) -> Any:
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
         sweep()
-        try:
-            with tags(OURS, process_tag()):
-                state = flow_run()
-        except httpx.TransportError as error:
-            address = shown(PREFECT_API_URL.value() or "its own server")
-            raise RunError(f"Prefect at {address} does not answer ({type(error).__name__}); start it") from error
+        with answered(), tags(OURS, process_tag()):
+            state = flow_run()
     found = state.result(raise_on_failure=False)
     if isinstance(found, BaseException):
         raise found  # the flow itself broke
@@ -111,17 +134,40 @@ def _forget_old(workspace: Workspace) -> None:
             forget(datetime.now(UTC) - timedelta(days=kept.runs_days))
 
 
-def _in_its_own_process(folder: str) -> Retraining:
+def _in_its_own_process(folder: str, *, wait: bool) -> Retraining:
     """How a retraining ended in a new process, whatever became of the process."""
-    command = [sys.executable, "-m", "flows.cli", "retrain", "-C", folder, "--json"]
+    began = datetime.now(UTC)
+    command = [sys.executable, "-m", "flows.cli", "retrain", "-C", folder, "--json", *([] if wait else ["--no-wait"])]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)  # noqa: S603
+    found = _answer(done)
+    if isinstance(found, Retraining):
+        return found
+    seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
+    failed = Retraining(_name(folder), Outcome.FAILED, found, when=began.isoformat(timespec="seconds"), seconds=seconds)
+    return failed if done.returncode == INTERRUPTED else _told_for(folder, failed)
+
+
+def _answer(done: "subprocess.CompletedProcess[str]") -> Retraining | str:
+    """The retraining that a process has told of; else why there is none."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         values = json.loads(done.stdout)
         values.pop("page", None)
         if "outcome" in values:
             return Retraining(**{**values, "outcome": Outcome(values["outcome"])})
-        return Retraining(_name(folder), Outcome.FAILED, str(values["error"]))
-    return Retraining(_name(folder), Outcome.FAILED, f"its process ended with exit code {done.returncode}")
+        return str(values["error"])
+    if done.returncode < 0:
+        return f"its process was ended by {signal.Signals(-done.returncode).name}"
+    return f"its process ended with exit code {done.returncode}"
+
+
+def _told_for(folder: str, failed: Retraining) -> Retraining:
+    """The failure of a process that could not tell it, told and written down in its place."""
+    try:
+        workspace = find(Path(folder))
+        with retraining(workspace, wait=False):
+            return told(workspace, failed)
+    except (EibertError, OSError):  # no workspace; or another retraining is at work there, and tells how it ends
+        return failed
 
 
 def _name(folder: str) -> str:

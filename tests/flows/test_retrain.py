@@ -232,7 +232,6 @@ def test_one_that_fails_stops_none_of_three(
 
 def _interpreter(folder: Path, commands: Path) -> str:
     """An interpreter whose DVC finds the warm stages; only `eibert retrain` is started with it."""
-    import sys
 
     path = folder / "python"
     start = (
@@ -278,10 +277,8 @@ def test_second_retraining_of_a_model_is_refused_or_waits(unbuilt: Workspace) ->
 @pytest.mark.usefixtures("server")
 def test_flow_run_whose_process_was_killed_is_marked_as_crashed() -> None:
     import socket
-    import subprocess
     import sys
 
-    import psutil
     from prefect import flow
     from prefect.client.orchestration import get_client
     from prefect.states import Running
@@ -335,51 +332,3 @@ def test_flow_runs_that_ended_before_a_moment_go_with_their_pages_and_no_others(
         runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)))
         pages = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=ids)))
     assert {run.id for run in runs} == {page.flow_run_id for page in pages} == set(ids[1:])
-
-
-@pytest.mark.parametrize(
-    ("last", "now", "missed"),
-    [
-        (None, "2026-05-02T12:00", False),  # a first run was never due
-        ("2026-05-01T03:00", "2026-05-01T23:00", False),
-        ("2026-05-01T03:00", "2026-05-02T02:59", False),
-        ("2026-05-01T03:00", "2026-05-02T03:00", True),
-        ("2026-05-01T03:00", "2026-05-09T12:00", True),  # eight were due: the one that follows is the last
-        ("2026-05-09T12:00", "2026-05-09T12:01", False),
-    ],
-)
-def test_missed_run_is_caught_up_once(last: str | None, now: str, missed: bool) -> None:
-    from flows.schedule import check_cron, is_missed
-
-    def at(text: str) -> datetime:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-    assert is_missed(check_cron("0 3 * * *", "UTC"), at(last) if last else None, at(now)) is missed
-
-
-@pytest.mark.parametrize(("cron", "zone"), [("every night", "UTC"), ("0 3 * *", "UTC"), ("0 3 * * *", "Mars/Olympus")])
-def test_what_is_no_schedule_is_refused(cron: str, zone: str) -> None:
-    from flows.schedule import check_cron
-
-    with pytest.raises(RunError, match="write five fields"):
-        check_cron(cron, zone)
-
-
-def test_schedule_whose_server_is_gone_ends_and_says_so(tmp_path: Path) -> None:
-    script = (
-        "import pathlib, sys, time; from flows import environment; environment.prepare(pathlib.Path(sys.argv[1]))\n"
-        "from flows.schedule import free_port, server\n"
-        "with server(free_port()): print('up', flush=True); time.sleep(120)"
-    )
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], env=own, cwd=PROJECT, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    [prefect] = [child for child in psutil.Process(process.pid).children() if "server" in child.cmdline()]
-    prefect.kill()
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "error: Prefect's server ended by itself (exit code -9); start `eibert schedule` again" in said

@@ -19,7 +19,8 @@ STAGES = ("ingest", "validate", "finetune", "pretrain", "prune", "distill", "qua
 LATER = ("scipy.stats", "sklearn.metrics", "torch._dynamo", "transformers.models.bert.modeling_bert")
 """What stages import only once they run."""
 CLIENT = """#!{python} -SE
-import json, os, socket, sys
+import json, os, signal, socket, sys
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # without a traceback, as the real one
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
     server.sendall(json.dumps([sys.argv[2], os.getcwd(), dict(os.environ)]).encode())

@@ -1,0 +1,173 @@
+"""Prefect's server on this machine: one for all processes of a repository, started by the first and ended by the last.
+
+Two servers would fight over one database. Set the environment with `flows.environment.prepare` before importing this
+module: it imports Prefect.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import psutil
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from eibert.errors import RunError
+from flows.flow_runs import has_ended, process_of, tag_of
+from flows.interrupt import end_at_once
+from tasks.progress import say
+
+_ADDRESS = "PREFECT_API_URL"
+_LOG = "server.log"
+_SECONDS_TO_START = 180
+_SECONDS_TO_END = 30
+
+
+@contextlib.contextmanager
+def server(port: int) -> Iterator[str]:
+    """Yields the address of a Prefect API that this process and its children use.
+
+    It is the configured one, else that of this repository's server; one that a killed process left running is used.
+
+    Args:
+        port: Where the server is started if none of this repository is running.
+
+    Raises:
+        RunError: the port is taken, or the server does not start.
+    """
+    if configured := PREFECT_API_URL.value():
+        yield configured
+        return
+    home = Path(PREFECT_HOME.value())
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "server.users").open("a") as users:
+        with _alone(home) as note:
+            address, process = _running(note) or _started(port, note)
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            say("server", f"Prefect's page: {address.removesuffix('/api')}")
+            with _watched(process), temporary_settings({PREFECT_API_URL: address}):
+                os.environ[_ADDRESS] = address  # for the processes started from here
+                yield address
+        finally:
+            os.environ.pop(_ADDRESS, None)
+            with _alone(home):
+                if _is_last(users):
+                    _end(process)
+
+
+def free_port() -> int:
+    """Returns a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[TextIO]:
+    """The note of the server's address and process; nobody else starts or ends one meanwhile."""
+    with (home / "server.json").open("a+", encoding="utf-8") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        yield note
+
+
+def _is_last(users: TextIO) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _running(note: TextIO) -> tuple[str, psutil.Process] | None:
+    """The address and the process of the server of the note; None where it is no more."""
+    note.seek(0)
+    try:
+        noted = json.loads(note.read())
+        address, process = str(noted["address"]), process_of(noted["process"])
+    except (ValueError, KeyError, TypeError, psutil.Error):
+        return None
+    _wait(address, process)
+    return address, process
+
+
+def _started(port: int, note: TextIO) -> tuple[str, psutil.Process]:
+    if _is_taken(port):
+        raise RunError(
+            f"--port {port}: taken by what is no server of this repository; choose another, or name a Prefect server "
+            f"that you mean to use in {_ADDRESS}"
+        )
+    address = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with Path(PREFECT_HOME.value(), _LOG).open("wb") as log:
+        # It may outlive this process, so it holds none of its streams. In a session of its own: Ctrl-C ends what runs
+        # here first, and the server after it.
+        process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    try:
+        note.truncate(0)
+        note.write(json.dumps({"address": address, "process": tag_of(process)}))
+        note.flush()
+        _wait(address, process)
+    except BaseException:
+        _end(process)
+        raise
+    return address, process
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _wait(address: str, process: psutil.Process) -> None:
+    until = time.monotonic() + _SECONDS_TO_START
+    while not _answers(address):
+        if has_ended(process):
+            log = Path(PREFECT_HOME.value(), _LOG)
+            raise RunError(f"{address}: Prefect's server ended, see {log}; is the port free? --port chooses one")
+        if time.monotonic() > until:
+            raise RunError(f"{address}: Prefect's server does not answer after {_SECONDS_TO_START} s; try again")
+        time.sleep(0.2)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:  # noqa: S310 — our own address
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _watched(process: psutil.Process) -> Iterator[None]:
+    """Ends this process when its server is gone, whoever started it: Prefect would try in vain for minutes."""
+    no_longer_needed = threading.Event()
+
+    def watch() -> None:
+        while not no_longer_needed.wait(1):
+            if has_ended(process):
+                end_at_once(1, "error: Prefect's server ended by itself; start the same command again, it catches up")
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        no_longer_needed.set()
+
+
+def _end(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.terminate()
+        try:
+            process.wait(_SECONDS_TO_END)
+        except psutil.TimeoutExpired:
+            process.kill()

@@ -1,0 +1,117 @@
+"""Many retrainings in processes of their own: what each is asked, and who tells of one that cannot tell itself."""
+
+import contextlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows import history
+from flows.alone import retraining
+from flows.history import Outcome, Retraining
+from flows.retrain import retrain
+from flows.workspace import Workspace, set_params
+
+KILLED = "kill -KILL $$"
+
+
+@pytest.fixture
+def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in Python's place; it does what a test writes into it."""
+    path = tmp_path / "python"
+    path.touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(path))
+    return path
+
+
+@pytest.fixture
+def heard(unbuilt: Workspace, tmp_path: Path) -> Path:
+    """What whoever is told has heard."""
+    set_params(unbuilt.folder, [f"notify.command=\"sh -c 'cat >> {tmp_path / 'told'}'\""])
+    return tmp_path / "told"
+
+
+def retrained(place: Workspace, interpreter: Path, script: str, *, wait: bool = True) -> Retraining:
+    from flows.retrain_flow import _in_its_own_process
+
+    interpreter.write_text(f"#!/bin/sh\n{script}\n")
+    return _in_its_own_process(str(place.folder), wait=wait)
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (KILLED, "its process was ended by SIGKILL"),
+        ("exit 3", "its process ended with exit code 3"),
+        ("""echo '{"error": "Prefect does not answer"}'; exit 1""", "Prefect does not answer"),
+    ],
+)
+def test_failure_of_a_process_that_could_not_tell_it_is_told_and_written_down(
+    unbuilt: Workspace, interpreter: Path, heard: Path, script: str, reason: str
+) -> None:
+    found = retrained(unbuilt, interpreter, script)
+    assert (found.outcome, found.reason) == (Outcome.FAILED, reason)
+    assert history.read(unbuilt) == [found]
+    told = json.loads(heard.read_text())
+    assert (told["workspace"], told["outcome"], told["reason"]) == ("models/w", "failed", reason)
+
+
+def test_what_a_process_has_told_is_not_told_again(unbuilt: Workspace, interpreter: Path, heard: Path) -> None:
+    answer = json.dumps(Retraining("models/w", Outcome.KEPT, "a gate").as_object() | {"page": None})
+    found = retrained(unbuilt, interpreter, f"echo '{answer}'")
+    assert (found.outcome, found.reason) == (Outcome.KEPT, "a gate")
+    assert not heard.exists()
+    assert history.read(unbuilt) == []
+
+
+def test_interruption_is_told_to_nobody(unbuilt: Workspace, interpreter: Path, heard: Path) -> None:
+    assert retrained(unbuilt, interpreter, "exit 130").outcome is Outcome.FAILED
+    assert not heard.exists()
+
+
+def test_only_the_one_that_is_at_work_tells_of_a_model(unbuilt: Workspace, interpreter: Path, heard: Path) -> None:
+    with retraining(unbuilt, wait=False):
+        assert retrained(unbuilt, interpreter, KILLED).outcome is Outcome.FAILED
+    assert not heard.exists()
+    assert history.read(unbuilt) == []
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_process_is_asked_not_to_wait_where_the_command_was(
+    unbuilt: Workspace, interpreter: Path, tmp_path: Path, *, wait: bool
+) -> None:
+    retrained(unbuilt, interpreter, f'echo "$@" > {tmp_path / "asked"}', wait=wait)
+    assert ("--no-wait" in (tmp_path / "asked").read_text().split()) is not wait
+
+
+@pytest.mark.parametrize("options", [[], ["--no-wait"]])
+def test_command_with_several_models_passes_on_not_to_wait(
+    unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    import shutil
+
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+
+    asked: list[bool] = []
+
+    def run_many(folders: list[Path], *, parallel: int, wait: bool) -> list[Retraining]:
+        asked.append(wait)
+        return [Retraining(folder.name, Outcome.UNCHANGED, "") for folder in folders]
+
+    shutil.copytree(unbuilt.folder, unbuilt.folder.parent / "v")
+    monkeypatch.setattr("flows.retrain_flow.run_many", run_many)
+    monkeypatch.setattr("flows.cli_retraining._page", lambda folder: None)  # noqa: ARG005
+    monkeypatch.setattr("flows.server.server", contextlib.nullcontext)
+    done = CliRunner().invoke(app, ["retrain", "--all", "-C", str(unbuilt.folder), *options])
+    assert (done.exit_code, asked) == (0, [not options])
+
+
+def test_parameters_that_are_not_valid_are_in_the_history(unbuilt: Workspace) -> None:
+    (unbuilt.folder / "params.yaml").write_text("seed: many\n")
+    found = [retrain(unbuilt), retrain(unbuilt)]
+    assert [one.outcome for one in found] == [Outcome.FAILED] * 2
+    assert "params.yaml" in found[0].reason
+    assert [one.as_object() for one in history.read(unbuilt)] == [one.as_object() for one in found]
