@@ -67,7 +67,7 @@ def compare(
     tails = (0.5 - confidence / 2, 0.5 + confidence / 2)
     observed = score(metric, bundle, targets)
     return {
-        name: _comparison(observed - score(metric, logits, targets), np.quantile(differences[name], tails))
+        name: comparison(observed - score(metric, logits, targets), *np.quantile(differences[name], tails))
         for name, logits in rivals.items()
     }
 
@@ -99,7 +99,7 @@ def _matthews(counts: Array) -> float:
     return float(covariance / np.sqrt(variances)) if variances > 0 else 0.0
 
 
-def _comparison(difference: float, interval: Array) -> Comparison:
-    low, high = (float(end) for end in interval)
+def comparison(difference: float, low: float, high: float) -> Comparison:
+    """Returns a difference with its interval, and what follows from it."""
     verdict = Verdict.BETTER if low > 0 else Verdict.WORSE if high < 0 else Verdict.TIE
-    return Comparison(difference, low, high, verdict)
+    return Comparison(float(difference), float(low), float(high), verdict)
