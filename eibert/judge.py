@@ -115,7 +115,8 @@ def non_inferiority(
     Source: non-inferiority by a one-sided confidence bound: it holds where the whole of the interval lies above
     -margin. For accuracy the bound is the score interval's (`paired.interval`), for other metrics the paired
     percentile bootstrap's (`evaluate.bootstrap`).
-    Choice: not the bootstrap for accuracy, because where hardly a row changed no resample differs (decision 0014).
+    Choice: not the bootstrap for accuracy, because where hardly a row changed no resample differs; macro F1 over the
+    classes among the targets, because an answer of a class that no row has would count as one of F1 0 (decision 0014).
 
     Args:
         metric: As in `scores.score`.
@@ -131,7 +132,7 @@ def non_inferiority(
     else:
         found = compare(
             metric, challenger, {"champion": champion}, targets,
-            samples=params.bootstrap_samples, confidence=2 * params.confidence - 1, seed=seed,
+            samples=params.bootstrap_samples, confidence=2 * params.confidence - 1, seed=seed, of_targets=True,
         )["champion"]  # fmt: skip
     note = (
         f"{metric} {found.difference:+.4f} against the champion, with {params.confidence:.0%} confidence at least "

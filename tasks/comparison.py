@@ -92,8 +92,8 @@ def against(
     classes, counts = _classes(spec, new, old, chosen.targets, params)
     ratios, medians = _side_by_side(challenger.model, model, chosen.inputs[: params.latency_rows], params.warmup_rows)
     figures |= counts | medians | {
-        "rows_compared": float(held.sum()), "challenger": score(spec.metric, new, chosen.targets),
-        "champion": score(spec.metric, old, chosen.targets), "difference": difference.difference,
+        "rows_compared": float(held.sum()), "challenger": score(spec.metric, new, chosen.targets, of_targets=True),
+        "champion": score(spec.metric, old, chosen.targets, of_targets=True), "difference": difference.difference,
         "low": difference.low, "high": difference.high,
     }  # fmt: skip
     return [rows, used, task, metric, classes, measures.latency(ratios, params)], figures

@@ -1,6 +1,7 @@
 """The arithmetic of the judge, against hand numbers and scipy."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -117,6 +118,27 @@ def test_other_metrics_are_compared_too(metric: str, section: JudgeParams) -> No
     assert gate.passed is False
     # Both classes lose 30 of 100 rows to each other: F1 0.7 each; correlation 1 - 2 · 0.3.
     assert found.difference == pytest.approx({"macro_f1": -0.3, "matthews": -0.6}[metric])
+
+
+@pytest.mark.parametrize(("rows", "passed"), [([499], True), ([0], True), (range(30), False)])
+def test_answer_of_a_new_label_costs_its_row_and_no_class(
+    rows: Sequence[int], passed: bool, section: JudgeParams
+) -> None:
+    # 500 rows of six classes; the champion takes the last 50 for the class after theirs.
+    targets = np.arange(500) % 6
+    old = targets.copy()
+    old[450:] = (old[450:] + 1) % 6
+    new = old.copy()
+    new[rows] = 6
+    gate, found = judge.non_inferiority("macro_f1", logits(new, 7), logits(old, 7), targets, section, seed=3)
+    by_hand = [np.mean([f1(answers, targets, label) for label in range(6)]) for answers in (new, old)]
+    assert found.difference == pytest.approx(by_hand[0] - by_hand[1])
+    assert gate.passed is passed
+
+
+def f1(answers: np.ndarray, targets: np.ndarray, label: int) -> float:
+    right = np.sum((answers == label) & (targets == label))
+    return float(2 * right / (np.sum(answers == label) + np.sum(targets == label)))
 
 
 def test_numbers_are_compared_by_their_ranks(section: JudgeParams) -> None:

@@ -167,6 +167,17 @@ def test_new_label_is_compared_on_the_classes_that_both_know(workspace: Workspac
     assert verdict.figures["difference"] == pytest.approx(-2 / 40)
 
 
+def test_answers_of_a_new_label_are_no_class_of_macro_f1(workspace: Workspace, tmp_path: Path) -> None:
+    toy.build(workspace, wrong={1}, metric="macro_f1")  # a word of the second class is taken for the new, third one
+    verdict = judged(workspace, champion(tmp_path / "c", labels=toy.LABELS[:2], metric="macro_f1"), margin=0.05)
+    assert failed(verdict) == []
+    assert verdict.figures["rows_compared"] == 120
+    # Of the second class 57 of 60 rows: F1 2 · 57 / 117; of the first one 1.
+    assert verdict.figures["challenger"] == pytest.approx((1 + 114 / 117) / 2)
+    assert verdict.figures["champion"] == 1.0
+    assert verdict.figures["difference"] == pytest.approx((114 / 117 - 1) / 2)
+
+
 def test_rows_of_a_new_label_are_not_among_those_that_must_be_enough(workspace: Workspace, tmp_path: Path) -> None:
     held = champion(tmp_path / "c", labels=toy.LABELS[:2])
     verdict = judged(workspace, held, margin=0.2, min_rows=121)
