@@ -3,6 +3,7 @@
 Answers and targets in, numbers and verdicts out; knows neither folders nor a registry.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
-from eibert.evaluate.bootstrap import Comparison, compare
+from eibert.evaluate.bootstrap import Comparison, compare, comparison
 from eibert.evaluate.conclusion import CHEAPER, MODELS
+from eibert.paired import changed, interval, rows_needed
 from eibert.params.judge import JudgeParams
+from eibert.scores import predicted
 
 Array = np.ndarray[Any, Any]
 
@@ -79,13 +82,41 @@ class Verdict:
         }
 
 
+def rows(compared: int, note: str, params: JudgeParams, *, metric: str | None) -> Gate:
+    """Returns whether there are rows enough to say anything, and what to do where there are not.
+
+    Choice: the bootstrap of a metric of classes is believed only on as many rows as show equal answers to be within the
+    margin. The bound of accuracy takes few rows into account by itself; numbers differ on every row (decision 0014).
+
+    Args:
+        compared: Test rows that count.
+        note: Which rows those are.
+        params: Section `judge`.
+        metric: What champion and challenger are compared by; None: there is nothing to compare with.
+    """
+    needed = rows_needed(0.0, 0.0, margin=params.margin, confidence=params.confidence) or 0
+    least = max(params.min_rows, needed) if metric in ("macro_f1", "matthews") else params.min_rows
+    if compared < params.min_rows:
+        note += f"; fewer than judge.min_rows {params.min_rows:,}: add labelled test rows"
+    elif compared < needed and metric not in (None, "spearman"):
+        shown = math.ceil(-1e4 * interval(0, 0, compared, confidence=params.confidence)[0]) / 1e4
+        note += (
+            f"; equal answers show a loss within judge.margin {params.margin:g} on {needed:,} rows, on {compared:,} "
+            f"one within {shown:.4f}: add labelled test rows or widen the margin"
+        )
+    return Gate("rows", compared, least, compared >= least, note, at_least=True)
+
+
 def non_inferiority(
     metric: str, challenger: Array, champion: Array, targets: Array, params: JudgeParams, seed: int
 ) -> tuple[Gate, Comparison]:
     """Returns whether the challenger is no worse than the champion, and the difference of both with its interval.
 
-    Source: non-inferiority by a one-sided confidence bound; the bound is that of the paired percentile bootstrap
-    (`evaluate.bootstrap`). It holds where the whole of the interval lies above -margin.
+    Source: non-inferiority by a one-sided confidence bound: it holds where the whole of the interval lies above
+    -margin. For accuracy the bound is the score interval's (`paired.interval`), for other metrics the paired
+    percentile bootstrap's (`evaluate.bootstrap`).
+    Choice: not the bootstrap for accuracy, because where hardly a row changed no resample differs; macro F1 over the
+    classes among the targets, because an answer of a class that no row has would count as one of F1 0 (decision 0014).
 
     Args:
         metric: As in `scores.score`.
@@ -95,15 +126,29 @@ def non_inferiority(
         params: Section `judge`.
         seed: Seed of the bootstrap.
     """
-    found = compare(
-        metric, challenger, {"champion": champion}, targets,
-        samples=params.bootstrap_samples, confidence=2 * params.confidence - 1, seed=seed,
-    )["champion"]  # fmt: skip
+    hint = ""
+    if metric == "accuracy":
+        found, hint = _of_accuracy(challenger, champion, targets, params)
+    else:
+        found = compare(
+            metric, challenger, {"champion": champion}, targets,
+            samples=params.bootstrap_samples, confidence=2 * params.confidence - 1, seed=seed, of_targets=True,
+        )["champion"]  # fmt: skip
     note = (
         f"{metric} {found.difference:+.4f} against the champion, with {params.confidence:.0%} confidence at least "
-        f"{found.low:+.4f}"
+        f"{found.low:+.4f}{hint}"
     )
     return Gate("metric", found.low, -params.margin, found.low >= -params.margin, note, at_least=True), found
+
+
+def _of_accuracy(challenger: Array, champion: Array, targets: Array, params: JudgeParams) -> tuple[Comparison, str]:
+    """Returns the comparison, and where more rows like these would show a loss within the margin, how many."""
+    said, before = (predicted(logits, regression=False) for logits in (challenger, champion))
+    (gained, lost), count = changed(said, before, targets), len(targets)
+    low, high = interval(gained, lost, count, confidence=params.confidence)
+    needed = rows_needed(gained / count, lost / count, margin=params.margin, confidence=params.confidence)
+    hint = "" if needed is None or low >= -params.margin else f"; {needed:,} rows that turn out like these would do"
+    return comparison((gained - lost) / count, low, high), hint
 
 
 def class_floor(labels: Sequence[str], challenger: Array, champion: Array, targets: Array, params: JudgeParams) -> Gate:
@@ -133,24 +178,6 @@ def class_floor(labels: Sequence[str], challenger: Array, champion: Array, targe
     if name:
         note = f"recall of {name} fell by {worst:.4f}; {note}"
     return Gate("classes", worst, params.class_floor, worst <= params.class_floor, note)
-
-
-def changed(challenger: Array, champion: Array, targets: Array) -> tuple[int, int]:
-    """Returns how many rows only the challenger answers rightly, and how many only the champion."""
-    new, old = challenger == targets, champion == targets
-    return int((new & ~old).sum()), int((old & ~new).sum())
-
-
-def mcnemar(gained: int, lost: int) -> float:
-    """Returns the exact two-sided p of McNemar's test.
-
-    Source: McNemar 1947; exact form: both counts are equally likely under the null hypothesis, a binomial test.
-
-    Args:
-        gained: Rows that only one model answers rightly.
-        lost: Rows that only the other does.
-    """
-    return min(1.0, 2 * float(binom.cdf(min(gained, lost), gained + lost, 0.5)))
 
 
 def latency(ratios: Sequence[float], params: JudgeParams) -> Gate:

@@ -12,13 +12,14 @@ def predicted(logits: Array, *, regression: bool) -> Array:
     return logits[:, 0] if regression else logits.argmax(axis=1)
 
 
-def score(metric: str, logits: Array, targets: Array) -> float:
+def score(metric: str, logits: Array, targets: Array, *, of_targets: bool = False) -> float:
     """Returns a metric of logits float (N, C) against targets (N,).
 
     Args:
         metric: `accuracy`, `macro_f1`, `matthews` or `spearman`.
         logits: Float (N, C).
         targets: Class indices, or numbers for `spearman`.
+        of_targets: Whether macro F1 is over the classes among the targets, rather than those among targets or answers.
 
     Raises:
         ValueError: the metric is none of these.
@@ -30,7 +31,8 @@ def score(metric: str, logits: Array, targets: Array) -> float:
         case "macro_f1":
             from sklearn.metrics import f1_score  # a second to import, which most stages need not spend
 
-            return float(f1_score(targets, answers, average="macro", zero_division=0))
+            labels = np.unique(targets) if of_targets else None
+            return float(f1_score(targets, answers, labels=labels, average="macro", zero_division=0))
         case "matthews":
             from sklearn.metrics import matthews_corrcoef
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from eibert import judge as measures
+from eibert import paired
 from eibert.corpus import Split, TaskSpec
 from eibert.errors import BundleError, EibertError
 from eibert.judge import Array, Gate
@@ -66,9 +67,13 @@ def against(
     spec, test, logits = challenger.spec, challenger.test, challenger.logits
     used, model, seen = _loaded(champion)
     unseen = np.array([not (challenger.seen.has(*row) or seen.has(*row)) for row in test.pairs], bool)
-    rows = _row_gate(test, challenger.seen, seen, unseen, params)
     figures = {"rows": float(unseen.sum()), "rows_left_out": float((~unseen).sum())}
     task, shared = _task(spec, model, challenger.model) if model else (None, None)
+    held = unseen if shared is None or spec.regression else unseen & np.isin(test.targets, shared)
+    rows = measures.rows(
+        int(held.sum()), _which(challenger, seen, unseen, held), params,
+        metric=None if shared is None else spec.metric,
+    )  # fmt: skip
     if unseen.any():
         figures["challenger"] = score(spec.metric, logits[unseen], test.targets[unseen])
     if model is None or shared is None:
@@ -76,7 +81,6 @@ def against(
         missing = () if task else ("task",)
         return [rows, used, *filter(None, [task]), *(_not_applicable(n, why) for n in (*missing, *_COMPARED))], figures
     assert task is not None
-    held = unseen & np.isin(test.targets, shared) if not spec.regression else unseen
     if not held.any():
         return [rows, used, task, *(_not_applicable(name, "no rows to compare on") for name in _COMPARED)], figures
     chosen = test.take(np.flatnonzero(held))
@@ -88,8 +92,8 @@ def against(
     classes, counts = _classes(spec, new, old, chosen.targets, params)
     ratios, medians = _side_by_side(challenger.model, model, chosen.inputs[: params.latency_rows], params.warmup_rows)
     figures |= counts | medians | {
-        "rows_compared": float(held.sum()), "challenger": score(spec.metric, new, chosen.targets),
-        "champion": score(spec.metric, old, chosen.targets), "difference": difference.difference,
+        "rows_compared": float(held.sum()), "challenger": score(spec.metric, new, chosen.targets, of_targets=True),
+        "champion": score(spec.metric, old, chosen.targets, of_targets=True), "difference": difference.difference,
         "low": difference.low, "high": difference.high,
     }  # fmt: skip
     return [rows, used, task, metric, classes, measures.latency(ratios, params)], figures
@@ -112,16 +116,17 @@ def _loaded(champion: Champion | None) -> tuple[Gate, Model | None, HeldOut]:
     return Gate("champion", None, None, passed=True, note=f"version {champion.number}, as registered"), model, seen
 
 
-def _row_gate(test: Split, own: HeldOut, other: HeldOut, unseen: Array, params: JudgeParams) -> Gate:
-    count = int(unseen.sum())
-    learnt = {"challenger": own, "champion": other}
-    left = ", ".join(
+def _which(challenger: Challenger, seen: HeldOut, unseen: Array, held: Array) -> str:
+    """Returns in words which rows of test count, and why others do not."""
+    test, learnt = challenger.test, {"challenger": challenger.seen, "champion": seen}
+    left = [
         f"{known} that the {name} has learnt from"
-        for name, seen in learnt.items()
-        if (known := sum(seen.has(*row) for row in test.pairs))
-    )
-    note = f"{count:,} of {len(test):,} test rows" + (f"; left out: {left}" if left else "")
-    return Gate("rows", count, params.min_rows, count >= params.min_rows, note, at_least=True)
+        for name, rows in learnt.items()
+        if (known := sum(rows.has(*row) for row in test.pairs))
+    ]
+    if added := int((unseen & ~held).sum()):
+        left.append(f"{added} of labels that the champion does not know")
+    return f"{int(held.sum()):,} of {len(test):,} test rows" + (f"; left out: {', '.join(left)}" if left else "")
 
 
 def _task(spec: TaskSpec, champion: Model, challenger: Model) -> tuple[Gate, list[int] | None]:
@@ -158,8 +163,8 @@ def _classes(
     if spec.regression:
         return _not_applicable("classes", "the answers are numbers"), {}
     said, before = predicted(new, regression=False), predicted(old, regression=False)
-    gained, lost = measures.changed(said, before, targets)
-    counts = {"gained": float(gained), "lost": float(lost), "mcnemar_p": measures.mcnemar(gained, lost)}
+    gained, lost = paired.changed(said, before, targets)
+    counts = {"gained": float(gained), "lost": float(lost), "mcnemar_p": paired.mcnemar(gained, lost)}
     return measures.class_floor(spec.labels, said, before, targets, params), counts
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ def compare(
     samples: int,
     confidence: float,
     seed: int,
+    of_targets: bool = False,
 ) -> dict[str, Comparison]:
     """Returns the bundle's standing against each rival by the paired bootstrap.
 
@@ -54,10 +56,11 @@ def compare(
         samples: Number of resamples.
         confidence: Share of resamples inside the interval.
         seed: Seed of the draws.
+        of_targets: As in `scores.score`.
     """
     generator = np.random.default_rng(seed)
-    own = _scorer(metric, bundle, targets)
-    scorers = {name: _scorer(metric, logits, targets) for name, logits in rivals.items()}
+    own = _scorer(metric, bundle, targets, of_targets)
+    scorers = {name: _scorer(metric, logits, targets, of_targets) for name, logits in rivals.items()}
     differences: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(samples):
         rows = generator.integers(len(targets), size=len(targets))
@@ -65,14 +68,14 @@ def compare(
         for name, scorer in scorers.items():
             differences[name].append(reached - scorer(rows))
     tails = (0.5 - confidence / 2, 0.5 + confidence / 2)
-    observed = score(metric, bundle, targets)
+    whole = partial(score, metric, targets=targets, of_targets=of_targets)
     return {
-        name: _comparison(observed - score(metric, logits, targets), np.quantile(differences[name], tails))
+        name: comparison(whole(bundle) - whole(logits), *np.quantile(differences[name], tails))
         for name, logits in rivals.items()
     }
 
 
-def _scorer(metric: str, logits: Array, targets: Array) -> Callable[[Array], float]:
+def _scorer(metric: str, logits: Array, targets: Array, of_targets: bool) -> Callable[[Array], float]:
     """Returns the score of any choice of rows, equal to `scores.score` of these rows but many times faster."""
     if metric == "spearman":
         return lambda rows: score(metric, logits[rows], targets[rows]) if np.ptp(targets[rows]) > 0 else 0.0
@@ -81,14 +84,16 @@ def _scorer(metric: str, logits: Array, targets: Array) -> Callable[[Array], flo
         right = answers == targets
         return lambda rows: float(right[rows].mean())
     cells = targets * classes + answers
-    of_counts = {"macro_f1": _macro_f1, "matthews": _matthews}[metric]
+    of_counts = _matthews if metric == "matthews" else partial(_macro_f1, of_targets=of_targets)
     return lambda rows: of_counts(np.bincount(cells[rows], minlength=classes**2).reshape(classes, classes))
 
 
-def _macro_f1(counts: Array) -> float:
-    """Returns the mean F1 of classes among targets or answers; counts int64 (C, C), targets by answers."""
-    both = counts.sum(axis=0) + counts.sum(axis=1)
-    return float((2 * np.diag(counts)[both > 0] / both[both > 0]).mean())
+def _macro_f1(counts: Array, *, of_targets: bool) -> float:
+    """Returns the mean F1 of classes among targets, or also among answers; counts int64 (C, C), targets by answers."""
+    rows = counts.sum(axis=1)
+    both = rows + counts.sum(axis=0)
+    found = (rows if of_targets else both) > 0
+    return float((2 * np.diag(counts)[found] / both[found]).mean())
 
 
 def _matthews(counts: Array) -> float:
@@ -99,7 +104,7 @@ def _matthews(counts: Array) -> float:
     return float(covariance / np.sqrt(variances)) if variances > 0 else 0.0
 
 
-def _comparison(difference: float, interval: Array) -> Comparison:
-    low, high = (float(end) for end in interval)
+def comparison(difference: float, low: float, high: float) -> Comparison:
+    """Returns a difference with its interval, and what follows from it."""
     verdict = Verdict.BETTER if low > 0 else Verdict.WORSE if high < 0 else Verdict.TIE
-    return Comparison(difference, low, high, verdict)
+    return Comparison(float(difference), float(low), float(high), verdict)

@@ -50,6 +50,13 @@ def test_metrics_are_those_of_hand_arithmetic() -> None:
     assert found["matthews"] == pytest.approx((4 * 6 - 15) / np.sqrt((36 - 18) * (36 - 14)))
 
 
+def test_class_that_is_only_answered_counts_unless_classes_are_the_targets() -> None:
+    answers, targets = logits_of(np.array([0, 0, 1, 2])), np.array([0, 0, 1, 1])
+    # F1: 1, 2·1/(1+2) and 0.
+    assert score("macro_f1", answers, targets) == pytest.approx((1 + 2 / 3 + 0) / 3)
+    assert score("macro_f1", answers, targets, of_targets=True) == pytest.approx((1 + 2 / 3) / 2)
+
+
 def test_correlations_are_those_of_hand_arithmetic() -> None:
     found = quality(NUMBER, column(1, 3, 2, 4), np.array([1, 2, 3, 4], np.float32))
     assert found["spearman"] == pytest.approx(1 - 6 * 2 / (4 * 15))
@@ -140,15 +147,16 @@ def test_bootstrap_is_a_function_of_its_seed() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:A single label:UserWarning")
+@pytest.mark.parametrize("of_targets", [False, True])
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "matthews"])
-def test_fast_scores_of_resamples_are_scikit_learns(metric: str) -> None:
+def test_fast_scores_of_resamples_are_scikit_learns(metric: str, of_targets: bool) -> None:
     generator = np.random.default_rng(0)
     for _ in range(20):  # five of seven classes, few rows: some classes are absent, some answers constant
         targets = generator.integers(generator.integers(1, 6), size=9)
         logits = logits_of(generator.integers(generator.integers(1, 6), size=9), 7)
         rows = generator.integers(9, size=9)
-        expected = score(metric, logits[rows], targets[rows])
-        assert _scorer(metric, logits, targets)(rows) == pytest.approx(expected, abs=1e-12)
+        expected = score(metric, logits[rows], targets[rows], of_targets=of_targets)
+        assert _scorer(metric, logits, targets, of_targets)(rows) == pytest.approx(expected, abs=1e-12)
 
 
 def test_bootstrap_of_few_numbers_survives_resamples_of_one_value() -> None:

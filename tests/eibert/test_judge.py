@@ -1,12 +1,14 @@
 """The arithmetic of the judge, against hand numbers and scipy."""
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import bootstrap
 
 from eibert import judge
+from eibert.evaluate.bootstrap import Comparison
 from eibert.judge import Gate, Verdict
 from eibert.params.judge import JudgeParams
 from eibert.params.load import Params
@@ -23,60 +25,88 @@ def logits(answers: np.ndarray, classes: int = 2) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[answers]
 
 
-def answers(right: int, wrong: int) -> np.ndarray:
-    """Answers to targets of class 0."""
-    return np.array([0] * right + [1] * wrong)
+def verdict(gained: int, lost: int, rows: int, section: JudgeParams) -> tuple[Gate, Comparison]:
+    """Of models that answer all other rows rightly."""
+    targets = np.zeros(rows, np.int64)
+    new, old = targets.copy(), targets.copy()
+    old[:gained] = new[gained : gained + lost] = 1
+    return judge.non_inferiority("accuracy", logits(new), logits(old), targets, section, seed=1)
 
 
-def test_mcnemar_is_the_binomial_test_by_hand() -> None:
-    assert judge.mcnemar(6, 0) == pytest.approx(2 / 2**6)
-    assert judge.mcnemar(1, 9) == pytest.approx(2 * (1 + 10) / 2**10)
-    assert judge.mcnemar(9, 1) == judge.mcnemar(1, 9)
-    assert judge.mcnemar(5, 5) == judge.mcnemar(0, 0) == 1.0
-
-
-@pytest.mark.parametrize(("gained", "lost"), [(3, 14), (20, 8), (1, 0), (40, 41)])
-def test_mcnemar_is_scipys_binomial_test(gained: int, lost: int) -> None:
-    assert judge.mcnemar(gained, lost) == pytest.approx(binomtest(gained, gained + lost).pvalue)
-
-
-def test_changes_count_rows_that_one_model_alone_answers_rightly() -> None:
-    new, old, targets = np.array([0, 1, 1, 0, 1]), np.array([0, 0, 1, 1, 0]), np.array([0, 1, 0, 1, 1])
-    assert judge.changed(new, old, targets) == (2, 1)
-
-
-def test_bound_is_that_of_scipys_paired_bootstrap(section: JudgeParams) -> None:
-    # 400 rows: 20 gained, 8 lost, of the others 350 right by both.
-    new = np.array([0] * 20 + [1] * 8 + [0] * 350 + [1] * 22)
-    old = np.array([1] * 20 + [0] * 8 + [0] * 350 + [1] * 22)
-    targets = np.zeros(400, np.int64)
-    gate, found = judge.non_inferiority("accuracy", logits(new), logits(old), targets, section, seed=1)
-    difference = ((new == targets).astype(float) - (old == targets),)
-    expected = bootstrap(difference, np.mean, confidence_level=0.9, method="percentile", n_resamples=9999, rng=0)
-    assert found.difference == pytest.approx(12 / 400)
-    assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.003)
-    # By hand: 0.03 - 1.645 · sqrt((28/400 - 0.03²) / 400)
-    assert gate.value == pytest.approx(0.0084, abs=0.003)
+def test_bound_of_accuracy_is_near_scipys_paired_bootstrap_where_many_rows_changed(section: JudgeParams) -> None:
+    gate, found = verdict(200, 80, 4000, section)
+    difference = (np.repeat([1.0, -1.0, 0.0], [200, 80, 3720]),)
+    expected = bootstrap(difference, np.mean, confidence_level=0.9, method="percentile", n_resamples=2000, rng=0)
+    assert found.difference == pytest.approx(120 / 4000)
+    # By hand: 0.03 ± 1.645 · sqrt((280/4000 - 0.03²) / 4000) = 0.0232 and 0.0368
+    assert (found.low, found.high) == pytest.approx(expected.confidence_interval, abs=5e-4)
+    assert gate.value == pytest.approx(0.0232, abs=5e-4)
     assert gate.passed is True
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost", "gained"),
+    [(50, 0.02, 0.0), (50, 0.03, 0.01), (50, 0.05, 0.03), (180, 0.02, 0.0), (180, 0.03, 0.01), (191, 0.02, 0.0)],
+)
+def test_challenger_that_is_worse_by_the_margin_passes_in_at_most_one_case_of_twenty(
+    rows: int, lost: float, gained: float, section: JudgeParams
+) -> None:
+    drawn = np.random.default_rng(7).multinomial(rows, [gained, lost, 1 - gained - lost], size=1000)
+    passed = np.mean([verdict(won, gone, rows, section)[0].passed for won, gone, _ in drawn])
+    assert passed <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 1000)
 
 
 @pytest.mark.parametrize(
     ("lost", "margin", "passed"),
     [
-        (0, 0.0, True),  # the same answers: no difference in any resample
-        (4, 0.015, False),  # -0.01, and with 95 % at least -0.01 - 1.645 · sqrt(0.01 · 0.99 / 400) = -0.018
-        (4, 0.025, True),
+        (0, 0.0, False),  # equal answers on 400 rows leave open whether it is a little worse
+        (0, 0.01, True),  # 4 - 0.5 ≥ 1.645 · sqrt(4 · 0.99)
+        (4, 0.02, False),  # -0.01; 8 - 4 - 0.5 < 1.645 · sqrt(8 · 0.98)
+        (4, 0.025, True),  # 10 - 4 - 0.5 ≥ 1.645 · sqrt(10 · 0.975)
         (20, 0.02, False),  # -0.05
-        (20, 0.08, True),  # -0.05 - 1.645 · 0.0109 = -0.068
-        (20, 0.06, False),
+        (20, 0.08, True),  # 32 - 20.5 ≥ 1.645 · sqrt(32 · 0.92)
+        (20, 0.07, False),  # 28 - 20.5 < 1.645 · sqrt(28 · 0.93)
     ],
 )
 def test_loss_beyond_the_margin_is_not_let_pass(lost: int, margin: float, passed: bool, section: JudgeParams) -> None:
-    given = section.model_copy(update={"margin": margin})
-    new, old = answers(380 - lost, 20 + lost), answers(380, 20)
-    gate, _ = judge.non_inferiority("accuracy", logits(new), logits(old), np.zeros(400, np.int64), given, seed=3)
+    gate, _ = verdict(0, lost, 400, section.model_copy(update={"margin": margin}))
     assert gate.passed is passed
     assert gate.bound == -margin
+
+
+def test_where_rows_are_too_few_it_says_how_many_would_do(section: JudgeParams) -> None:
+    gate, _ = verdict(0, 0, 90, section)
+    assert gate.note.endswith("at least -0.0392; 180 rows that turn out like these would do")
+    assert "would do" not in verdict(0, 2, 90, section)[0].note  # a loss of 0.022 is beyond the margin on any number
+    assert "would do" not in verdict(0, 0, 180, section)[0].note
+
+
+def test_too_few_rows_are_no_ground_for_a_version(section: JudgeParams) -> None:
+    few = judge.rows(49, "49 of 60 test rows", section.model_copy(update={"min_rows": 50}), metric="accuracy")
+    assert few.passed is False
+    assert few.note == "49 of 60 test rows; fewer than judge.min_rows 50: add labelled test rows"
+
+
+@pytest.mark.parametrize(
+    ("metric", "bound", "told"),
+    [
+        (None, 50, False),
+        ("spearman", 50, False),
+        ("accuracy", 50, True),
+        ("macro_f1", 180, True),
+        ("matthews", 180, True),
+    ],
+)
+def test_metric_of_a_bootstrap_over_classes_takes_rows_enough_to_show_equality(
+    metric: str | None, bound: int, told: bool, section: JudgeParams
+) -> None:
+    given = section.model_copy(update={"min_rows": 50})
+    gate = judge.rows(90, "90 of 90 test rows", given, metric=metric)
+    assert (gate.bound, gate.passed) == (bound, bound <= 90)
+    # N·m - 0.5 = 1.6449 · √(N·m·(1 - m)) holds at m = 0.03921 for 90 rows, and at 180 rows for the margin.
+    hint = "; equal answers show a loss within judge.margin 0.02 on 180 rows, on 90 one within 0.0393: add labelled"
+    assert (hint in gate.note) is told
+    assert judge.rows(180, "", given, metric=metric).note == ""
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "matthews"])
@@ -88,6 +118,27 @@ def test_other_metrics_are_compared_too(metric: str, section: JudgeParams) -> No
     assert gate.passed is False
     # Both classes lose 30 of 100 rows to each other: F1 0.7 each; correlation 1 - 2 · 0.3.
     assert found.difference == pytest.approx({"macro_f1": -0.3, "matthews": -0.6}[metric])
+
+
+@pytest.mark.parametrize(("rows", "passed"), [([499], True), ([0], True), (range(30), False)])
+def test_answer_of_a_new_label_costs_its_row_and_no_class(
+    rows: Sequence[int], passed: bool, section: JudgeParams
+) -> None:
+    # 500 rows of six classes; the champion takes the last 50 for the class after theirs.
+    targets = np.arange(500) % 6
+    old = targets.copy()
+    old[450:] = (old[450:] + 1) % 6
+    new = old.copy()
+    new[rows] = 6
+    gate, found = judge.non_inferiority("macro_f1", logits(new, 7), logits(old, 7), targets, section, seed=3)
+    by_hand = [np.mean([f1(answers, targets, label) for label in range(6)]) for answers in (new, old)]
+    assert found.difference == pytest.approx(by_hand[0] - by_hand[1])
+    assert gate.passed is passed
+
+
+def f1(answers: np.ndarray, targets: np.ndarray, label: int) -> float:
+    right = np.sum((answers == label) & (targets == label))
+    return float(2 * right / (np.sum(answers == label) + np.sum(targets == label)))
 
 
 def test_numbers_are_compared_by_their_ranks(section: JudgeParams) -> None:

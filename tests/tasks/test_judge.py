@@ -167,6 +167,47 @@ def test_new_label_is_compared_on_the_classes_that_both_know(workspace: Workspac
     assert verdict.figures["difference"] == pytest.approx(-2 / 40)
 
 
+def test_answers_of_a_new_label_are_no_class_of_macro_f1(workspace: Workspace, tmp_path: Path) -> None:
+    toy.build(workspace, wrong={1}, metric="macro_f1")  # a word of the second class is taken for the new, third one
+    verdict = judged(workspace, champion(tmp_path / "c", labels=toy.LABELS[:2], metric="macro_f1"), margin=0.05)
+    assert failed(verdict) == []
+    assert verdict.figures["rows_compared"] == 120
+    # Of the second class 57 of 60 rows: F1 2 · 57 / 117; of the first one 1.
+    assert verdict.figures["challenger"] == pytest.approx((1 + 114 / 117) / 2)
+    assert verdict.figures["champion"] == 1.0
+    assert verdict.figures["difference"] == pytest.approx((114 / 117 - 1) / 2)
+
+
+def test_rows_of_a_new_label_are_not_among_those_that_must_be_enough(workspace: Workspace, tmp_path: Path) -> None:
+    held = champion(tmp_path / "c", labels=toy.LABELS[:2])
+    verdict = judged(workspace, held, margin=0.2, min_rows=121)
+    assert failed(verdict) == ["rows"]
+    assert note(verdict, "rows") == (
+        "120 of 180 test rows; left out: 60 of labels that the champion does not know; fewer than judge.min_rows 121: "
+        "add labelled test rows"
+    )
+    assert verdict.figures["rows"] == 180
+
+
+def test_without_a_row_of_a_label_that_both_know_it_is_kept_out(workspace: Workspace, tmp_path: Path) -> None:
+    known = [word for word in range(60) if word % 3 != 2]
+    seen = HeldOut.of((" ".join([toy.WORDS[word]] * repeat), None) for word in known for repeat in (1, 2, 3))
+    verdict = judged(workspace, champion(tmp_path / "c", labels=toy.LABELS[:2], seen=seen))
+    assert (verdict.figures["rows"], failed(verdict)) == (60, ["rows"])
+    assert note(verdict, "metric") == "no rows to compare on"
+
+
+def test_equal_answers_on_few_rows_do_not_show_that_the_loss_is_within_the_margin(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    seen = HeldOut.of((text, None) for text in texts(range(20)))
+    verdict = judged(workspace, champion(tmp_path / "c", seen=seen))
+    assert (verdict.figures["rows_compared"], verdict.figures["difference"]) == (120, 0)
+    assert failed(verdict) == ["metric"]
+    assert "180 rows that turn out like these would do" in note(verdict, "metric")
+    assert "on 180 rows, on 120 one within 0.02" in note(verdict, "rows")
+
+
 def test_another_metric_is_applied_to_both(workspace: Workspace, tmp_path: Path) -> None:
     verdict = judged(workspace, champion(tmp_path / "c", wrong=range(6), metric="macro_f1"))
     assert failed(verdict) == []
@@ -179,12 +220,12 @@ def texts(words: range, repeats: tuple[int, ...] = (1, 2, 3)) -> list[str]:
 
 def test_rows_that_the_champion_has_learnt_from_do_not_count(workspace: Workspace, tmp_path: Path) -> None:
     seen = HeldOut.of((text.upper(), None) for text in texts(range(20)))
-    verdict = judged(workspace, champion(tmp_path / "c", seen=seen))
+    verdict = judged(workspace, champion(tmp_path / "c", seen=seen), margin=0.05)
     assert failed(verdict) == []  # the words on which it is better are among them
     assert (verdict.figures["rows"], verdict.figures["rows_left_out"]) == (120, 60)
     assert verdict.figures["difference"] == 0
-    assert "60 that the champion has learnt from" in note(verdict, "rows")
-    assert failed(judged(workspace, champion(tmp_path / "c", seen=seen), min_rows=121)) == ["rows"]
+    assert note(verdict, "rows") == "120 of 180 test rows; left out: 60 that the champion has learnt from"
+    assert failed(judged(workspace, champion(tmp_path / "c", seen=seen), margin=0.05, min_rows=121)) == ["rows"]
 
 
 def test_rows_that_the_challenger_has_learnt_from_do_not_count(workspace: Workspace, tmp_path: Path) -> None:
