@@ -68,6 +68,10 @@ class Trial:
         return self.sound and self.mended and self.same and (self.way == "kill" or (self.told and self.code != 0))
 
 
+class EndedBeforeError(Exception):
+    """A run that was to be disturbed had ended by then, having found the machine less busy than the one before."""
+
+
 class Copy:
     """A copy of the project with one tiny model that has not been run."""
 
@@ -139,6 +143,8 @@ def signalled(number: signal.Signals) -> Callable[[Copy, float, random.Random], 
         until = time.monotonic() + seconds
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
+        if process.poll() is not None:
+            raise EndedBeforeError(process.communicate()[1])
         stage = _at_work(copy)
         stages = stages_at_work() if copy.stages else []
         for hit in [*stages, *(below(psutil.Process(process.pid)) if number is signal.SIGKILL else ())]:
@@ -268,8 +274,12 @@ def main() -> None:
         for way in WAYS:
             count = wanted[way.replace("-", "_")]
             for number in range(count):
-                with fresh(template, folder) as copy:
-                    trial = attempt(way, copy, whole * (number + draw.random()) / count, expected, draw)
+                seconds = whole * (number + draw.random()) / count
+                trial = None
+                while trial is None:
+                    with fresh(template, folder) as copy, contextlib.suppress(EndedBeforeError):
+                        trial = attempt(way, copy, seconds, expected, draw)
+                    seconds *= 0.8
                 print("well" if trial.well else "NOT WELL", asdict(trial), flush=True)
                 trials.append(trial)
     counts = {way: [sum(t.well for t in trials if t.way == way), sum(t.way == way for t in trials)] for way in WAYS}
