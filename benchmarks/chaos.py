@@ -143,7 +143,7 @@ def signalled(number: signal.Signals) -> Callable[[Copy, float, random.Random], 
         until = time.monotonic() + seconds
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
-        if process.poll() is not None:
+        if process.poll() == 0:
             raise EndedBeforeError(process.communicate()[1])
         stage = _at_work(copy)
         stages = stages_at_work() if copy.stages else []
