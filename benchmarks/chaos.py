@@ -77,6 +77,8 @@ class Copy:
 
     stages: Path | None = None
     """Where stages come from that are forks; None: they are processes of their own, as ever."""
+    run_bytes = 0
+    """What a whole run takes of the disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -108,6 +110,10 @@ class Copy:
         if faults:
             print(*faults, complaint, sep="\n", file=sys.stderr)
         return not faults
+
+    def size_bytes(self) -> int:
+        """Returns what the copy takes of the disk."""
+        return sum(path.stat().st_blocks * 512 for path in self.root.rglob("*"))
 
     def digests(self) -> dict[str, str]:
         """Returns the SHA-256 of each stage's manifest, which names those of all its files."""
@@ -172,10 +178,9 @@ def below(process: psutil.Process) -> list[psutil.Process]:
 
 
 def full_disk(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int, str]:  # noqa: ARG001
-    """Runs where the disk has too few bytes left, by a random number."""
-    left = draw.randrange(200_000, 5_000_000)
-    taken = sum(path.stat().st_blocks * 512 for path in copy.root.rglob("*"))
-    subprocess.run(["mount", "-o", f"remount,size={taken + left}", str(copy.root)], check=True)
+    """Runs where the disk has fewer bytes left than a run takes, by a random number."""
+    left = draw.randrange(copy.run_bytes)
+    subprocess.run(["mount", "-o", f"remount,size={copy.size_bytes() + left}", str(copy.root)], check=True)
     code, said = copy.run()
     subprocess.run(["mount", "-o", "remount,size=2g", str(copy.root)], check=True)
     return f"{left:,} bytes left, {_at_work(copy)}", code, said
@@ -267,9 +272,9 @@ def main() -> None:
             if not wanted["forks"]:
                 shutil.copytree(copy.root / ".prefect", template / ".prefect")  # which takes Prefect 20 s to make
         with fresh(template, folder) as copy:
-            started = time.monotonic()
+            before, started = copy.size_bytes(), time.monotonic()
             assert undisturbed(copy) == expected
-            whole = time.monotonic() - started
+            whole, Copy.run_bytes = time.monotonic() - started, copy.size_bytes() - before
         trials = []
         for way in WAYS:
             count = wanted[way.replace("-", "_")]
