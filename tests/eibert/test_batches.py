@@ -87,7 +87,7 @@ def test_a_gradient_that_is_not_finite_names_the_rate_to_lower() -> None:
     optimizer = adamw([(model.parameters(), 0.01)], weight_decay=0.0)
     (model(torch.full((1, 2), float("inf"))) * 0.0).sum().backward()
     with pytest.raises(RunError, match=r"lower pretrain\.learning_rate"):
-        step(optimizer, 1.0, "pretrain")
+        step(optimizer, 1.0, "lower pretrain.learning_rate")
 
 
 @pytest.mark.parametrize(
