@@ -112,8 +112,9 @@ class Copy:
         return not faults
 
     def size_bytes(self) -> int:
-        """Returns what the copy takes of the disk."""
-        return sum(path.stat().st_blocks * 512 for path in self.root.rglob("*"))
+        """Returns what the copy takes of the disk; DVC links files to its cache."""
+        found = {status.st_ino: status.st_blocks for status in (path.lstat() for path in self.root.rglob("*"))}
+        return 512 * sum(found.values())
 
     def digests(self) -> dict[str, str]:
         """Returns the SHA-256 of each stage's manifest, which names those of all its files."""

@@ -12,6 +12,7 @@ from typing import TextIO
 from eibert.errors import INTERRUPTED, EibertError, RunError
 from eibert.params.load import load
 from eibert.redact import shown
+from flows.disk import refusal
 from flows.workspace import PARAMS
 
 ERROR = "error: "
@@ -45,6 +46,9 @@ def run_stage(workspace: Path, stage: str) -> int:
             sys.stderr.write(f"{ERROR}{stage} was interrupted\n")
             return INTERRUPTED
         except Exception as error:  # noqa: BLE001 — the last place that can keep the traceback
+            if said := refusal(error):
+                sys.stderr.write(f"{ERROR}{said}\n")
+                return EXIT_ERROR
             log.write(shown(traceback.format_exc()))
             kind = type(error).__name__
             sys.stderr.write(f"{ERROR}{stage} broke: {kind}: {first_line(error)}; the traceback is in {log_path}\n")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from eibert.errors import EibertError
 from eibert.redact import shown
 from flows.adapter import ERROR, EXIT_BROKEN, EXIT_ERROR, first_line
+from flows.disk import refusal
 from flows.terminal import print_json
 
 
@@ -17,13 +18,13 @@ def tell(error: Exception, arguments: Sequence[str]) -> int:
     Returns:
         The exit code: EXIT_ERROR for what a user can mend, else EXIT_BROKEN.
     """
-    known = isinstance(error, EibertError)
-    text = shown(str(error)) if known else _defect(error)
+    said = str(error) if isinstance(error, EibertError) else refusal(error)
+    text = shown(said) if said else _defect(error)
     sys.stderr.write(f"{ERROR}{text}\n")
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in options:  # every command prints its answer last, so there is none before this one
         print_json({"error": text})
-    return EXIT_ERROR if known else EXIT_BROKEN
+    return EXIT_ERROR if said else EXIT_BROKEN
 
 
 def _defect(error: Exception) -> str:

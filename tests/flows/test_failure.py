@@ -45,6 +45,25 @@ def test_defect_is_one_line_that_names_its_traceback(
     assert Path(told[1]).read_text().startswith("Traceback")
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(28, "No space left on device", "a", None, "b"), "b: No space left on device; free some space, "),
+        (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied; give this user the right to "),
+        (ValueError("(sqlite3.OperationalError) database or disk is full"), "a database's file: database or disk is "),
+    ],
+)
+def test_what_the_disk_refuses_is_no_defect_however_deep_it_lies(
+    error: Exception, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outer = RuntimeError("a library's own")
+    outer.__cause__ = error
+    assert tell(outer, []) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {told}")
+    assert said.endswith("and repeat the command\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_ends_with_130_and_one_line(number: signal.Signals, tmp_path: Path) -> None:
     script = (
