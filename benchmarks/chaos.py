@@ -69,7 +69,7 @@ class Trial:
 
 
 class EndedBeforeError(Exception):
-    """A run that was to be disturbed had ended by then, having found the machine less busy than the one before."""
+    """A run that was to be disturbed ended well: the machine was less busy than before, or the disk had space enough."""
 
 
 class Copy:
@@ -184,6 +184,8 @@ def full_disk(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int
     subprocess.run(["mount", "-o", f"remount,size={copy.size_bytes() + left}", str(copy.root)], check=True)
     code, said = copy.run()
     subprocess.run(["mount", "-o", "remount,size=2g", str(copy.root)], check=True)
+    if code == 0:
+        raise EndedBeforeError(said)  # it was space enough
     return f"{left:,} bytes left, {_at_work(copy)}", code, said
 
 
