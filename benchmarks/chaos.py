@@ -69,7 +69,7 @@ class Trial:
 
 
 class EndedBeforeError(Exception):
-    """A run that was to be disturbed ended well: the machine was less busy than before, or the disk had space enough."""
+    """A run that was to be disturbed ended well: the machine was less busy than before, or the disk had room."""
 
 
 class Copy:
