@@ -80,7 +80,7 @@ def at_work(workspace: Workspace, *, retrainings: bool = True) -> bool:
         path = workspace.folder / PRIVATE / name
         if path.is_file():
             with path.open("a+", encoding="utf-8") as file:
-                if not _taken(file):
+                if not taken(file):
                     return True
     return False
 
@@ -88,7 +88,7 @@ def at_work(workspace: Workspace, *, retrainings: bool = True) -> bool:
 @contextlib.contextmanager
 def _held(path: Path, what: str, *, wait: bool) -> Iterator[None]:
     with path.open("a+", encoding="utf-8") as file:
-        if not _taken(file):
+        if not taken(file):
             if not wait:
                 raise RunError(f"{what}: {_holder(file)} is at work here; wait for it or stop it")
             say("run", f"waits for {_holder(file)}")
@@ -100,7 +100,8 @@ def _held(path: Path, what: str, *, wait: bool) -> Iterator[None]:
             file.truncate(0)
 
 
-def _taken(file: TextIO) -> bool:
+def taken(file: TextIO) -> bool:
+    """Takes the lock of a file for this process alone, if nobody else has one; returns whether it did."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,14 +10,16 @@ _REMEDIES = {
     errno.EACCES: "give this user the right to it",
     errno.EPERM: "give this user the right to it",
 }
+_NAMELESS = {errno.ENOSPC: "the disk", errno.EDQUOT: "the disk"}
+"""What a refusal without a file's name is about; a process or a socket can be refused without any right to a file."""
 _SQLITE = {"database or disk is full": "free some space", "readonly database": "make it writable"}
 
 
 def refusal(error: BaseException) -> str:
     """Returns what the disk refused and what to do, in one line; "" where an error has another cause."""
     for one in _chain(error):
-        if isinstance(one, OSError) and one.errno in _REMEDIES:
-            place = one.filename2 or one.filename or "the disk"
+        place = isinstance(one, OSError) and (one.filename2 or one.filename or _NAMELESS.get(one.errno or 0))
+        if isinstance(one, OSError) and place and one.errno in _REMEDIES:
             return f"{place}: {one.strerror}; {_REMEDIES[one.errno]}, and repeat the command"
         for sign, remedy in _SQLITE.items():
             if sign in str(one):
@@ -26,10 +28,10 @@ def refusal(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error and those it arose from, the outermost first."""
+    """Yields an error and those it was raised from, the outermost first; one that was being dealt with is no cause."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:
         seen.add(id(found))
         yield found
-        found = found.__cause__ or found.__context__
+        found = found.__cause__

@@ -22,6 +22,7 @@ import psutil
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from eibert.errors import RunError
+from flows.alone import taken
 from flows.flow_runs import has_ended, process_of, tag_of
 from flows.interrupt import end_at_once
 from tasks.progress import say
@@ -61,7 +62,7 @@ def server(port: int) -> Iterator[str]:
         finally:
             os.environ.pop(_ADDRESS, None)
             with _alone(home):
-                if _is_last(users):
+                if taken(users):  # nobody else uses it
                     _end(process)
 
 
@@ -78,14 +79,6 @@ def _alone(home: Path) -> Iterator[TextIO]:
     with (home / "server.json").open("a+", encoding="utf-8") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         yield note
-
-
-def _is_last(users: TextIO) -> bool:
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _running(note: TextIO) -> tuple[str, psutil.Process] | None:

@@ -45,6 +45,16 @@ def test_defect_is_one_line_that_names_its_traceback(
     assert Path(told[1]).read_text().startswith("Traceback")
 
 
+@pytest.mark.parametrize("error", [PermissionError(1, "Operation not permitted"), KeyError("gone")])
+def test_defect_while_an_error_was_dealt_with_keeps_its_traceback(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    error.__context__ = OSError(28, "No space left on device", "a")
+    assert tell(error, []) == 70
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
