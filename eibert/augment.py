@@ -4,6 +4,7 @@ A variant carries no label of its own. Choice: rates as in TinyBERT's data augme
 own token table in place of a masked language model, which a sentence encoder lacks (decision 0005).
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
@@ -18,6 +19,8 @@ from eibert.matching import HeldOut
 NEIGHBOURS = 12
 EXCHANGED, DROPPED, SPLICED, FOREIGN = 0.25, 0.05, 0.3, 0.3
 """Shares: words exchanged and dropped, variants spliced from two texts, exchanges for any word of the corpus."""
+_WORD = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)
+"""What stands before a word, the word, and what stands after it."""
 
 ATTEMPTS = 8
 """Variants tried before a text stands for itself, because those before were held out."""
@@ -48,7 +51,7 @@ class Variants:
         self._generator = generator
         self._held_out = held_out
         self._texts = texts
-        counts = Counter(word for text in texts for word in text.split())
+        counts = Counter(filter(None, (_parts(word)[1] for text in texts for word in text.split())))
         self._words = sorted(counts)
         weights = np.array([counts[word] for word in self._words], np.float64) ** 0.75
         self._weights = np.cumsum(weights / weights.sum()) if self._words else weights
@@ -107,10 +110,19 @@ class Variants:
         return others[int(self._generator.integers(len(others)))]
 
     def _exchange(self, word: str) -> str:
-        near = self._neighbours.get(word.lower())
-        if near is None or self._generator.random() < FOREIGN:
-            return self._words[min(int(np.searchsorted(self._weights, self._generator.random())), len(self._words) - 1)]
-        return near[self._generator.integers(len(near))]
+        """Returns a word for one that a text has, with the same punctuation; itself where it has no neighbours."""
+        before, core, after = _parts(word)
+        near = self._neighbours.get(core.lower(), [core])
+        new = near[self._generator.integers(len(near))]
+        if core and self._words and self._generator.random() < FOREIGN:
+            new = self._words[min(int(np.searchsorted(self._weights, self._generator.random())), len(self._words) - 1)]
+        return before + new + after
+
+
+def _parts(word: str) -> tuple[str, str, str]:
+    found = _WORD.fullmatch(word)
+    assert found is not None
+    return found[1], found[2], found[3]
 
 
 def _neighbours(words: set[str], tokens: Sequence[str], table: Tensor) -> dict[str, list[str]]:

@@ -21,6 +21,8 @@ Text = tuple[str, str | None]
 TEXT = pa.schema([pa.field("text", pa.string(), nullable=False)])
 TASK = "task.json"
 PRETRAINING, HELD_OUT = "pretraining.parquet", "held_out.parquet"
+LEAKED = "leaked"
+"""Name of the table of training rows that stand in dev or test."""
 _HELD_OUT = b"held_out"
 
 

@@ -18,11 +18,14 @@ from eibert.batches import moved
 from eibert.checkpoint import Checkpoint
 from eibert.lessons import Answers
 from eibert.losses import logits_divergence, representation_distance, task_loss, variance
+from eibert.params.distill import Feedback
 from eibert.progress import Report, silent
 from eibert.room import Room
 from eibert.schedule import Schedule
 from eibert.student import Student
 
+_FEEDBACK = ("teacher_logits", "teacher_hidden")
+"""What the student tells the teacher."""
 _SCALE_ROWS = 512
 """Rows from which the variance of the teacher's representations is taken."""
 _REMEDY = "lower distill.learning_rate, or set distill.precision to fp32"
@@ -49,17 +52,26 @@ class Learnt:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """A teacher's dev score before the first phase and after; `put_back`: it fell too far, so the phase was undone."""
+
+    before: float
+    after: float
+    put_back: bool
+
+
+@dataclass(frozen=True)
 class Distilled:
     """What cross-distillation leaves.
 
     Attributes:
         student: The student with its head folded in.
-        teacher_scores: The teacher's dev score before and after the first phase.
+        drift: What became of the teacher in the first phase.
         rows: Rows learnt from: labelled, and confident ones that the teacher answered.
     """
 
     student: Learnt
-    teacher_scores: tuple[float, float]
+    drift: Drift
     rows: dict[str, int]
 
 
@@ -80,14 +92,14 @@ def distill(
     """
     params = room.params
     learner = with_head(student, room, reuse=params.head_reuse)
-    scores = learn_together(learner, room, reports("together"))
+    drift = learn_together(learner, room, reports("together"))
     said = room.teacher_says(reports("teacher reads"))
     weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight, params.token_weight)
     learnt = learn(learner, said, room, weights, checkpoint, reports("student"))
     confident = said.confident(room.lessons, params.unlabelled_confidence, regression=room.spec.regression)
     labelled, answered = room.lessons.labelled, len(confident) - room.lessons.labelled
     left_out = len(room.lessons.texts) - len(confident)
-    return Distilled(learnt, scores, {"labelled": labelled, "answered": answered, "left_out": left_out})
+    return Distilled(learnt, drift, {"labelled": labelled, "answered": answered, "left_out": left_out})
 
 
 def distill_plainly(
@@ -125,16 +137,17 @@ def with_head(student: Student, room: Room, *, reuse: bool) -> Student:
     return learner.to(room.device)
 
 
-def learn_together(student: Student, room: Room, report: Report = silent) -> tuple[float, float]:
-    """First phase: both learn on labelled rows; returns the teacher's dev score before and after.
+def learn_together(student: Student, room: Room, report: Report = silent) -> Drift:
+    """First phase: both learn on labelled rows, at rates that rise and stay; returns what became of the teacher.
 
-    A teacher whose dev score falls by more than `teacher_drift` is put back as it was. Both are changed in place.
+    Where the teacher's dev score falls by more than `teacher_drift`, both are put back as they were, for the student
+    has learnt from a teacher that was spoilt. Both are changed in place.
     """
     params, spec, teacher, rows_teacher = room.params, room.spec, room.teacher, room.rows_teacher
     first = room.dev_score(teacher)
     if not params.teacher_rows:
-        return first, first
-    before = copy.deepcopy(teacher.state_dict())
+        return Drift(first, first, put_back=False)
+    before = [copy.deepcopy(model.state_dict()) for model in (teacher, student)]
     learning = teacher.train_upper(params.teacher_layers)
     optimizer = optimize.adamw(
         [(student.parameters(), params.learning_rate), (learning, params.teacher_learning_rate)],
@@ -156,13 +169,17 @@ def learn_together(student: Student, room: Room, report: Report = silent) -> tup
         chosen = targets[batch_rows]
         terms = {
             "task": task_loss(learner, chosen, regression=spec.regression),
-            "logits": _divergence(learner, guide.detach(), room),
+            "logits": _divergence(learner, guide.detach(), room, params.temperature),
             "hidden": representation_distance(pooled, guide_pooled.detach(), scale=scale),
             "teacher_task": task_loss(guide, chosen, regression=spec.regression),
-            "teacher_logits": _divergence(guide, learner.detach(), room),
+            "teacher_logits": _divergence(guide, learner.detach(), room, params.teacher_temperature),
             "teacher_hidden": representation_distance(guide_pooled, pooled.detach(), scale=scale),
         }
-        loss = sum(getattr(params, f"{name}_weight") * term for name, term in terms.items())
+        share = feedback_share(params.teacher_feedback, step, plan.total)
+        loss = sum(
+            getattr(params, f"{name}_weight") * term * (share if name in _FEEDBACK else 1.0)
+            for name, term in terms.items()
+        )
         assert isinstance(loss, Tensor)
         loss.backward()  # type: ignore[no-untyped-call]
         optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), _BOTH)
@@ -170,10 +187,11 @@ def learn_together(student: Student, room: Room, report: Report = silent) -> tup
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
     last = room.dev_score(teacher)
-    if last < first - params.teacher_drift:
-        teacher.load_state_dict(before)
-        return first, first
-    return first, last
+    put_back = last < first - params.teacher_drift
+    if put_back:
+        for model, state in zip((teacher, student), before, strict=True):
+            model.load_state_dict(state)
+    return Drift(first, last, put_back)
 
 
 def learn(
@@ -204,7 +222,7 @@ def learn(
             logits = student.head(pooled)  # type: ignore[misc]
             terms = {
                 "task": task_loss(logits, moved(room.lessons.targets[batch_rows], device), regression=spec.regression),
-                "logits": _divergence(logits, moved(said.logits[batch_rows], device), room),
+                "logits": _divergence(logits, moved(said.logits[batch_rows], device), room, params.temperature),
                 "hidden": representation_distance(pooled, moved(said.pooled[batch_rows], device).float(), scale=scale),
             }
             if weights.token and said.words is not None:
@@ -229,5 +247,10 @@ def learn(
     return Learnt(best, max(entry["dev_score"] for entry in history), history)
 
 
-def _divergence(learner: Tensor, guide: Tensor, room: Room) -> Tensor:
-    return logits_divergence(learner, guide, temperature=room.params.temperature, regression=room.spec.regression)
+def feedback_share(feedback: Feedback, step: int, total: int) -> float:
+    """Returns the share of the weights of the student's feedback at a step (0-based) of the first phase."""
+    return 1.0 if feedback is Feedback.CONSTANT else (step + 1) / total
+
+
+def _divergence(learner: Tensor, guide: Tensor, room: Room, temperature: float) -> Tensor:
+    return logits_divergence(learner, guide, temperature=temperature, regression=room.spec.regression)

@@ -21,6 +21,8 @@ from eibert.student import MASKED, VOCABULARY, Student
 
 MODEL, DESCRIPTION = "model.onnx", "eibert.json"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+_UNPACKING_BYTES = 1000
+"""Most that the graph grows by for a matrix that is unpacked in it."""
 
 
 def write_bundle(
@@ -61,7 +63,7 @@ def write_bundle(
     write_json(folder / DESCRIPTION, description)
     size = sum(path.stat().st_size for path in folder.iterdir())
     if size > params.budget_bytes:
-        raise BudgetError(_over_budget(size, params.budget_bytes, model, folder))
+        raise BudgetError(_over_budget(size, params.budget_bytes, quantized, model, folder))
     return size
 
 
@@ -117,15 +119,19 @@ def _model(graph: Graph, outputs: int, params: ExportParams) -> onnx.ModelProto:
     )
 
 
-def _over_budget(size: int, budget: int, model: onnx.ModelProto, folder: Path) -> str:
+def _over_budget(size: int, budget: int, quantized: QuantizedStudent, model: onnx.ModelProto, folder: Path) -> str:
     parts = {VOCABULARY: (folder / VOCABULARY).stat().st_size, DESCRIPTION: (folder / DESCRIPTION).stat().st_size}
     parts |= {tensor.name: len(tensor.SerializeToString()) for tensor in model.graph.initializer}
     largest = sorted(parts.items(), key=lambda item: -item[1])[:5]
     names = ", ".join(f"{name} {count:,}" for name, count in largest)
+    weights, matrices = sum(tensor.bytes for tensor in quantized.weights.values()), len(quantized.weights)
+    room = weights - (size - budget) - _UNPACKING_BYTES * matrices
+    packing = f"set quantize.weight_bytes to {room} so that some are packed" if room > weights // 2 else ""
     return (
         f"export.budget_bytes: the bundle has {size:,} bytes, {size - budget:,} over the budget of {budget:,}; "
-        f"largest: {names}. Keep fewer tokens (section prune), lower pretrain.student.*, pack "
-        "weights (quantize.weight_bytes), or raise the budget"
+        f"largest: {names}. "
+        + "; or ".join(filter(None, [packing, "keep fewer tokens (section prune)", "lower pretrain.student.*"]))
+        + "; or raise the budget"
     )
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from google.protobuf.message import DecodeError
 
 from eibert import __version__
 from eibert.artifact import write_json
+from eibert.errors import BundleError
 from eibert.runtime.bundle import CONFIGURATION, VOCABULARY, Bundle, read_bundle
 from eibert.runtime.tokenizer import CLASSIFY, MASK, PAD, SEPARATE, SPECIALS, UNKNOWN, wordpiece
 
@@ -34,9 +36,10 @@ def write_hub(bundle: Path, out: Path) -> Bundle:
             `onnx/model.onnx` go.
 
     Raises:
-        BundleError: the bundle is missing, altered or of an unknown format.
+        BundleError: the bundle is missing, altered or of an unknown format, or its graph is none.
     """
     found, graph = read_bundle(bundle)
+    sizes = _sizes(graph, bundle / "model.onnx")
     (out / GRAPH).parent.mkdir()
     (out / GRAPH).write_bytes(graph)
     (out / VOCABULARY).write_bytes((bundle / VOCABULARY).read_bytes())
@@ -55,7 +58,7 @@ def write_hub(bundle: Path, out: Path) -> Bundle:
             for name in (CONFIGURATION, "model.onnx", VOCABULARY)
         },
     }
-    write_json(out / "config.json", config(found, graph) | {"eibert": origin})
+    write_json(out / "config.json", config(found) | sizes | {"eibert": origin})
     return found
 
 
@@ -74,8 +77,8 @@ def tokenizer_config(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def config(bundle: Bundle, graph: bytes) -> dict[str, Any]:
-    """Returns `config.json`: classes, special ids, and the sizes that the graph shows."""
+def config(bundle: Bundle) -> dict[str, Any]:
+    """Returns what `config.json` says of classes and special ids."""
     names = bundle.labels or (VALUE,)
     return {
         "architectures": ["BertForSequenceClassification"],
@@ -88,14 +91,17 @@ def config(bundle: Bundle, graph: bytes) -> dict[str, Any]:
         "type_vocab_size": 2,
         "hidden_act": "gelu",
         "transformers.js_config": {"dtype": "fp32"},  # the name of the file, not its numbers: onnx/model.onnx
-        **_sizes(graph),
     }
 
 
-def _sizes(graph: bytes) -> dict[str, int]:
+def _sizes(graph: bytes, path: Path) -> dict[str, int]:
     """Returns the student's sizes as constants and attention show them; what is not there is left out."""
-    loaded = onnx.load_from_string(graph).graph
-    rows = {tensor.name: tensor.dims[0] for tensor in loaded.initializer if len(tensor.dims)}
+    try:
+        loaded = onnx.load_from_string(graph).graph
+    except DecodeError as error:
+        raise BundleError(f"{path}: found no ONNX graph, expected one; export the bundle again") from error
+    # A name that is not UTF-8 comes as bytes.
+    rows = {str(tensor.name): tensor.dims[0] for tensor in loaded.initializer if len(tensor.dims)}
     found = {
         "hidden_size": rows.get("embedding_norm.weight"),
         "intermediate_size": rows.get("layers.0.feed_forward_input.bias"),

@@ -116,6 +116,22 @@ def check(folder: Path, unseal: Unseal) -> list[str]:
     ]
 
 
+def mend(folder: Path, *, unseal: Unseal, lock: Path) -> list[Record]:
+    """Returns all records once the newest is complete in records.jsonl, also where a kill had cut it off there.
+
+    Args:
+        folder: The trail's.
+        unseal: Opens the head.
+        lock: File that keeps writers apart.
+
+    Raises:
+        TrailError: records are altered, missing, or not those the head names.
+        SignatureError: the head's seal is not sound.
+    """
+    with _alone(lock):
+        return _mended(folder, unseal)
+
+
 def append(folder: Path, body: dict[str, Any], *, seal: Seal, unseal: Unseal, lock: Path) -> Record:
     """Appends a record and returns it; one that a kill cut off before is completed first.
 
@@ -132,16 +148,21 @@ def append(folder: Path, body: dict[str, Any], *, seal: Seal, unseal: Unseal, lo
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(lock):
-        records = read(folder)
-        if pending := _pending(folder, records, unseal):
-            _write_line(folder, pending.line)
-            records.append(pending)
+        records = _mended(folder, unseal)
         previous = sha256(records[-1].line) if records else START
         # What JSON changes (a tuple, a key that is a number) is changed before the digest is taken.
         record = Record(len(records) + 1, previous, json.loads(canonical(body)))
         _replace(folder / HEAD, seal(record.line))
         _write_line(folder, record.line)
     return record
+
+
+def _mended(folder: Path, unseal: Unseal) -> list[Record]:
+    records = read(folder)
+    if pending := _pending(folder, records, unseal):
+        _write_line(folder, pending.line)
+        records.append(pending)
+    return records
 
 
 def _parsed(folder: Path, number: int, line: bytes, previous: str) -> Record:

@@ -24,8 +24,6 @@ from eibert.redact import redacted
 __all__ = ["Ingested", "Refused", "RefusedRowsError", "ingest", "local_sources"]
 
 _SHOWN = 5
-PLENTY = 20_000
-"""Unlabelled texts from which a student is pre-trained on them alone, so that models with the same ones share it."""
 _HELD: tuple[SplitName, ...] = ("dev", "test")
 
 
@@ -35,10 +33,11 @@ class Ingested:
 
     Attributes:
         dataset: What the data set is, as in dataset.json of the artifact.
-        splits: Rows of train, dev and test.
+        splits: Rows of train, dev and test; none of train stands in dev or test.
+        leaked: The training rows that do; the data gate judges them, nothing learns from them.
         unlabelled: Texts without labels, each once.
         pretraining: Texts to pre-train on, none of which stands in dev or test: the unlabelled ones alone where they
-            are PLENTY, so that other models may share them; else, and for pairs, with the training texts.
+            are `shared_texts_min`, so that other models may share them; else, and for pairs, with the training texts.
         held_out: The rows of dev and test.
         refused: Rows that could not be used, no more than allowed.
         metrics: Counts of rows and texts: read, refused, kept and why not.
@@ -47,6 +46,7 @@ class Ingested:
 
     dataset: dict[str, Any]
     splits: dict[SplitName, list[Row]]
+    leaked: list[Row]
     unlabelled: list[str]
     pretraining: Pretraining
     held_out: HeldOut
@@ -89,17 +89,19 @@ def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
     refused = [row for split in SPLITS for row in labelled.refused.get(split, [])] + collection.refused
     _within_limit(refused, params.refused_rows_limit)
     held_out = HeldOut.of(text for split in _HELD for text in _texts(splits[split], pair=labelled.pair))
-    pretraining = _pretraining(splits["train"], unlabelled, held_out, pair=labelled.pair)
     carved = {split: len(splits[split]) for split in missing}
+    splits["train"], leaked = _apart(splits["train"], held_out, pair=labelled.pair)
+    pretraining = _pretraining(splits["train"], unlabelled, held_out, params, pair=labelled.pair)
     digests = [{file.name: sha256(file.path) for file in files} for _, files in sources]
     return Ingested(
-        dataset=describe(source.about, source.title, labelled, splits, carved, _record(sources, digests)),
+        dataset=describe(source.about, source.title, labelled, splits, leaked, carved, _record(sources, digests)),
         splits=splits,
+        leaked=leaked,
         unlabelled=unlabelled,
         pretraining=pretraining,
         held_out=held_out,
         refused=refused,
-        metrics=_metrics(labelled, splits, collection.counts, len(pretraining.texts)),
+        metrics=_metrics(labelled, splits, len(leaked), collection.counts, len(pretraining.texts)),
         inputs={name: digest for each in digests for name, digest in each.items()},
     )
 
@@ -119,16 +121,24 @@ def _of_sample(generated: sample.Sample) -> Labelled:
     return Labelled(pair=False, regression=False, splits=rows, read={split: len(part) for split, part in rows.items()})
 
 
-def _pretraining(train: list[Row], unlabelled: list[str], held_out: HeldOut, *, pair: bool) -> Pretraining:
+def _apart(train: list[Row], held_out: HeldOut, *, pair: bool) -> tuple[list[Row], list[Row]]:
+    """Returns the rows that stand in neither dev nor test, and those that do."""
+    leaked = [held_out.has(*text) for text in _texts(train, pair=pair)]
+    parted = list(zip(train, leaked, strict=True))
+    return [row for row, found in parted if not found], [row for row, found in parted if found]
+
+
+def _pretraining(
+    train: list[Row], unlabelled: list[str], held_out: HeldOut, params: IngestParams, *, pair: bool
+) -> Pretraining:
     lone: list[Text] = [(text, None) for text in unlabelled]
     unique: dict[tuple[str, str], Text] = {}
     for text in _texts(train, pair=pair):
         unique.setdefault(pair_key(*text), text)
-    if not pair and len(lone) >= PLENTY:
+    if not pair and len(lone) >= params.shared_texts_min:
         return Pretraining(lone, pairs=False, held_out=None)
-    own = [text for text in unique.values() if not held_out.has(*text)]
     new = lone if pair else [text for text in lone if pair_key(*text) not in unique]
-    return Pretraining(own + new, pairs=pair, held_out=held_out)
+    return Pretraining([*unique.values(), *new], pairs=pair, held_out=held_out)
 
 
 def _texts(rows: list[Row], *, pair: bool) -> list[Text]:
@@ -158,9 +168,9 @@ def _record(sources: list[tuple[Source, list[File]]], digests: list[dict[str, st
 
 
 def _metrics(
-    labelled: Labelled, splits: dict[SplitName, list[Row]], counts: Counts, pretraining: int
+    labelled: Labelled, splits: dict[SplitName, list[Row]], leaked: int, counts: Counts, pretraining: int
 ) -> dict[str, Any]:
-    rows = {
+    rows: dict[str, dict[str, int]] = {
         split: {
             "read": labelled.read.get(split, 0),
             "refused": len(labelled.refused.get(split, [])),
@@ -168,4 +178,5 @@ def _metrics(
         }
         for split in SPLITS
     }
+    rows["train"]["in_dev_or_test"] = leaked
     return {"rows": rows, "unlabelled": asdict(counts), "pretraining": pretraining}

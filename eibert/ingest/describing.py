@@ -1,7 +1,7 @@
 """What a data set is: the description that every later stage reads."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eibert.corpus import SplitName
@@ -35,6 +35,7 @@ def describe(
     title: str,
     labelled: Labelled,
     splits: Mapping[SplitName, list[Row]],
+    leaked: Sequence[Row],
     carved: Mapping[SplitName, int],
     sources: list[dict[str, Any]],
 ) -> dict[str, Any]:
@@ -45,10 +46,11 @@ def describe(
         title: Name of the data set where `about` has none.
         labelled: The kind of rows.
         splits: The rows, after carving.
+        leaked: Training rows that stand in dev or test, in none of the splits; their classes count.
         carved: Rows taken from train, by split.
         sources: What was read, with digests.
     """
-    labels = [] if labelled.regression else sorted({str(row.label) for row in splits["train"]})
+    labels = [] if labelled.regression else sorted({str(row.label) for row in (*splits["train"], *leaked)})
     counts: dict[str, Any] = {split: len(rows) for split, rows in splits.items()}
     if not labelled.regression:
         counts = {split: dict(sorted(Counter(row.label for row in rows).items())) for split, rows in splits.items()}

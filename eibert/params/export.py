@@ -10,5 +10,5 @@ class ExportParams(Section):
 
     budget_bytes: int = Field(ge=1, description="Most bytes of all files of the bundle together.")
     opset: int = Field(ge=17, le=20, description="ONNX operator set.")
-    ir_version: int = Field(ge=8, le=10, description="ONNX file format version.")
+    ir_version: int = Field(ge=8, le=9, description="ONNX file format version; onnxruntime 1.17 reads no later one.")
     min_agreement: Share = Field(description="Fewest dev rows on which bundle and quantized torch model agree.")

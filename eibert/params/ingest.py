@@ -46,6 +46,11 @@ class IngestParams(Section):
     test_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out where there is no test split.")
     refused_rows_limit: int = Field(ge=0, description="Stop when more rows than this are refused.")
     unlabelled_limit: int | None = Field(ge=1, description="Most unlabelled texts kept, drawn by seed; null: all.")
+    shared_texts_min: int = Field(
+        ge=1,
+        description="Unlabelled texts from which a student is pre-trained on them alone, so that models with the same "
+        "ones share its pre-training; with fewer, and for pairs, also on the training texts.",
+    )
     sentence_chars: int = Field(
         ge=40, le=10000, description="Unlabelled text longer than this is split into sentences."
     )

@@ -55,8 +55,8 @@ class PretrainParams(Section):
     texts_limit: int | None = Field(ge=1, description="Most texts used, drawn by seed; null: all.")
     texts_min: int = Field(
         ge=0,
-        description="Too little text is topped up to this many with variants, unless it is 20,000 unlabelled "
-        "texts or more, which models share.",
+        description="Too little text is topped up to this many with variants, unless models share it "
+        "(ingest.shared_texts_min).",
     )
     sentence_weight: Weight = Field(description="Weight of the distance of sentence representations.")
     token_weight: Weight = Field(description="Weight of the distance of token representations.")

@@ -28,7 +28,9 @@ class PruneParams(Section):
         description="Keep all characters, so that a dropped word falls apart; false: it may become [UNK]."
     )
     importance: Importance = Field(strict=False, description="Score by which entries are ranked.")
-    texts_limit: int = Field(ge=1, description="Most texts scored, train first, then unlabelled, drawn by seed.")
+    texts_limit: int = Field(
+        ge=1, description="Most texts scored, drawn by seed: half labelled, half not, where both are enough."
+    )
     batch_size: BatchSize = Field(description="Texts per forward pass.")
     max_tokens: MaxTokens = Field(description="Tokens per text; longer ones are cut.")
     threads: Threads = Field(description="Threads of torch; part of the result's identity.")

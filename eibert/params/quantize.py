@@ -47,8 +47,8 @@ class QuantizeParams(Section):
     group: int = Field(ge=2, description="Columns that share a scale where granularity is group.")
     weight_bytes: int | None = Field(
         ge=1,
-        description="Most bytes of integers and scales: modules that bear it best fall to 4 bits until they fit; "
-        "null: bits as given.",
+        description="Most bytes of integers and scales: modules that bear it best fall to 4 bits, with a scale for "
+        "each group, until they fit; null: bits as given.",
     )
     tune_rows: int = Field(
         ge=0, description="Training rows of tuning with the rounding in the loop, all passes together; 0: none."

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from eibert.params.quantize import ModuleParams, QuantizeParams
-from eibert.quantize.tensor import Quantized, pack, quantize_tensor, unpack
+from eibert.params.quantize import Granularity, ModuleParams, QuantizeParams
+from eibert.quantize.tensor import PACKED_BITS, Quantized, pack, quantize_tensor, unpack
 from eibert.student import Student, read_shape, read_tokens, student_of
 
 WEIGHTS = "weights.safetensors"
@@ -60,8 +60,13 @@ def section(params: QuantizeParams, kind: str) -> ModuleParams:
 
 
 def integers_of(student: Student, part: Module, params: QuantizeParams, bits: int) -> dict[str, Quantized]:
-    """Returns the integers of a module's matrices at some bits, by matrix name."""
-    granularity = section(params, part.kind).granularity
+    """Returns the integers of a module's matrices at some bits, by matrix name.
+
+    Choice: a module packed for want of bytes has a scale for each group of columns, whatever its granularity, for one
+    of a whole row costs four bits much of their accuracy (decision 0009).
+    """
+    given = section(params, part.kind)
+    granularity = Granularity.GROUP if bits <= PACKED_BITS < given.bits else given.granularity
     return {
         name: quantize_tensor(student.get_submodule(name).weight, bits, granularity, params.group)  # type: ignore[arg-type]
         for name in part.matrices

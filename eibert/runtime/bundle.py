@@ -90,6 +90,10 @@ def _check_values(path: Path, found: dict[str, Any]) -> None:
     labels, files = found["labels"], found["files"]
     if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         raise BundleError(f"{path}: labels: expected distinct strings; export the bundle again")
+    shown_to_all = (("name", [found["name"]]), ("metric", [found["metric"]]), ("labels", labels), ("files", files))
+    for field, texts in shown_to_all:
+        if any(map(_has_surrogate, texts)):
+            raise BundleError(f"{path}: {field}: found half a surrogate pair, expected text; export the bundle again")
     if not 4 <= found["max_tokens"] <= _MOST_TOKENS:
         shown = repr(found["max_tokens"])[:60]
         raise BundleError(f"{path}: max_tokens: found {shown}, expected 4 to {_MOST_TOKENS}; export it again")
@@ -100,6 +104,11 @@ def _check_values(path: Path, found: dict[str, Any]) -> None:
         if not _is_plain(name) or not _is_entry(entry):
             shown = name[:60]
             raise BundleError(f"{path}: files.{shown}: expected a plain name with bytes and sha256; export it again")
+
+
+def _has_surrogate(text: str) -> bool:
+    """No file and no page can hold such a text."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_plain(name: str) -> bool:

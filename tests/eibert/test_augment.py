@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eibert.augment import Variants, top_up
+from eibert.augment import FOREIGN, Variants, top_up
 from eibert.matching import HeldOut
 from eibert.teacher import Teacher
 
@@ -65,3 +65,24 @@ def test_topping_up_keeps_the_rows_and_repeats_none(teacher: Teacher) -> None:
 def test_equal_seeds_make_equal_variants(teacher: Teacher) -> None:
     first, second, other = ([variants(teacher, HeldOut(), seed).of(text) for text in TEXTS * 9] for seed in (1, 1, 2))
     assert first == second != other
+
+
+def test_punctuation_stays_and_the_word_within_is_exchanged(teacher: Teacher) -> None:
+    texts = ["play, (song)!"]
+    made = Variants(texts, teacher.tokens, teacher.table, np.random.default_rng(3), HeldOut())
+    found = [made._exchange(word) for word in texts[0].split() for _ in range(300)]
+    first, second = found[:300], found[300:]
+    assert all(word.endswith(",") for word in first)
+    assert all(word.startswith("(") and word.endswith(")!") for word in second)
+    whole = {token for token in teacher.tokens if token.isalpha() and len(token) > 1}
+    cores = {word.strip("(,)!") for word in found}
+    assert cores <= whole | {"play", "song"}
+    assert cores - {"play", "song"}  # neighbours, though "play," is no token
+
+
+def test_a_word_without_neighbours_is_left_alone_but_for_the_foreign_share(teacher: Teacher) -> None:
+    made = Variants(["zzzyx play"], teacher.tokens, teacher.table, np.random.default_rng(3), HeldOut())
+    found = [made._exchange("zzzyx") for _ in range(2000)]
+    assert {*found} == {"zzzyx", "play"}
+    assert found.count("play") / 2000 == pytest.approx(FOREIGN / 2, abs=0.03)  # the other half draws itself
+    assert made._exchange("?!") == "?!"

@@ -1,6 +1,7 @@
 """The bundle: integers stay integers, answers are those of torch, the budget holds."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from eibert.params.load import Params
 from eibert.params.quantize import Activations, Granularity
 from eibert.quantize.modules import QuantizedStudent, simulate
 from eibert.quantize.post_training import quantize
-from eibert.student import Student
+from eibert.quantize.search import spend
+from eibert.student import Student, StudentShape
+from tests.conftest import TOKENS
 
 
 @pytest.fixture
@@ -147,3 +150,20 @@ def test_a_bundle_over_budget_names_its_largest_parts(
 ) -> None:
     with pytest.raises(BudgetError, match=r"over the budget of 5,000; largest: .*layers\.0"):
         write_bundle(student, quantized, spec, params.export.model_copy(update={"budget_bytes": 5000}), tmp_path)
+
+
+def test_a_bundle_over_budget_fits_once_packed_as_the_message_says(
+    spec: TaskSpec, rows: Split, params: Params, tmp_path: Path
+) -> None:
+    student = Student(StudentShape(2, 64, 4, 256, 32, 32, 0.0, 16, 3, lowercase=True, strip_accents=None), TOKENS)
+    student.eval().fold()
+    eight = quantize(student, spec, rows, params.quantize)[1]
+    size = write_bundle(student, eight, spec, params.export, tmp_path)
+    tight = params.export.model_copy(update={"budget_bytes": size - 20_000})
+    with pytest.raises(BudgetError, match=r"set quantize.weight_bytes to (\d+) so") as refused:
+        write_bundle(student, eight, spec, tight, tmp_path)
+    named = re.search(r"weight_bytes to (\d+)", str(refused.value))
+    assert named is not None
+    asked = params.quantize.model_copy(update={"weight_bytes": int(named[1])})
+    packed = quantize(student, spec, rows, asked, bits=spend(student, rows, asked)[0])[1]
+    assert write_bundle(student, packed, spec, tight, tmp_path) <= size - 20_000

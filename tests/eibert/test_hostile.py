@@ -148,7 +148,7 @@ def test_names_that_no_file_system_holds_are_refused(folder: Path, name: str) ->
     facts = json.loads((folder / "eibert.json").read_text())
     facts["files"][name] = {"bytes": 0, "sha256": hashlib.sha256().hexdigest()}
     (folder / "eibert.json").write_text(json.dumps(facts))
-    with pytest.raises(BundleError, match=r"expected a plain name|not readable"):
+    with pytest.raises(BundleError, match=r"expected a plain name|not readable|half a surrogate pair"):
         Model.load(folder)
 
 
@@ -177,11 +177,40 @@ def test_command_reads_bytes_that_are_no_text(folder: Path) -> None:
 
 
 def test_command_writes_what_no_terminal_can_show(folder: Path) -> None:
-    vouch(folder, labels=["\ud800", "b", "c"])
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "predict", "--top-k", "3", "--bundle", folder, b"play \xff"],
+        [sys.executable, "-m", "flows.cli", "predict", "--bundle", folder, b"play \xff"],
         cwd=PROJECT, capture_output=True, check=False, env=os.environ | {"PYTHONUTF8": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert rb"\ud800" in done.stdout
-    assert reader.read_bundle(folder)[0].labels[0] == "\ud800"
+    assert rb"play \udcff" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("name", "\udfff"), ("metric", "a\ud83d"), ("labels", ["\ud800", "b", "c"]), ("files", {"\ud800": {}})],
+)
+def test_half_a_surrogate_pair_is_refused_where_it_would_be_shown(folder: Path, field: str, value: object) -> None:
+    facts = json.loads((folder / "eibert.json").read_text())
+    facts[field] = facts[field] | value if isinstance(value, dict) else value
+    (folder / "eibert.json").write_text(json.dumps(facts))
+    with pytest.raises(BundleError, match=rf"eibert\.json: {field}: found half a surrogate pair, expected text"):
+        Model.load(folder)
+
+
+def test_a_whole_surrogate_pair_is_a_character(folder: Path) -> None:
+    vouch(folder, labels=["👍🏽", "b", "c"])  # JSON writes each as two surrogates
+    assert r"\ud83d\udc4d" in (folder / "eibert.json").read_text()
+    assert reader.read_bundle(folder)[0].labels[0] == "👍🏽"
+
+
+@pytest.mark.parametrize("layout", ["bundle", "hub"])
+def test_export_of_a_hostile_label_ends_in_one_message(folder: Path, layout: str, tmp_path: Path) -> None:
+    vouch(folder, labels=["\ud800", "b", "c"])
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "export", "--bundle", folder, "--layout", layout, "-o", tmp_path / "out"],
+        cwd=PROJECT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    assert "half a surrogate pair" in done.stderr
+    assert not (tmp_path / "out").exists()

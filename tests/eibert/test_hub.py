@@ -138,3 +138,25 @@ def test_equal_bundles_give_equal_bytes(both: tuple[Path, Path], tmp_path: Path)
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     assert contents(again) == contents(both[1])
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [(b"\xff" * 40, "no ONNX graph"), (b"", None), (b"\x3a\x08\x2a\x06\x08\x01\x42\x02\xff\xfe", None)],
+    ids=["no graph", "empty graph", "a name that is no text"],
+)
+def test_graph_of_a_stranger_is_copied_or_refused(
+    both: tuple[Path, Path], tmp_path: Path, found: bytes, told: str | None
+) -> None:
+    bundle = both[0]
+    (bundle / "model.onnx").write_bytes(found)
+    facts = json.loads((bundle / "eibert.json").read_text())
+    facts["files"]["model.onnx"] = {"bytes": len(found), "sha256": sha256(bundle / "model.onnx")}
+    (bundle / "eibert.json").write_text(json.dumps(facts))
+    (tmp_path / "out").mkdir()
+    if told:
+        with pytest.raises(BundleError, match=told):
+            write_hub(bundle, tmp_path / "out")
+        return
+    write_hub(bundle, tmp_path / "out")
+    assert (tmp_path / "out" / "onnx" / "model.onnx").read_bytes() == found

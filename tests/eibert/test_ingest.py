@@ -30,7 +30,7 @@ def params(source: str = "data", **changes: Any) -> IngestParams:
     columns = {**COLUMNS, **changes.pop("columns", {})}
     fixed = {
         "source": source, "unlabelled": [], "inputs": "auto", "target": "auto", "dev_share": 0.1, "test_share": 0.1,
-        "refused_rows_limit": 0, "unlabelled_limit": None, "sentence_chars": 40,
+        "refused_rows_limit": 0, "unlabelled_limit": None, "shared_texts_min": 20_000, "sentence_chars": 40,
     }  # fmt: skip
     return IngestParams.model_validate({**fixed, **changes, "columns": columns})
 
@@ -313,11 +313,37 @@ def test_existing_splits_are_not_touched_by_carving(tmp_path: Path) -> None:
     ingested = ingest(params(), 1, tmp_path)
     assert texts(ingested, "test") == [text for text, _ in ROWS[:3]]
     assert ingested.dataset["carved"] == {"dev": 3}
+    leaked = len({text for text, _ in ROWS[:3]} - set(texts(ingested, "dev")))  # what is carved for dev has left train
     assert ingested.metrics["rows"] == {
-        "train": {"read": 30, "refused": 0, "kept": 27},
+        "train": {"read": 30, "refused": 0, "kept": 27 - leaked, "in_dev_or_test": leaked},
         "dev": {"read": 0, "refused": 0, "kept": 3},
         "test": {"read": 3, "refused": 0, "kept": 3},
     }
+
+
+def test_training_rows_of_dev_or_test_are_left_aside_and_their_classes_known(tmp_path: Path) -> None:
+    rows = [("one", "a"), ("The DEV  text", "only here"), ("two", "b"), ("the test text", "a"), ("three", "b")]
+    write(tmp_path / "data" / "train.jsonl", labelled(rows))
+    write(tmp_path / "data" / "dev.jsonl", labelled([("the dev text", "only here")]))
+    write(tmp_path / "data" / "test.jsonl", labelled([("The test text", "b")]))
+    ingested = ingest(params(), 1, tmp_path)
+    assert texts(ingested, "train") == ["one", "two", "three"]
+    assert [(row.text, row.label, row.line) for row in ingested.leaked] == [
+        ("The DEV  text", "only here", 2), ("the test text", "a", 4),
+    ]  # fmt: skip
+    assert ingested.dataset["labels"] == ["a", "b", "only here"]
+    assert ingested.metrics["rows"]["train"] == {"read": 5, "refused": 0, "kept": 3, "in_dev_or_test": 2}
+
+
+def test_a_training_pair_of_test_is_left_aside_whichever_way_round(tmp_path: Path) -> None:
+    train = [{"text": f"a{n}", "text_b": f"b{n}", "label": str(n % 2)} for n in range(6)]
+    held = {"dev": {"text": "a0", "text_b": "b1", "label": "0"}, "test": {"text": "B3", "text_b": "a3", "label": "1"}}
+    write(tmp_path / "data" / "train.jsonl", train)
+    for split, row in held.items():
+        write(tmp_path / "data" / f"{split}.jsonl", [row])
+    ingested = ingest(params(), 1, tmp_path)
+    assert [row.text for row in ingested.leaked] == ["a3"]
+    assert len(ingested.splits["train"]) == 5
 
 
 # Unlabelled text
@@ -399,16 +425,15 @@ def test_without_unlabelled_text_pretraining_reads_train_less_dev_and_test(tmp_p
 
 
 def test_much_unlabelled_text_is_pretrained_on_alone_so_that_models_share_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("eibert.ingest.PLENTY", 30)
     texts = [f"plain {n}" for n in range(30)]
     (tmp_path / "u.txt").write_text("\n".join(texts))
     found = []
     for held in ("one", "two"):
         task(tmp_path / held / "data", dev=(held,))
         (tmp_path / held / "u.txt").write_text("\n".join(texts))
-        found.append(ingest(params(unlabelled=["u.txt"]), 1, tmp_path / held).pretraining)
+        found.append(ingest(params(unlabelled=["u.txt"], shared_texts_min=30), 1, tmp_path / held).pretraining)
     assert found[0] == found[1] == Pretraining([(text, None) for text in texts], pairs=False, held_out=None)
 
 

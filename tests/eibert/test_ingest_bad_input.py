@@ -23,6 +23,7 @@ PARAMS: dict[str, Any] = {
     "test_share": 0.1,
     "refused_rows_limit": 0,
     "unlabelled_limit": None,
+    "shared_texts_min": 20_000,
     "sentence_chars": 300,
 }
 SOUND = b"text,label\n" + b"".join(b"row %d,%s\n" % (n, b"no" if n % 2 else b"yes") for n in range(40))

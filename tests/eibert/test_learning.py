@@ -1,4 +1,4 @@
-"""The learning loops on toy data: they learn, resume where they stopped, repeat themselves, honour their switches."""
+"""The learning loops on toy data: they learn, resume where they stopped, repeat themselves, are bounded."""
 
 import re
 from collections.abc import Callable
@@ -11,82 +11,21 @@ import torch
 
 from eibert.batches import Batch, predict
 from eibert.checkpoint import Checkpoint
-from eibert.corpus import Pretraining, Split, TaskSpec, Text
-from eibert.distill import Distilled, distill, distill_plainly
+from eibert.corpus import Split, TaskSpec, Text
+from eibert.distill import distill_plainly
 from eibert.errors import RunError
 from eibert.evaluate.metrics import quality
 from eibert.finetune import finetune
-from eibert.matching import HeldOut
-from eibert.outputs import Outputs
 from eibert.params.load import Params
 from eibert.params.section import Pooling
-from eibert.pretrain import Pretrained, pretrain
 from eibert.quantize.post_training import quantize
-from eibert.room import Room
 from eibert.student import Student
 from eibert.teacher import Teacher, load_base
-
-NOWHERE = Checkpoint(None)
+from tests.rooms import NOWHERE, learnt, lone, pretrained, room, same, weights
 
 
 class StopError(Exception):
     """Stands for a kill."""
-
-
-@pytest.fixture
-def quick(params: Params) -> Params:
-    fine = params.finetune.model_copy(
-        update={"epochs": 8, "patience": 8, "batch_size": 16, "learning_rate": 5e-3, "max_tokens": 24, "threads": 1}
-    )
-    shape = params.pretrain.student.model_copy(
-        update={"layers": 2, "hidden": 12, "heads": 3, "feed_forward": 24, "embedding": 8, "positions": 32}
-    )
-    pre = params.pretrain.model_copy(
-        update={"student": shape, "epochs": 3, "batch_size": 16, "learning_rate": 5e-3, "texts_min": 200, "threads": 1,
-                "max_tokens": 24}
-    )  # fmt: skip
-    learn = params.distill.model_copy(
-        update={"epochs": 10, "batch_size": 16, "learning_rate": 1e-2, "teacher_rows": 64, "teacher_layers": 1,
-                "max_tokens": 24, "threads": 1, "variants": 90}
-    )  # fmt: skip
-    return params.model_copy(update={"finetune": fine, "pretrain": pre, "distill": learn})
-
-
-@pytest.fixture
-def fine(teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> Teacher:
-    return finetune(teacher, spec, rows, rows, quick.finetune, seed=3, checkpoint=NOWHERE).teacher
-
-
-@pytest.fixture
-def young(teacher_folder: Path, teacher: Teacher, rows: Split, quick: Params, tmp_path: Path) -> Student:
-    base = load_base(teacher_folder, teacher.pooling)
-    return pretrained(base, lone(rows.texts), quick, tmp_path).student
-
-
-def room(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Room:
-    params = quick.distill.model_copy(update=changes)
-    return Room.of(young, fine, spec, rows, rows, ["stop mum now"], HeldOut(), params, seed=3)
-
-
-def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Distilled:
-    return distill(young, room(young, fine, spec, rows, quick, **changes), checkpoint=NOWHERE)
-
-
-def pretrained(teacher: Teacher, texts: list[Text], quick: Params, scratch: Path, *, pairs: bool = False) -> Pretrained:
-    corpus = Pretraining(texts, pairs, HeldOut())
-    return pretrain(teacher, corpus, quick.pretrain, seed=3, outputs=Outputs(scratch), checkpoint=NOWHERE)
-
-
-def lone(texts: list[str]) -> list[Text]:
-    return [(text, None) for text in texts]
-
-
-def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_teacher_learns_the_toy_task(fine: Teacher, rows: Split) -> None:
@@ -318,17 +257,6 @@ def test_following_teacher_changes_in_its_upper_layers_only(
     changed = {name for name, value in weights(fine).items() if not torch.equal(value, before[name])}
     assert changed
     assert all(".layer.1." in name or name.startswith("head.") for name in changed)
-
-
-def test_a_teacher_that_drifts_is_put_back(
-    young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
-) -> None:
-    before = weights(fine)
-    ruinous = {"teacher_learning_rate": 0.1, "teacher_task_weight": 0.0, "teacher_logits_weight": 100.0}
-    found = learnt(young, fine, spec, rows, quick, **ruinous, teacher_drift=0.0)
-    assert found.teacher_scores[1] >= found.teacher_scores[0]
-    if found.teacher_scores[1] == found.teacher_scores[0]:
-        assert same(before, weights(fine))
 
 
 def test_unsure_answers_are_left_out(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> None:

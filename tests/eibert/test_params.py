@@ -75,6 +75,12 @@ def test_heads_must_divide_hidden_and_texts_must_fit_positions(raw: dict) -> Non
         parse(raw, "params.yaml")
 
 
+def test_graph_is_of_a_version_that_the_oldest_onnxruntime_reads(raw: dict) -> None:
+    raw["export"]["ir_version"] = 10  # onnxruntime 1.17: "max supported IR version: 9"
+    with pytest.raises(ParamsError, match=r"export\.ir_version: .*less than or equal to 9"):
+        parse(raw, "params.yaml")
+
+
 def test_loaded_parameters_cannot_be_changed(params: Params) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         params.prune.keep = 1

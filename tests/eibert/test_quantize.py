@@ -209,3 +209,17 @@ def test_tuning_brings_the_rounded_answers_nearer(
         assert int(quantized.weights["table"].values.abs().max()) <= 7
     assert far[1] < 0.5 * far[0]
     assert np.array_equal(predict(student, rows, batch_size=16), before)  # the float student is left alone
+
+
+def test_a_module_packed_for_want_of_bytes_has_a_scale_for_each_group(
+    student: Student, spec: TaskSpec, rows: Split, params: Params
+) -> None:
+    student.fold()
+    few = params.quantize.model_copy(update={"group": 4})
+    bits = {part.name: 4 if part.kind == "attention" else 8 for part in modules_of(student)}
+    found = quantize(student, spec, rows, few, bits=bits)[1].weights
+    attention = student.get_submodule("layers.0.qkv").weight
+    assert found["layers.0.qkv"].scale.shape == (attention.shape[0], attention.shape[1] // 4)  # type: ignore[index]
+    assert found["layers.0.feed_forward_input"].scale.ndim == 1  # as given: one a channel
+    asked = few.model_copy(update={"attention": few.attention.model_copy(update={"bits": 4})})
+    assert quantize(student, spec, rows, asked)[1].weights["layers.0.qkv"].scale.ndim == 1

@@ -284,7 +284,8 @@ def test_file_the_configuration_does_not_name_is_ignored(make: Make) -> None:
 def test_runtime_imports_three_packages_and_nothing_of_the_pipeline() -> None:
     code = (
         "import sys; import eibert.runtime.model; "
-        "heavy = {'torch', 'transformers', 'pydantic', 'pandas', 'pyarrow', 'onnx', 'sklearn', 'scipy'}; "
+        "heavy = {'torch', 'transformers', 'pydantic', 'pandas', 'pyarrow', 'onnx', 'sklearn', 'scipy', 'mlflow', "
+        "'prefect', 'dvc', 'great_expectations', 'typer', 'matplotlib'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
