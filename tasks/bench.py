@@ -5,7 +5,7 @@ No stage: what is measured belongs to a machine and a moment, and goes into no a
 
 import importlib.metadata
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from eibert import __version__, artifact
-from eibert.bench.measure import BARE, BUNDLE, REFERENCE_TOKENS, measure_cells, measure_starts
+from eibert.bench.measure import BARE, BUNDLE, REFERENCE_TOKENS, Start, measure_cells, measure_starts
 from eibert.bench.profile import profile
 from eibert.bench.texts import of_length
 from eibert.bench.worker import Kind
@@ -88,8 +88,14 @@ def run(
             "params": params.model_dump(mode="json"),
             "bytes": {one.name: _size(one) for one in found.contestants},
             "starts": {name: asdict(start) for name, start in starts.items()},
+            "ratios": _ratios(found.contestants, starts),
             "cells": [asdict(cell) for cell in cells],
             "absent": found.absent,
+            "lengths_left_out": {
+                str(length): f"the bundle's longest input is {described.max_tokens} tokens"
+                for length in params.lengths
+                if length not in texts
+            },
         }
     if profiled:
         tokens = min(texts, key=lambda length: abs(length - REFERENCE_TOKENS))
@@ -185,6 +191,19 @@ def _texts(bundle: Bundle, words: list[str], params: BenchParams, seed: int) -> 
     count = lambda text: encode(text, None)[1] - 2  # noqa: E731
     return {
         length: of_length(length, words, count, texts=params.texts, pair=bundle.pair, seed=seed) for length in lengths
+    }
+
+
+def _ratios(contestants: list[Contestant], starts: Mapping[str, Start]) -> dict[str, dict[str, float]]:
+    """Returns how many times the bundle's bytes, cold load and peak memory each model has."""
+    own = contestants[0]
+    return {
+        one.name: {
+            "load": starts[one.name].load_ms / starts[own.name].load_ms,
+            "memory": starts[one.name].memory_mb / starts[own.name].memory_mb,
+            "bytes": _size(one) / _size(own),
+        }
+        for one in contestants
     }
 
 

@@ -16,6 +16,9 @@ from eibert.trail import Record
 from tasks.notes import numbers
 
 NAME = "README.md"
+_BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
+"""What hubs call the teacher that comes with eibert."""
+_HUB = "hf:"
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>|#"})
 
 
@@ -73,8 +76,10 @@ def _front(bundle: Bundle, body: Mapping[str, Any]) -> str:
     data, teacher = body.get("data", {}), body.get("teacher", {})
     if language := data.get("language"):
         front["language"] = [language]
-    if str(teacher.get("model", "")).startswith("hf:"):
-        front["base_model"] = teacher["model"].removeprefix("hf:").partition("@")[0]
+    if base := _base_model(str(teacher.get("model", ""))):
+        front["base_model"] = base
+    if licence := teacher.get("licence"):
+        front["license"] = licence
     score = numbers(body.get("metrics", {}).get("test", {})).get("bundle")
     if score is not None:
         result = {
@@ -84,6 +89,13 @@ def _front(bundle: Bundle, body: Mapping[str, Any]) -> str:
         }
         front["model-index"] = [{"name": bundle.name, "results": [result]}]
     return yaml.safe_dump(front, allow_unicode=True, sort_keys=False)
+
+
+def _base_model(teacher: str) -> str | None:
+    """Returns what hubs call a teacher; None for a folder."""
+    if teacher == "bundled":
+        return _BUNDLED
+    return teacher.removeprefix(_HUB).partition("@")[0] if teacher.startswith(_HUB) else None
 
 
 def _purpose(bundle: Bundle) -> str:

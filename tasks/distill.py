@@ -42,9 +42,18 @@ def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
             reports=lambda what: _checking(control, stack.enter_context(reporting(STAGE, what))),
         )  # fmt: skip
         said = f"dev {room.spec.metric} {found.student.dev_score:.4f}"
-        before, after = found.teacher_scores
-        figures = {"dev_score": found.student.dev_score, "teacher_dev_before": before, "teacher_dev_after": after}
+        drift = found.drift
+        figures = {
+            "dev_score": found.student.dev_score, "teacher_dev_before": drift.before, "teacher_dev_after": drift.after,
+            "teacher_put_back": float(drift.put_back),
+        }  # fmt: skip
         plain = control.result() if control else {"history": []}
+    if drift.put_back:
+        say(
+            STAGE,
+            f"learning together was undone: the teacher fell from {drift.before:.4f} to {drift.after:.4f} on dev, more "
+            f"than distill.teacher_drift {params.teacher_drift} allows; lower distill.teacher_learning_rate",
+        )
     if params.control:
         figures["control_dev_score"] = plain["dev_score"]
         said += f", plain distillation {plain['dev_score']:.4f}"

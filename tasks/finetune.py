@@ -4,6 +4,7 @@ from pathlib import Path
 
 from eibert import artifact
 from eibert.corpus import read_spec, read_split
+from eibert.errors import DataError
 from eibert.finetune import finetune
 from eibert.params.finetune import FinetuneParams
 from eibert.params.section import Shared
@@ -23,6 +24,11 @@ def run(workspace: Path, params: FinetuneParams, shared: Shared) -> Path:
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)
+    if not len(train):
+        raise DataError(
+            f"{ingest / 'train.parquet'}: no training row is left, each stands in dev or test, too; "
+            "give rows of its own to train"
+        )
     base = locate(shared.teacher, workspace)
     inputs |= digests(base)
     teacher = load_base(base, shared.teacher.pooling)

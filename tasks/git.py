@@ -3,25 +3,27 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eibert.artifact import sha256
 
 _SECONDS = 20
+_ESCAPED = "backslashreplace"
+_DIFFERENCE = ("diff", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv")
 
 
-def answer(folder: Path, *arguments: str) -> str | None:
-    """Returns what a git command says in a folder; None where it fails."""
-    try:
-        done = subprocess.run(  # noqa: S603 — fixed arguments
-            ["git", *arguments],  # noqa: S607 — the user's git
-            cwd=folder, capture_output=True, text=True, timeout=_SECONDS, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
-        return None
-    return done.stdout.strip()
+def answer(folder: Path, *arguments: str, seconds: float | None = _SECONDS) -> str | None:
+    """Returns what a git command says in a folder, with bytes that are not UTF-8 escaped; None where it fails.
+
+    Args:
+        folder: Where.
+        arguments: The command.
+        seconds: Longest time; None for what reads or writes any number of files.
+    """
+    found = _output(folder, *arguments, seconds=seconds)
+    return None if found is None else found.decode(errors=_ESCAPED).strip()
 
 
 def identity(folder: Path) -> str | None:
@@ -40,20 +42,45 @@ def state(root: Path, paths: Sequence[str]) -> dict[str, Any]:
 
     Returns:
         `commit` (None: there is none), `dirty`, and where dirty `changed` (paths) and `diff_sha256`: the SHA-256 of
-        the difference from the commit, followed by a line for each file that git does not know.
+        the difference from the commit, followed by a line for each file that git does not know. What git could not tell
+        counts as dirty, without these two.
     """
     commit = answer(root, "rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "dirty": True}
     changed = _listed(root, "diff", "--name-only", "-z", "--no-renames", "--relative", "HEAD", "--", *paths)
     unknown = _listed(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *paths)
-    if not changed and not unknown:
+    if changed == [] and unknown == []:
         return {"commit": commit, "dirty": False}
-    difference = answer(root, "diff", "--binary", "--no-renames", "--no-ext-diff", "HEAD", "--", *paths) or ""
-    lines = [f"{sha256(root / name)}  {name}\n" for name in unknown if (root / name).is_file()]
-    digest = hashlib.sha256("".join([difference, *lines]).encode()).hexdigest()
-    return {"commit": commit, "dirty": True, "changed": sorted(changed + unknown), "diff_sha256": digest}
+    difference = _output(root, *_DIFFERENCE, "HEAD", "--", *paths, seconds=None)
+    if changed is None or unknown is None or difference is None:
+        return {"commit": commit, "dirty": True}
+    digest = hashlib.sha256(difference.strip())
+    for name in unknown:
+        path = root / os.fsdecode(name)
+        if path.is_file():
+            digest.update(f"{sha256(path)}  ".encode() + name + b"\n")
+    names = sorted(name.decode(errors=_ESCAPED) for name in changed + unknown)
+    return {"commit": commit, "dirty": True, "changed": names, "diff_sha256": digest.hexdigest()}
 
 
-def _listed(root: Path, *arguments: str) -> list[str]:
-    return [name for name in (answer(root, *arguments) or "").split("\0") if name]
+def told(state: Mapping[str, Any]) -> str:
+    """Returns in words what of a dirty state differs from its commit."""
+    unknown = "git could not tell what" if state["commit"] else "nothing was committed"
+    return ", ".join(state.get("changed", [])) or unknown
+
+
+def _listed(root: Path, *arguments: str) -> list[bytes] | None:
+    found = _output(root, *arguments, seconds=None)
+    return None if found is None else [name for name in found.split(b"\0") if name]
+
+
+def _output(folder: Path, *arguments: str, seconds: float | None) -> bytes | None:
+    try:
+        done = subprocess.run(  # noqa: S603 — fixed arguments
+            ["git", *arguments],  # noqa: S607 — the user's git
+            cwd=folder, capture_output=True, timeout=seconds, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

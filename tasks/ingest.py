@@ -9,7 +9,7 @@ import pyarrow as pa
 import yaml
 
 from eibert.artifact import METRICS, folder, write_json, writing
-from eibert.corpus import TEXT, write_held_out, write_parquet, write_pretraining, write_spec
+from eibert.corpus import LEAKED, TEXT, write_held_out, write_parquet, write_pretraining, write_spec
 from eibert.errors import DataError
 from eibert.ingest import Ingested, Refused, RefusedRowsError, ingest, local_sources
 from eibert.params.ingest import IngestParams
@@ -62,7 +62,7 @@ def _in_step(workspace: Path, params: IngestParams) -> None:
 
 
 def _write(part: Path, ingested: Ingested) -> None:
-    for split, rows in ingested.splits.items():
+    for split, rows in (*ingested.splits.items(), (LEAKED, ingested.leaked)):
         columns: dict[str, list[Any]] = {"text": [row.text for row in rows]}
         if ingested.dataset["pair"]:
             columns["text_b"] = [row.text_b for row in rows]
@@ -96,6 +96,8 @@ def _tell(ingested: Ingested) -> None:
     for source in ingested.dataset["sources"]:
         if ignored := source.get("ignored"):
             say(_STAGE, f"{source['source']}: not read as {source['use']} data: {', '.join(ignored)}")
+    if leaked := rows["train"]["in_dev_or_test"]:
+        say(_STAGE, f"left {leaked} training rows aside that stand in dev or test: nothing learns from them")
     kept = ", ".join(f"{split} {counts['kept']}" for split, counts in rows.items())
     say(_STAGE, f"{ingested.dataset['name']}: {kept}; refused {len(ingested.refused)}")
     texts = ingested.metrics["unlabelled"]

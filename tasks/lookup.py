@@ -50,7 +50,7 @@ def find(records: Sequence[Record], target: str) -> Found:
     """
     path = Path(target)
     if path.is_dir():
-        return _one(records, _digest_of_folder(path), target, path)
+        return _one(records, digest_of_folder(path), target, path)
     if path.is_file():
         return _one(records, artifact.sha256(path), target, path)
     if not _DIGEST.fullmatch(target):
@@ -136,5 +136,6 @@ def _lineage(path: Path) -> str | None:
     return next((entry.value for entry in found if entry.key == LINEAGE), None)
 
 
-def _digest_of_folder(folder: Path) -> str:
+def digest_of_folder(folder: Path) -> str:
+    """Returns the digest of the bundle in a folder."""
     return digest_of({path.name: artifact.sha256(path) for path in folder.iterdir() if path.is_file()})

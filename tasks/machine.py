@@ -15,7 +15,7 @@ _CPU = Path("/proc/cpuinfo")
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _INSTRUCTIONS = ("avx", "avx2", "fma", "f16c", "avx512", "avx_vnni", "amx_", "sve", "asimd", "bf16", "i8mm")
 """Beginnings of names of processor features that choose other code for sums and products."""
-_TOOLS = (
+TOOLS = (
     "dvc",
     "prefect",
     "mlflow",
@@ -24,6 +24,7 @@ _TOOLS = (
     "in-toto-attestation",
     "cyclonedx-python-lib",
 )
+"""Libraries whose versions are recorded although no stage's result depends on them."""
 
 
 def machine() -> dict[str, Any]:
@@ -54,7 +55,7 @@ def differences(recorded: Mapping[str, Any]) -> list[str]:
             lines.append(f"{key}: recorded {_shown(before)}, here {_shown(here.get(key))}")
     for name, before in recorded["libraries"].items():
         now = _version(name, "not installed")
-        if now != before and name not in _TOOLS:
+        if now != before and name not in TOOLS:
             lines.append(f"library {name}: recorded {before}, here {now}")
     return lines
 
@@ -65,7 +66,7 @@ def _shown(value: object) -> str:
 
 def _stated(workspace: Path) -> Mapping[str, str]:
     """The versions that `code` found for the stages; the tools have none there."""
-    stated: dict[str, str] = dict.fromkeys(_TOOLS, "not installed")
+    stated: dict[str, str] = dict.fromkeys(TOOLS, "not installed")
     try:
         files = artifact.read_manifest(workspace, "code")["files"]
         for name in files:

@@ -82,8 +82,10 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
 
 
 def _drawn(labelled: list[str], unlabelled: list[str], limit: int, seed: int) -> list[str]:
+    """Returns at most `limit` texts, half of either kind where there are enough of both."""
     generator = np.random.default_rng([seed, 3])
-    texts = [labelled[index] for index in generator.permutation(len(labelled))[:limit]]
+    share = max(limit - len(unlabelled), limit - limit // 2)
+    texts = [labelled[index] for index in generator.permutation(len(labelled))[:share]]
     rest = generator.permutation(len(unlabelled))[: limit - len(texts)]
     return texts + [unlabelled[index] for index in rest]
 

@@ -58,8 +58,9 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
     }
     place = built.workspace.relative_to(built.root).as_posix()
     state = _state(place, digests, bundle["sha256"])
-    folder = built.root / keys.TRAIL
-    earlier = [record for record in builds(trail.read(folder)) if record.body["folder"] == place]
+    folder, lock = built.root / keys.TRAIL, built.root / keys.PRIVATE / "trail.lock"
+    records = trail.mend(folder, unseal=keys.head_opener(folder), lock=lock)
+    earlier = [record for record in builds(records) if record.body["folder"] == place]
     same = [record for record in earlier if record.body["state"] == state]
     if clean := next((record for record in same if not record.body["git"]["dirty"]), None):
         return clean
@@ -92,7 +93,7 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
         redacted(body, os.environ),
         seal=lambda line: keys.seal_head(line, key),
         unseal=keys.head_opener(folder),
-        lock=built.root / keys.PRIVATE / "trail.lock",
+        lock=lock,
     )
 
 

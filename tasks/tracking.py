@@ -24,6 +24,7 @@ DIGEST_TAG = "eibert.manifest"
 STATE_TAG = "eibert.state"
 EARLIER_TAG = "eibert.earlier_run"
 NOTE_TAG = "eibert.note"
+_SHA256_TAG = "sha256"
 
 _BATCH = 100
 _FILE = "sqlite:///"
@@ -253,7 +254,7 @@ def _log_datasets(client: "MlflowClient", run: str, workspace: str, splits: Mapp
     for split, digest in splits.items():
         source = json.dumps({"uri": f"data/ingest/{split}.parquet"})
         dataset = Dataset(f"{workspace}/{split}", digest[:_DIGEST_CHARS], "local", source)
-        inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split), InputTag("sha256", digest)]))
+        inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", split), InputTag(_SHA256_TAG, digest)]))
     client.log_inputs(run, inputs)
 
 
@@ -273,7 +274,9 @@ def last_run(client: "MlflowClient", workspace: str) -> datetime | None:
 
 
 def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:
-    """Returns `params`, `metrics`, `datasets` (split → digest) and `tags` of a run and its stages; None: no such run.
+    """Returns what is known of a run and its stages; None: no such run.
+
+    That is `params`, `metrics`, `datasets` (split → SHA-256), `tags`, and `manifests` (stage → SHA-256).
 
     Args:
         root: Folder of the repository.
@@ -288,10 +291,15 @@ def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:
             return None
         query = f"tags.`mlflow.parentRunId` = '{run}'"
         children = client.search_runs([found.info.experiment_id], filter_string=query)
-    datasets = [entry.dataset for entry in found.inputs.dataset_inputs]
+    datasets = {}
+    for entry in found.inputs.dataset_inputs:
+        tags = {tag.key: tag.value for tag in entry.tags}
+        datasets[entry.dataset.name.rpartition("/")[2]] = tags.get(_SHA256_TAG, entry.dataset.digest)
+    stages = [child.data.tags for child in children if DIGEST_TAG in child.data.tags]
     return {
         "params": {key: value for one in (*children, found) for key, value in one.data.params.items()},
         "metrics": dict(found.data.metrics),
-        "datasets": {dataset.name.rpartition("/")[2]: dataset.digest for dataset in datasets},
+        "datasets": datasets,
+        "manifests": {tags["eibert.stage"]: tags[DIGEST_TAG] for tags in stages},
         "tags": dict(found.data.tags),
     }

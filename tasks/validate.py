@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eibert import artifact
-from eibert.corpus import read_spec
+from eibert.corpus import LEAKED, read_spec
 from eibert.errors import GateError
 from eibert.params.section import Shared
 from eibert.params.validate import ValidateParams
@@ -27,10 +28,13 @@ def run(workspace: Path, params: ValidateParams, shared: Shared) -> Path:  # noq
         GateError: an expectation of severity `fail` does not hold.
         ArtifactError: the output of `ingest` is missing or altered.
     """
-    inputs = artifact.verified(workspace, "ingest/task.json", *(f"ingest/{split}.parquet" for split in SPLITS))
+    names = (*SPLITS, LEAKED)
+    inputs = artifact.verified(workspace, "ingest/task.json", *(f"ingest/{name}.parquet" for name in names))
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
-    frames = {split: pq.read_table(ingest / f"{split}.parquet").to_pandas() for split in SPLITS}
+    tables = {name: pq.read_table(ingest / f"{name}.parquet") for name in names}
+    tables["train"] = pa.concat_tables([tables["train"], tables[LEAKED]])  # judged as they came, with what leaks
+    frames = {split: tables[split].to_pandas() for split in SPLITS}
     findings = check(frames, spec, params)
     failed = [finding for finding in findings if finding.stops]
     shaped_by = {STAGE: params.model_dump(mode="json")}

@@ -48,6 +48,20 @@ def test_all_models_are_measured_and_told(workspace: Path, params: Params, tmp_p
     assert found["bytes"]["bundle"] == sum(path.stat().st_size for path in bundle.iterdir())
     assert set(found["starts"]) == everyone | {"import onnxruntime"}
     assert found["absent"] == {}
+    assert set(found["lengths_left_out"]) == {"512"}
+    longest = found["lengths_left_out"]["512"]
+    assert (
+        longest
+        == f"the bundle's longest input is {json.loads((bundle / 'eibert.json').read_text())['max_tokens']} tokens"
+    )
+    assert set(found["ratios"]) == everyone
+    assert found["ratios"]["bundle"] == {"load": 1.0, "memory": 1.0, "bytes": 1.0}
+    starts = found["starts"]
+    assert found["ratios"]["teacher"] == {
+        "load": pytest.approx(starts["teacher"]["load_ms"] / starts["bundle"]["load_ms"]),
+        "memory": pytest.approx(starts["teacher"]["memory_mb"] / starts["bundle"]["memory_mb"]),
+        "bytes": pytest.approx(found["bytes"]["teacher"] / found["bytes"]["bundle"]),
+    }
     page = (out / "bench.html").read_text()
     parser = _Balance()
     parser.feed(page)
@@ -56,6 +70,7 @@ def test_all_models_are_measured_and_told(workspace: Path, params: Params, tmp_p
     assert str(workspace) not in page + (out / "bench.json").read_text()
     assert page.count("<polyline") == 4
     assert "Where the microseconds go" in page
+    assert f"Not measured: 512 tokens: {longest.replace(chr(39), '&#39;')}." in page
 
 
 def test_bundle_alone_is_measured_and_says_what_is_missing(workspace: Path, params: Params, tmp_path: Path) -> None:

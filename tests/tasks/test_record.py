@@ -65,6 +65,23 @@ def test_new_state_names_its_parent(signed: Path) -> None:
     assert len(records(signed)) == 2
 
 
+@pytest.mark.parametrize("kept_bytes", [0, 100])
+def test_record_that_a_kill_cut_off_is_completed_and_not_doubled(signed: Path, kept_bytes: int) -> None:
+    with artifact.writing(signed / "w", "evaluate", params={}, inputs={}) as part:
+        artifact.write_json(part / "metrics.json", {"test": {"bundle": 0.8}})
+    second = record(signed)
+    path = signed / "trail" / "records.jsonl"
+    first, last = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + last[:kept_bytes])
+    assert record(signed) == second
+    assert path.read_bytes() == first + last
+    path.write_bytes(first + last[:kept_bytes])
+    with artifact.writing(signed / "w", "evaluate", params={}, inputs={}) as part:
+        artifact.write_json(part / "metrics.json", {"test": {"bundle": 0.7}})
+    assert record(signed).body["parent"] == {"sequence": 2, "digest": second.digest}
+    assert [found.sequence for found in records(signed)] == [1, 2, 3]
+
+
 def test_uncommitted_change_of_what_shapes_the_bundle_is_recorded(signed: Path) -> None:
     (signed / "trail").rename(signed / "elsewhere")
     (signed / "w" / "params.yaml").write_text("seed: 18\n")

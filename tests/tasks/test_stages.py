@@ -215,3 +215,13 @@ def test_a_control_that_dies_ends_the_student_at_its_next_step(
         distill.run(workspace, quick.distill, shared)
     assert len(steps) == 3
     assert not artifact.folder(workspace, "distill").exists()
+
+
+@pytest.mark.parametrize(
+    ("labelled", "unlabelled", "expected"),
+    [(100, 100, (5, 5)), (100, 0, (10, 0)), (100, 3, (7, 3)), (3, 100, (3, 7)), (3, 3, (3, 3)), (0, 100, (0, 10))],
+)
+def test_tokens_are_scored_on_either_kind_of_text(labelled: int, unlabelled: int, expected: tuple[int, int]) -> None:
+    drawn = prune._drawn([f"l{n}" for n in range(labelled)], [f"u{n}" for n in range(unlabelled)], 10, 17)
+    assert (sum(text[0] == "l" for text in drawn), sum(text[0] == "u" for text in drawn)) == expected
+    assert len(set(drawn)) == len(drawn)

@@ -42,7 +42,8 @@ class Data:
         spec = {"name": "tiny <set>", "pair": self.pair, "labels": self.labels, "metric": "accuracy"}
         with artifact.writing(workspace, "ingest", params={}, inputs={}) as target:
             write_spec(target, spec)
-            for split, columns in self.splits.items():
+            nothing: Columns = {name: [] for name in self.splits["train"]}
+            for split, columns in {"leaked": nothing, **self.splits}.items():
                 schema = pa.schema([(name, self.types[name]) for name in columns])
                 write_parquet(target / f"{split}.parquet", columns, schema)
 
@@ -223,6 +224,14 @@ def gate(stage: ModuleType, tmp_path: Path, bounds: ValidateParams, params: Para
 
 def data_of(kind: str) -> Data:
     return healthy(pair=kind == "pair", numbers=kind == "number")
+
+
+def test_rows_that_nothing_learns_from_are_judged_as_rows_of_train(gate):
+    data = data_of("class")
+    copied("train", 20, "dev", 2)(data)
+    data.splits["leaked"] = {name: [values.pop()] for name, values in data.splits["train"].items()}
+    with pytest.raises(GateError, match="see train row 20"):
+        gate.run(data, leakage=Severity.FAIL)
 
 
 @pytest.mark.parametrize("kind", KINDS)
