@@ -1,4 +1,4 @@
-"""Compares the TypeScript tokenizer with the tokenizers package on real and hostile lines; exits 1 if any differs.
+"""Compares both run-time halves' tokens with the tokenizers package on real and hostile lines; exits 1 if any differs.
 
     make web
     python benchmarks/token_parity.py --lines 1000000
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from workspaces import DATASETS, PROJECT
 
 from eibert.runtime.model import _encodable
-from eibert.runtime.tokenizer import SPECIALS, wordpiece
+from eibert.runtime.tokenizer import SPECIALS, Encoder, wordpiece
 
 ENCODER = PROJECT / "web" / "build" / "test" / "tokens.js"
 CHUNK = 20_000
@@ -101,18 +101,22 @@ def chunks(lines: list[str | list[str]], *, every_character: bool) -> Iterator[t
 
 
 def differences(tokens: list[str], lines: list[str | list[str]], reading: Reading) -> tuple[list[Any], float, float]:
-    """Returns the lines of a chunk that differ, with both answers, and the seconds of Python and of Node."""
+    """Returns the lines of a chunk that differ, with all three answers, and the seconds of Python and of Node."""
     facts = reading._asdict()
     asked = "".join(json.dumps(each) + "\n" for each in ({"tokens": tokens} | facts, *lines))
     begun = time.perf_counter()
     done = subprocess.run(["node", ENCODER], input=asked, stdout=subprocess.PIPE, text=True, check=True)
     between = time.perf_counter()
-    encode = wordpiece(tokens, **facts).encode
+    reference, encode = wordpiece(tokens, **facts).encode, Encoder(tokens, **facts)
     different = []
     for line, answer in zip(lines, done.stdout.splitlines(), strict=True):
-        encoding = encode(*(_encodable(part) for part in ([line] if isinstance(line, str) else line)))
-        if (expected := [encoding.ids, encoding.type_ids]) != (found := json.loads(answer)):
-            different.append({"line": line, **facts, "expected": expected, "found": found})
+        text, *rest = (_encodable(part) for part in ([line] if isinstance(line, str) else line))
+        encoding = reference(text, *rest)
+        ids, first = encode(text, rest[0] if rest else None)
+        found = {"python": [ids, [0] * first + [1] * (len(ids) - first)], "typescript": json.loads(answer)}
+        expected = [encoding.ids, encoding.type_ids]
+        if any(each != expected for each in found.values()):
+            different.append({"line": line, **facts, "expected": expected, **found})
     return different, time.perf_counter() - between, between - begun
 
 

@@ -1,4 +1,4 @@
-"""Tokens in JavaScript are those of the tokenizers package."""
+"""Tokens of the run-time half, in Python and in JavaScript, are those of the tokenizers package."""
 
 import subprocess
 import sys

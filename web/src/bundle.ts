@@ -106,6 +106,12 @@ function checkValues(found: Configuration, place: string): void {
   const { labels, files, max_tokens: maxTokens } = found;
   if (!labels.every((label) => typeof label === "string") || new Set(labels).size < labels.length)
     throw new BundleError(`${place}: labels: expected distinct strings; export the bundle again`);
+  const shownToAll = { name: [found.name], metric: [found.metric], labels, files: Object.keys(files) };
+  for (const [field, texts] of Object.entries(shownToAll))
+    if (texts.some(hasSurrogate))
+      throw new BundleError(
+        `${place}: ${field}: found half a surrogate pair, expected text; export the bundle again`,
+      );
   if (maxTokens < LEAST_TOKENS || maxTokens > MOST_TOKENS)
     throw new BundleError(
       `${place}: max_tokens: found ${maxTokens}, expected ${LEAST_TOKENS} to ${MOST_TOKENS}; export it again`,
@@ -118,6 +124,11 @@ function checkValues(found: Configuration, place: string): void {
       throw new BundleError(
         `${place}: files.${shown(name)}: expected a plain name with bytes and sha256; export it again`,
       );
+}
+
+/** Whether half a surrogate pair stands in a text: no file and no page can hold it. */
+function hasSurrogate(text: string): boolean {
+  return /\p{Surrogate}/u.test(text);
 }
 
 /** Whether a name stays inside its folder, on any system and in a URL. */

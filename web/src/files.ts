@@ -51,9 +51,35 @@ function network(base: URL): Files {
       });
       if (response.status === 404) throw missing(place(name));
       if (!response.ok) throw unreadable(place(name), `HTTP ${response.status}`);
-      return bounded(new Uint8Array(await response.arrayBuffer()), place(name), most);
+      return body(response, place(name), most);
     },
   };
+}
+
+/** Returns the body of a response, broken off as soon as it is larger, whatever its length is said to be. */
+async function body(response: Response, place: string, most: number): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const reader = response.body?.getReader();
+  try {
+    if (Number(response.headers.get("Content-Length")) > most) throw tooLarge(place, most);
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read()) {
+      size += next.value.length;
+      if (size > most) throw tooLarge(place, most);
+      parts.push(next.value);
+    }
+  } catch (error) {
+    await reader?.cancel().catch(() => undefined);
+    if (error instanceof BundleError) throw error;
+    throw unreadable(place, error instanceof Error ? error.message : String(error));
+  }
+  const content = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    content.set(part, at);
+    at += part.length;
+  }
+  return content;
 }
 
 function folder(path: string | URL): Files {

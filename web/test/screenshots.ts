@@ -1,6 +1,11 @@
-/** Takes pictures of a served page: `node screenshots.js URL FOLDER TEXT` writes page-wide.png and page-phone.png. */
+/**
+ * Takes pictures, wide and as on a phone, into a folder: `node screenshots.js FOLDER page URL TEXT` of a served page into
+ * which the text is typed, `node screenshots.js FOLDER NAME FILE` of a page in a file.
+ */
 
-import { chromium } from "playwright-core";
+import { pathToFileURL } from "node:url";
+
+import { chromium, type Page } from "playwright-core";
 
 const READY_MS = 120_000, WARM = 20;
 const VIEWS = {
@@ -8,12 +13,19 @@ const VIEWS = {
   phone: { viewport: { width: 375, height: 740 }, colorScheme: "dark" as const },
 };
 
-const [url, folder, text] = process.argv.slice(2) as [string, string, string];
+const [folder, name, place, text] = process.argv.slice(2) as [string, string, string, string?];
 const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
 const browser = await chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: sandbox });
-for (const [name, options] of Object.entries(VIEWS)) {
+for (const [view, options] of Object.entries(VIEWS)) {
   const page = await (await browser.newContext(options)).newPage();
-  await page.goto(url);
+  await page.goto(text === undefined ? pathToFileURL(place).href : place);
+  if (text !== undefined) await answered(page, text);
+  await page.screenshot({ path: `${folder}/${name}-${view}.png`, fullPage: true });
+}
+await browser.close();
+
+/** Types a text and waits for its answer. */
+async function answered(page: Page, text: string): Promise<void> {
   await page.waitForSelector("html[data-ready]", { timeout: READY_MS });
   for (let times = 0; times < WARM; times++) {
     await page.fill("#text", text.slice(0, times)); // so that the time shown is not that of a first prediction
@@ -21,6 +33,4 @@ for (const [name, options] of Object.entries(VIEWS)) {
   }
   await page.fill("#text", text);
   await page.waitForFunction(() => document.getElementById("said")!.textContent !== ""); // all has moved to its place
-  await page.screenshot({ path: `${folder}/page-${name}.png`, fullPage: true });
 }
-await browser.close();

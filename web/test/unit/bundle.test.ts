@@ -40,6 +40,11 @@ test("a whole bundle is read", async () => {
   assert.equal(new TextDecoder().decode(graph), "graph");
 });
 
+test("a pair of surrogates is a character", async () => {
+  const [found] = await readBundle(files(bundle({ name: "\ud83d\ude00", labels: ["👍🏽", "b"] })));
+  assert.deepEqual([found.name, ...found.labels], ["😀", "👍🏽", "b"]);
+});
+
 const CHANGES: [Record<string, unknown>, RegExp][] = [
   [{ format: 2 }, /format is 2, this version of eibert-web reads 1/],
   [{ format: "1" }, /format is "1"/],
@@ -48,6 +53,10 @@ const CHANGES: [Record<string, unknown>, RegExp][] = [
   [{ labels: undefined }, /labels: found nothing, expected a list/],
   [{ labels: ["a", "a"] }, /labels: expected distinct strings/],
   [{ labels: ["a", 1] }, /labels: expected distinct strings/],
+  [{ name: "\ud83d" }, /name: found half a surrogate pair, expected text/],
+  [{ metric: "\udc00\ud800" }, /metric: found half a surrogate pair/],
+  [{ labels: ["a\ud800", "b"] }, /labels: found half a surrogate pair/],
+  [{ files: { "\ud800": { bytes: 1, sha256: "" }, "model.onnx": {}, "vocab.txt": {} } }, /files: found half a surrogate/],
   [{ max_tokens: true }, /max_tokens: found true/],
   [{ max_tokens: 2 }, /max_tokens: found 2/],
   [{ max_tokens: 8.5 }, /max_tokens: found 8.5/],
