@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from eibert.errors import INTERRUPTED, EibertError, RunError
+from eibert.errors import INTERRUPTED, EibertError, GateError, RunError
 from eibert.params.load import load
 from eibert.redact import shown
 from flows.disk import refusal
@@ -25,6 +25,8 @@ CODE = "code"
 """The stage that looks at the code itself; it has no parameters, and DVC's run cache is not asked for it."""
 
 EXIT_ERROR = 1
+EXIT_REFUSED = 3
+"""Of a stage whose data the gate refuses: unlike where a disk is full or a file is gone, the rows are at fault."""
 EXIT_BROKEN = 70
 
 
@@ -32,16 +34,26 @@ def run_stage(workspace: Path, stage: str) -> int:
     """Runs one stage's adapter and returns the exit code; messages go to standard error and to logs/<stage>.log.
 
     Returns:
-        0, EXIT_ERROR for what a user can mend, EXIT_BROKEN for anything else, INTERRUPTED after Ctrl-C.
+        0, EXIT_REFUSED where the data gate is shut, EXIT_ERROR for what else a user can mend, EXIT_BROKEN for anything
+        else, INTERRUPTED after Ctrl-C.
     """
-    log_path = workspace / "logs" / f"{stage}.log"
+    try:
+        return _run_logged(workspace, stage, workspace / "logs" / f"{stage}.log")
+    except OSError as error:  # the log itself cannot be written
+        if said := refusal(error):
+            sys.stderr.write(f"{ERROR}{said}\n")
+            return EXIT_ERROR
+        raise
+
+
+def _run_logged(workspace: Path, stage: str, log_path: Path) -> int:
     with _logged(log_path) as log:
         try:
             _mark()
             _run(workspace, stage)
         except EibertError as error:
             sys.stderr.write(f"{ERROR}{error}\n")
-            return EXIT_ERROR
+            return EXIT_REFUSED if isinstance(error, GateError) else EXIT_ERROR
         except KeyboardInterrupt:
             sys.stderr.write(f"{ERROR}{stage} was interrupted\n")
             return INTERRUPTED
@@ -79,7 +91,7 @@ def _mark() -> None:
         Path(mark).touch()
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Returns the first line of an error's message."""
     return next(iter(str(error).splitlines()), "no message")
 

@@ -42,15 +42,23 @@ def lines(figures: dict[str, Any], target: Path) -> Iterator[str]:
     """Yields what matters of the figures for a person: one text on one thread, starts, places of the rest."""
     cell = task.reference(figures)
     yield f"{cell['length']} tokens, batch {cell['batch']}, threads {cell['threads']}, {cell['rounds']} rounds in turns"
-    yield f"{'':<26}{'p50 ms':>8}{'p95 ms':>8}{'times':>8}{'load ms':>9}{'peak MB':>9}{'above':>7}{'bytes':>13}"
+    yield f"{'':<26}{'p50 ms':>8}{'p95 ms':>8}{'load ms':>9}{'peak MB':>9}{'above':>7}{'bytes':>13}"
     for name, found in cell["models"].items():
         start = figures["starts"][name]
         yield (
-            f"{task.MODELS[name]:<26}{found['p50_ms']:>8.2f}{found['p95_ms']:>8.2f}{found['ratio']:>8.2f}"
+            f"{task.MODELS[name]:<26}{found['p50_ms']:>8.2f}{found['p95_ms']:>8.2f}"
             f"{start['load_ms']:>9.0f}{start['memory_mb']:>9.0f}{start['above_import_mb']:>7.0f}"
             f"{figures['bytes'][name]:>13,}"
         )
+    yield f"{'times the bundle':<26}{'p50':>8}{'load':>8}{'peak':>8}{'bytes':>8}"
+    for name, found in cell["models"].items():
+        times = figures["ratios"][name]
+        yield (
+            f"{task.MODELS[name]:<26}{found['ratio']:>8.2f}{times['load']:>8.2f}{times['memory']:>8.2f}"
+            f"{times['bytes']:>8.2f}"
+        )
     yield from (f"not measured: {task.MODELS[name]}: {reason}" for name, reason in figures["absent"].items())
+    yield from (f"not measured: {length} tokens: {why}" for length, why in figures["lengths_left_out"].items())
     if "profile" in figures:
         yield from _profile(figures["profile"])
     yield f"figures  {target / task.FIGURES}"

@@ -19,21 +19,21 @@ from dvc_objects.errors import ObjectFormatError
 from voluptuous import Invalid
 
 from flows.quarantine import set_aside
-from tasks.progress import say
 
 _BLOCK_BYTES = 1 << 20
 DIRECTORY = ".dir"
 """Ends the name of an object that lists a folder."""
 
 
-def guard(repo: Any, *, thorough: bool) -> None:
+def guard(repo: Any, *, thorough: bool, mending: bool) -> None:
     """Lets a repository check what its cache holds.
 
     Args:
         repo: DVC's repository, just opened.
         thorough: Also objects that are write-protected, at the cost of reading them; else DVC believes those.
+        mending: Sets what is not what its name says aside; else it counts as missing and stays.
     """
-    repo.cache.local.check = _ObjectCheck(repo, thorough=thorough)
+    repo.cache.local.check = _ObjectCheck(repo, thorough=thorough, mending=mending)
     repo.stage_cache = _CheckedRuns(repo)
 
 
@@ -58,6 +58,15 @@ def folder_digest(folder: Path) -> str:
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + DIRECTORY
 
 
+def unlistable_remote(repo: Any) -> str | None:
+    """Returns the name of the default remote where it is one whose objects nobody can list, over HTTP; else None."""
+    name = repo.config["core"].get("remote")
+    try:
+        return str(name) if name and repo.cloud.get_remote().fs.protocol in {"http", "https"} else None
+    except Exception:  # noqa: BLE001 — every kind of remote raises errors of its own; `remote_problems` tells them
+        return None
+
+
 def remote_problems(repo: Any) -> Iterator[tuple[str, str]]:
     """Yields place and problem of each object and run-cache entry of the default remote; nothing without a remote."""
     name = repo.config["core"].get("remote")
@@ -66,9 +75,6 @@ def remote_problems(repo: Any) -> Iterator[tuple[str, str]]:
     try:
         remote = repo.cloud.get_remote(command="verify")
         fs = remote.fs
-        if fs.protocol in {"http", "https"}:
-            say("verify", f"DVC remote {name} is not looked at: nothing can be listed over HTTP")
-            return
         for path in _listed(fs, remote.odb.path):
             with fs.open(path, "rb") as file:
                 problem = _object_problem(file, "".join(path.split("/")[-2:]))
@@ -109,11 +115,12 @@ def _entry_problem(content: bytes, key: str, value: str) -> str | None:
 class _ObjectCheck:
     """Takes the place of `LocalHashFileDB.check`."""
 
-    def __init__(self, repo: Any, *, thorough: bool) -> None:
+    def __init__(self, repo: Any, *, thorough: bool, mending: bool) -> None:
         self._root = Path(repo.root_dir)
         self._cache = repo.cache.local
         self._check = self._cache.check
         self._thorough = thorough
+        self._mending = mending
         self._sound: set[tuple[str, int, int]] = set()
 
     def __call__(self, oid: str, check_hash: bool = True, _info: dict[str, Any] | None = None) -> Any:
@@ -128,7 +135,8 @@ class _ObjectCheck:
         if identity in self._sound:
             return
         if problem := object_problem(path, oid):
-            set_aside(self._root, path, problem)
+            if self._mending:
+                set_aside(self._root, path, problem)
             raise ObjectFormatError(f"{path} is {problem}")
         self._sound.add(identity)
 

@@ -113,7 +113,10 @@ def status(workspace: Folder = HERE, as_json: Json = False) -> None:
 def stage(
     name: Annotated[str, typer.Argument(metavar="STAGE", help="A stage of dvc.yaml.")], workspace: Folder = HERE
 ) -> None:
-    """Run one stage in this process, whether or not anything changed; `eibert run` decides that."""
+    """Run one stage in this process, whether or not anything changed; `eibert run` decides that.
+
+    Ends with exit code 3 where the data gate refuses the rows.
+    """
     from flows.adapter import run_stage
     from flows.terminal import stdout_reserved
     from flows.workspace import find

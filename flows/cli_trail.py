@@ -12,7 +12,7 @@ def add_commands(app: typer.Typer) -> None:
     """Adds the commands of this module."""
     app.command(epilog="Examples: eibert trace model.onnx · eibert trace 3f9a12bc --json")(trace)
     app.command(epilog="Example: eibert rebuild data/export/bundle")(rebuild)
-    app.command(epilog="Examples: eibert verify --all · eibert verify data/export/bundle")(verify)
+    app.command(epilog="Examples: eibert verify --all · eibert verify device/bundle -C models/mine")(verify)
     app.command(epilog="Examples: eibert diff HEAD~1 . · eibert diff old/bundle data/export/bundle")(diff)
 
 
@@ -55,9 +55,20 @@ def rebuild(
 
 def verify(
     path: Annotated[Optional[Path], typer.Argument(metavar="[BUNDLE|DIR]", help="A bundle or a workspace.")] = None,  # noqa: UP045
-    workspace: Folder = HERE,
+    workspace: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            "-C",
+            "--workspace",
+            metavar="DIR",
+            help="Workspace, else the current folder; with a bundle: the repository whose keys and trail are trusted.",
+        ),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also all workspaces of the repository, DVC's cache, run cache and remote.")
+    ] = False,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Accept a bundle for which no signature and no record is at hand.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -67,7 +78,9 @@ def verify(
     with stdout_reserved():
         from flows.verify import verify as examine_all
 
-        verdict = examine_all(path or workspace, everything=everything)
+        verdict = examine_all(
+            path or workspace or HERE, everything=everything, trusted=workspace if path else None, unsigned=unsigned
+        )
     if as_json:
         print_json(verdict.as_object())
     else:

@@ -17,7 +17,10 @@ from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
+from eibert.errors import GateError
+from eibert.redact import shown
 from flows.adapter import EXIT_BROKEN, EXIT_ERROR
+from flows.failure import Failure, failure
 from flows.interrupt import interruptible
 from flows.stage import BrokenStageError, bring, is_passing, read_graph
 from flows.status import own_causes
@@ -39,6 +42,7 @@ class Outcome:
         reasons: Why it was not up to date, one line each.
         error: The stage's message when it failed.
         exit_code: What the command is to end with because of this stage.
+        refused: The data gate said no, and nothing else went wrong.
     """
 
     state: str
@@ -47,6 +51,7 @@ class Outcome:
     reasons: tuple[str, ...] = field(default=())
     error: str = ""
     exit_code: int = 0
+    refused: bool = False
 
 
 def can_heal(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 — Prefect's signature
@@ -90,7 +95,7 @@ def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
     Returns:
         A state whose data are the outcomes by stage, in order.
     """
-    graph = read_graph(find(Path(folder)))
+    graph = read_graph(find(Path(folder)), mending=True)
     futures: dict[str, Any] = {}
     with interruptible():
         for stage in stages:
@@ -116,10 +121,19 @@ def run_flow(folder: Path, stages: Sequence[str], *, force: bool) -> dict[str, O
 def _outcome(future: Any) -> Outcome:
     future.wait()
     state = future.state
-    found = state.result(raise_on_failure=False) if state.is_final() else None
+    found: Any = state.result(raise_on_failure=False) if state.is_final() else None
     if isinstance(found, Outcome):
         return found
     if state.is_failed() or state.is_crashed():
-        code = EXIT_BROKEN if isinstance(found, BrokenStageError) else EXIT_ERROR
-        return Outcome(FAILED, error=str(found), exit_code=code)
+        return failed(found)
     return Outcome(NOT_RUN)
+
+
+def failed(error: BaseException) -> Outcome:
+    """Returns the outcome of a stage that this error ended."""
+    if is_passing(error):
+        found = Failure(shown(f"{error}; tried several times, repeat the command later"), EXIT_ERROR)
+    else:
+        found = failure(error)
+    code = EXIT_BROKEN if isinstance(error, BrokenStageError) else found.exit_code
+    return Outcome(FAILED, error=found.text, exit_code=code, refused=isinstance(error, GateError))

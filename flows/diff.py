@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.sides import Side, Values, side
+from flows.sides import Side, side
+from flows.views import ALTERNATIVES, Values, Views
 
 PARTS = ("data", "params", "code", "libraries", "metrics", "bytes")
 _NAME_COLUMNS, _VALUE_COLUMNS, _CHANGE_COLUMNS = 43, 21, 10
@@ -27,34 +28,30 @@ class Comparison:
     Attributes:
         before: The first.
         after: The second.
-        parts: Part → what differs in it; None where one side is not known.
+        parts: Part → what differs in it; None where nothing of it can be compared.
+        not_compared: Part → why not, of the part or of some of it.
     """
 
     before: Side
     after: Side
     parts: dict[str, list[Difference] | None]
+    not_compared: dict[str, list[str]]
 
     def as_object(self) -> dict[str, Any]:
         """Returns the comparison as JSON values."""
         parts = {part: None if found is None else [vars(one) for one in found] for part, found in self.parts.items()}
-        return {"before": self.before.name, "after": self.after.name, **parts}
+        return {"before": self.before.name, "after": self.after.name, **parts, "not_compared": self.not_compared}
 
     def lines(self) -> Iterator[str]:
-        """Yields a table of at most 100 columns."""
+        """Yields a table of at most 100 columns, but for the names of sides."""
         yield _line("", self.before.name, self.after.name)
         for part, found in self.parts.items():
             if found is None:
-                yield f"{part}: not known of {' and '.join(self._silent(part))}"
-            elif not found:
-                yield f"{part}: equal"
-            else:
-                yield f"{part}:"
-                yield from (
-                    _line(f"  {one.name}", _shown(one.before), _shown(one.after), _change(one)) for one in found
-                )
-
-    def _silent(self, part: str) -> list[str]:
-        return [one.name for one in (self.before, self.after) if getattr(one, part) is None]
+                yield f"{part}: {'; '.join(self.not_compared[part])}"
+                continue
+            yield f"{part}:{'' if found else ' equal'}"
+            yield from (_line(f"  {one.name}", _shown(one.before), _shown(one.after), _change(one)) for one in found)
+            yield from (f"  {line}" for line in self.not_compared.get(part, []))
 
 
 def diff(before: str, after: str, folder: Path) -> Comparison:
@@ -63,14 +60,48 @@ def diff(before: str, after: str, folder: Path) -> Comparison:
     Raises:
         RunError: there is no such thing.
         BundleError: a bundle is altered.
+        TrailError, SignatureError: the trail that may know a side is altered.
     """
-    one, other = side(before, folder), side(after, folder)
-    return Comparison(one, other, {part: _differences(getattr(one, part), getattr(other, part)) for part in PARTS})
+    return compared(side(before, folder), side(after, folder))
 
 
-def _differences(before: Values | None, after: Values | None) -> list[Difference] | None:
-    if before is None or after is None:
-        return None
+def compared(one: Side, other: Side) -> Comparison:
+    """Returns the comparison of two sides."""
+    parts: dict[str, list[Difference] | None] = {}
+    not_compared: dict[str, list[str]] = {}
+    for part in PARTS:
+        mine, its = getattr(one, part), getattr(other, part)
+        kinds = _common(part, mine, its)
+        parts[part] = [line for kind in kinds for line in _differences(mine[kind], its[kind])] if kinds else None
+        if lines := list(_left_out(part, one, other)):
+            not_compared[part] = lines
+    return Comparison(one, other, parts, not_compared)
+
+
+def _common(part: str, mine: Views, its: Views) -> list[str]:
+    """Kinds of views that are compared: all that both sides have, but of alternatives only the best."""
+    among = ALTERNATIVES.get(part, ())
+    both = [kind for kind in mine if kind in its]
+    best = next((kind for kind in among if kind in both), None)
+    return [kind for kind in both if kind == best or kind not in among]
+
+
+def _left_out(part: str, one: Side, other: Side) -> Iterator[str]:
+    """Yields what of a part is not compared, and why."""
+    if silent := [side.name for side in (one, other) if not getattr(side, part)]:
+        yield f"not known of {' and '.join(silent)}"
+        return
+    among = ALTERNATIVES.get(part, ())
+    mine, its = getattr(one, part), getattr(other, part)
+    for views, others, name in ((mine, its, one.name), (its, mine, other.name)):
+        if missing := [kind for kind in others if kind not in views and kind not in among]:
+            yield f"{', '.join(missing)}: not known of {name}"
+    if among and not any(kind in mine and kind in its for kind in among):
+        told = [next((kind for kind in among if kind in views), "nothing") for views in (mine, its)]
+        yield f"not comparable: {told[0]} of {one.name}, {told[1]} of {other.name}"
+
+
+def _differences(before: Values, after: Values) -> list[Difference]:
     names = [*before, *(name for name in after if name not in before)]
     pairs = [Difference(name, before.get(name), after.get(name)) for name in names]
     return [one for one in pairs if str(one.before) != str(one.after) or (one.name in before) != (one.name in after)]

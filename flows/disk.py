@@ -1,6 +1,8 @@
 """What the disk refuses: an error that a user can mend, wherever it arises."""
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 
 _REMEDIES = {
@@ -12,6 +14,8 @@ _REMEDIES = {
 }
 _NAMELESS = {errno.ENOSPC: "the disk", errno.EDQUOT: "the disk"}
 """What a refusal without a file's name is about; a process or a socket can be refused without any right to a file."""
+_RUST = re.compile(r"\(os error (\d+)\)$")
+"""Ends what tokenizers and safetensors say, whose errors are none of Python's."""
 _SQLITE = {"database or disk is full": "free some space", "readonly database": "make it writable"}
 
 
@@ -21,10 +25,19 @@ def refusal(error: BaseException) -> str:
         place = isinstance(one, OSError) and (one.filename2 or one.filename or _NAMELESS.get(one.errno or 0))
         if isinstance(one, OSError) and place and one.errno in _REMEDIES:
             return f"{place}: {one.strerror}; {_REMEDIES[one.errno]}, and repeat the command"
+        number = int(found[1]) if (found := _RUST.search(str(one))) else 0
+        if number in _NAMELESS:
+            return f"{_NAMELESS[number]}: {os.strerror(number)}; {_REMEDIES[number]}, and repeat the command"
         for sign, remedy in _SQLITE.items():
             if sign in str(one):
                 return f"a database's file: {sign}; {remedy}, and repeat the command"
     return ""
+
+
+def is_told_in(text: str) -> bool:
+    """Returns whether a library's message is about a disk that refuses."""
+    signs = [*_SQLITE, *map(os.strerror, _REMEDIES)]
+    return any(sign in text for sign in signs)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -1,7 +1,7 @@
 """What `eibert verify` found, and what a check of it looks like."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,46 @@ class Finding:
         return f"{self.place}: {self.problem}; {self.remedy}"
 
 
-WorkspaceCheck = Callable[[Workspace], Iterable[Finding]]
+@dataclass(frozen=True)
+class Unchecked:
+    """One thing that was not looked at, though asked for.
+
+    Attributes:
+        place: File, folder or entry.
+        reason: Why not.
+    """
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"not checked: {self.place}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A bundle by its folder, and what can vouch for it.
+
+    Attributes:
+        folder: Where it lies.
+        root: Folder of the repository whose keys and trail are trusted; None: there is none.
+        unsigned: Whether a bundle that nothing vouches for is accepted.
+    """
+
+    folder: Path
+    root: Path | None
+    unsigned: bool
+
+
+Found = Iterable[Finding | Unchecked]
+
+WorkspaceCheck = Callable[[Workspace], Found]
 """Looks at one workspace and changes nothing there."""
 
-RepositoryCheck = Callable[[Workspace], Iterable[Finding]]
+RepositoryCheck = Callable[[Workspace], Found]
 """Looks at what all workspaces of a repository share; any one of them stands for the repository."""
 
-BundleCheck = Callable[[Path], Iterable[Finding]]
+BundleCheck = Callable[[Shipped], Found]
 """Looks at the folder of one bundle."""
 
 
@@ -43,10 +76,14 @@ class Verdict:
     Attributes:
         places: Folders, in order.
         findings: In the order of the checks.
+        not_checked: What was not looked at.
+        trusted: Folder of the repository whose keys and trail vouch for a bundle; None: there is none, or no bundle.
     """
 
     places: list[str]
     findings: list[Finding]
+    not_checked: list[Unchecked] = field(default_factory=list)
+    trusted: str | None = None
 
     @property
     def sound(self) -> bool:
@@ -55,10 +92,19 @@ class Verdict:
 
     def as_object(self) -> dict[str, Any]:
         """Returns the verdict as JSON values."""
-        return {"sound": self.sound, "places": self.places, "findings": [asdict(finding) for finding in self.findings]}
+        return {
+            "sound": self.sound,
+            "places": self.places,
+            "trusted": self.trusted,
+            "findings": [asdict(finding) for finding in self.findings],
+            "not_checked": [asdict(one) for one in self.not_checked],
+        }
 
     def lines(self) -> Iterator[str]:
         """Yields one line for each finding, or one that says that all is sound."""
         yield from map(str, self.findings)
+        yield from map(str, self.not_checked)
         if self.sound:
-            yield f"sound: {', '.join(self.places)}"
+            limits = " but for what was not checked" if self.not_checked else ""
+            by = f", by the keys and the trail of {self.trusted}" if self.trusted else ""
+            yield f"sound{limits}: {', '.join(self.places)}{by}"

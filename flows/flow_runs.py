@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
     DeploymentFilter,
+    DeploymentFilterId,
     DeploymentFilterName,
     FlowFilter,
     FlowFilterName,
@@ -35,6 +36,7 @@ _PROCESS = "process"
 _CLOCK_S = 10
 """A process's start, as the kernel tells it, moves with the clock by less; no number is used again so soon."""
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
+_COUNTING = [StateType.SCHEDULED, *_UNFINISHED, StateType.COMPLETED, StateType.FAILED]
 
 
 def sweep() -> None:
@@ -74,6 +76,31 @@ def drop_overdue(deployment: str, moment: datetime) -> None:
         while late := _overdue(client, deployment, moment):
             for run in late:
                 client.delete_flow_run(run.id)
+
+
+def later_due(moment: datetime) -> datetime | None:
+    """Returns when a later run like this process's was due by a moment; None: none was, so this one is needed.
+
+    Both are of one deployment's schedule and have the same parameters; one that crashed or was cancelled is none.
+    None too where a person asked for this one, or Prefect does not answer.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None or run.expected_start_time is None or not run.auto_scheduled:
+        return None
+    theirs = DeploymentFilter(id=DeploymentFilterId(any_=[run.deployment_id]))
+    due = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_COUNTING)),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=run.expected_start_time, before_=moment),
+    )
+    with contextlib.suppress(Exception), get_client(sync_client=True) as client:
+        for other in client.read_flow_runs(
+            flow_run_filter=due, deployment_filter=theirs, sort=FlowRunSort.EXPECTED_START_TIME_DESC
+        ):
+            same = other.auto_scheduled and other.parameters == run.parameters
+            if same and other.expected_start_time and other.expected_start_time > run.expected_start_time:
+                return other.expected_start_time
+    return None
 
 
 def mark_as_this_process() -> None:

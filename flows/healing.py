@@ -1,7 +1,10 @@
 """What a kill leaves of the files that DVC writes in place, put right before DVC reads them."""
 
+import errno
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,11 @@ from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, SCHEMA
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
+from eibert.errors import RunError
 from flows.quarantine import set_aside
 
 LOCK_FILE = "dvc.lock"
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 _CLOCKS_DIFFER_SECONDS = 2.0  # those of files and of processes
 _TORN = "torn, perhaps by a kill; results come back from the cache"
 
@@ -33,12 +38,46 @@ def heal(repo: Any, folder: Path) -> None:
                 set_aside(Path(repo.root_dir), folder / LOCK_FILE, _TORN)
 
 
+@contextmanager
+def reading(repo: Any, folder: Path) -> Iterator[None]:
+    """Holds DVC's lock while a workspace is looked at, unless it lies where nobody can write; changes nothing there.
+
+    Args:
+        repo: DVC's repository, not locked.
+        folder: The workspace.
+
+    Raises:
+        RunError: its dvc.lock is torn.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(repo.lock)  # else dvc.lock may be read half written
+        except OSError as error:
+            if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+                raise
+        refuse_torn(folder / LOCK_FILE)
+        yield
+
+
+def refuse_torn(path: Path) -> None:
+    """Raises RunError where a dvc.lock is there and is none."""
+    if torn_lock_file(path):
+        raise RunError(f"{path}: torn, perhaps by a kill; `eibert run` mends it, results come back from the cache")
+
+
 def torn_lock_file(path: Path) -> bool:
     """Returns whether a dvc.lock is there and is none."""
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(path.read_bytes()))
+        status = path.stat()
+        return _is_torn(path, (status.st_mtime_ns, status.st_size, status.st_ino))
     except FileNotFoundError:
         return False
+
+
+@lru_cache(maxsize=64)
+def _is_torn(path: Path, identity: tuple[int, int, int]) -> bool:  # noqa: ARG001 — a file that changed is read anew
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(path.read_bytes(), _Loader))  # noqa: S506 — a safe one
     except (yaml.YAMLError, UnicodeDecodeError, Invalid, TypeError):
         return True
     return False

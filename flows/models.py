@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eibert.judge import Gate, Verdict
 from flows import environment, history
+from flows.history import Retraining
 from flows.terminal import print_json, print_lines, print_table
 from flows.workspace import Workspace, repository
 
@@ -29,7 +30,8 @@ class Model:
         metric: The figure by which it is judged.
         score: Its value on test when the version was built.
         bytes: Of its bundle.
-        last_run: When the pipeline last ran, UTC.
+        last_run: When the pipeline last ran, or a retraining last looked whether it had to, UTC.
+        last_outcome: How that retraining ended; None where the last run was no retraining's.
         drift: Signs of drift that the last check found; empty: none.
     """
 
@@ -40,6 +42,7 @@ class Model:
     score: float | None
     bytes: int | None
     last_run: datetime | None
+    last_outcome: str | None
     drift: tuple[str, ...] | None
 
     def as_object(self) -> dict[str, Any]:
@@ -115,6 +118,8 @@ def _model(workspace: Workspace) -> Model:
 
     champion = registry.champion(workspace.root, workspace.name)
     tags = champion.tags if champion else {}
+    retrainings = history.read(workspace)
+    last_run, last_outcome = _last(registry.last_run(workspace.root, workspace.name), retrainings)
     return Model(
         name=workspace.name,
         version=champion.number if champion else None,
@@ -122,13 +127,24 @@ def _model(workspace: Workspace) -> Model:
         metric=tags.get("eibert.metric"),
         score=float(tags["eibert.score"]) if "eibert.score" in tags else None,
         bytes=int(tags["eibert.bytes"]) if "eibert.bytes" in tags else None,
-        last_run=registry.last_run(workspace.root, workspace.name),
-        drift=_drift(workspace),
+        last_run=last_run,
+        last_outcome=last_outcome,
+        drift=_drift(retrainings),
     )
 
 
-def _drift(workspace: Workspace) -> tuple[str, ...] | None:
-    looked = [one.drift for one in history.read(workspace) if one.drift]
+def _last(recorded: datetime | None, retrainings: Sequence[Retraining]) -> tuple[datetime | None, str | None]:
+    """When something last ran, and the outcome where it was a retraining; MLflow's record knows of those that built."""
+    if not retrainings:
+        return recorded, None
+    last = retrainings[-1]
+    began = datetime.fromisoformat(last.when)
+    ended = began + timedelta(seconds=last.seconds + 1)  # it began up to a second later than it says
+    return (recorded, None) if recorded and recorded > ended else (began, last.outcome.value)
+
+
+def _drift(retrainings: Sequence[Retraining]) -> tuple[str, ...] | None:
+    looked = [one.drift for one in retrainings if one.drift]
     return tuple(shift["name"] for shift in looked[-1]["shifts"] if shift["beyond"]) if looked else None
 
 
@@ -141,9 +157,17 @@ def _row(model: Model) -> list[str]:
         model.metric or "",
         "" if model.score is None else f"{model.score:.4f}",
         "" if model.bytes is None else f"{model.bytes:,}",
-        f"{_age(model.last_run)} ago" if model.last_run else "never",
+        _last_run(model),
         drift,
     ]
+
+
+def _last_run(model: Model) -> str:
+    if model.last_run is None:
+        return "never"
+    age = _age(model.last_run)
+    when = age if age == "now" else f"{age} ago"
+    return f"{when}, {model.last_outcome}" if model.last_outcome else when
 
 
 def _age(moment: datetime | None) -> str:

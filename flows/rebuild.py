@@ -19,7 +19,8 @@ from eibert.trail import Record
 from flows import trace
 from flows.adapter import ERROR
 from flows.worktree import checked_out
-from tasks import facts, git
+from tasks import facts, git, promotions
+from tasks.lookup import Found
 from tasks.machine import differences
 
 _NOT_LOCAL = ("hf:", "/")
@@ -47,7 +48,7 @@ class Rebuilt:
 
     @property
     def same(self) -> bool:
-        """Whether every file of the bundle and of every artifact is the recorded one."""
+        """Whether every file of the bundle, and every file and manifest of every artifact, is the recorded one."""
         return self.bundle == self.record.body["bundle"]["sha256"] and not self.differing
 
     @property
@@ -87,16 +88,17 @@ def rebuild(folder: Path, target: str) -> Rebuilt:
         DataError: a source is gone or has changed.
     """
     root, found, _ = trace.find(folder, target)
-    body = found.record.body
-    commit = _commit(root, found.record)
+    record = _chosen(root, found)
+    body = record.body
+    commit = _commit(root, record)
     _check_sources(root / body["folder"], body)
     started = time.time()
     with checked_out(root, commit, _outside(body)) as place, tempfile.TemporaryDirectory() as private:
         workspace = place / body["folder"]
         _reproduce(place, workspace, Path(private))
-        stages = {stage: _compared(workspace, stage, body["stages"][stage]["files"]) for stage in body["order"]}
+        stages = {stage: _compared(workspace, stage, body["stages"][stage]) for stage in body["order"]}
         bundle = facts.bundle_facts(artifact.read_manifest(workspace, facts.EXPORT))["sha256"]
-    return Rebuilt(found.record, stages, bundle, differences(body), time.time() - started)
+    return Rebuilt(record, stages, bundle, differences(body), time.time() - started)
 
 
 def lines(rebuilt: Rebuilt) -> Iterator[str]:
@@ -117,13 +119,22 @@ def lines(rebuilt: Rebuilt) -> Iterator[str]:
         yield f"bundle: NOT the same: recorded {body['bundle']['sha256']}, rebuilt {rebuilt.bundle}"
 
 
+def _chosen(root: Path, found: Found) -> Record:
+    """Returns the record that was found; where no commit holds its state, the newest of this bundle that one holds."""
+    bundle = found.record.body["bundle"]["sha256"]
+    known = [
+        record for record in promotions.builds(promotions.read(root))
+        if record.sequence in {found.record.sequence, *found.also} and record.body["bundle"]["sha256"] == bundle
+    ]  # fmt: skip
+    return next((record for record in reversed(known) if not record.body["git"]["dirty"]), found.record)
+
+
 def _commit(root: Path, record: Record) -> str:
     found = record.body["git"]
     if found["dirty"]:
-        changed = ", ".join(found.get("changed", [])) or "nothing was committed"
         raise RunError(
-            f"record {record.sequence} was built with uncommitted changes ({changed}), so no commit holds what it was "
-            "built from; commit them where they still are, and `eibert run` records the same bundle anew"
+            f"record {record.sequence} was built with uncommitted changes ({git.told(found)}), so no commit holds "
+            "what it was built from; commit them where they still are, and `eibert run` records the same bundle anew"
         )
     commit = str(found["commit"])
     if git.answer(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
@@ -197,12 +208,16 @@ def _message(workspace: Path) -> str:
 
 
 def _compared(workspace: Path, stage: str, recorded: Mapping[str, Any]) -> dict[str, tuple[str | None, str | None]]:
+    """Returns for each file, and the manifest, which holds parameters, inputs and figures: recorded and new digest."""
+    path = artifact.folder(workspace, stage) / artifact.MANIFEST
     try:
-        files = artifact.read_manifest(workspace, stage)["files"]
+        files, manifest = artifact.read_manifest(workspace, stage)["files"], artifact.sha256(path)
     except ArtifactError:
-        files = {}
-    names = sorted(recorded.keys() | files.keys())
-    return {name: (_digest(recorded.get(name)), _digest(files.get(name))) for name in names}
+        files, manifest = {}, None
+    before = recorded["files"]
+    names = sorted(before.keys() | files.keys())
+    compared = {name: (_digest(before.get(name)), _digest(files.get(name))) for name in names}
+    return compared | {artifact.MANIFEST: (recorded["manifest_sha256"], manifest)}
 
 
 def _digest(entry: Mapping[str, Any] | None) -> str | None:

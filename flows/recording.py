@@ -1,9 +1,10 @@
 """The end of a run: a bundle that is up to date gets its record in the trail, its signature and its papers.
 
-What goes wrong here costs no trained work: it is told as a warning, and the next run tries again.
+What goes wrong here costs no trained work, but a bundle that is not recorded is no success; the next run tries again.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import yaml
 
 from eibert import artifact, trail
 from eibert.errors import ArtifactError
-from eibert.redact import shown
 from flows.adapter import CODE
+from flows.failure import Failure, failure
 from flows.workspace import GRAPH, Workspace
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def settled(graph: "Graph", states: Mapping[str, str], stale: Collection[str]) -
     return found
 
 
-def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> str:
+def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> Failure | None:
     """Records and signs what was built, unless that is done already.
 
     Args:
@@ -51,18 +52,20 @@ def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -
         note: The note of the run for MLflow, delivered or not; None: there was nothing to run.
 
     Returns:
-        A warning in one line where it did not succeed, else an empty text.
+        What went wrong, in one line; None where the bundle is recorded and signed, or there is none to record.
     """
     from tasks.facts import EXPORT
 
     if EXPORT not in states:
-        return ""
+        return None
     try:
         _sign(workspace, _recorded(workspace, states, note))
     except Exception as error:  # noqa: BLE001 — whatever goes wrong here, the trained work stands
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        return shown(f"the bundle was built but not recorded and signed, the next `eibert run` tries again: {reason}")
-    return ""
+        found = failure(error)
+        reason = " ".join(found.text.split())
+        again = "the next `eibert run` does it without training"
+        return replace(found, text=f"the bundle is built but not recorded and signed: {reason}; {again}")
+    return None
 
 
 def _recorded(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> "Record":

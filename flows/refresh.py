@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from eibert import artifact
 from eibert.corpus import SplitName
@@ -24,6 +25,8 @@ from flows.workspace import Workspace
 
 _KEY = "retrain.incoming"
 _ASIDE = "rows-before"
+_EARLIER = "-earlier"
+"""Ends the name of what `artifact.take_place` moves away for a moment."""
 _BLOCK_BYTES = 1 << 20
 _DESCRIPTION = "dataset.json"
 
@@ -40,7 +43,7 @@ def refresh(workspace: Workspace, params: Params) -> str:
         return ""
     target = _target(workspace, params.ingest.source)
     _check_apart(workspace, incoming, target)
-    put_back(workspace, params)  # a killed retraining left it undecided
+    put_back(workspace)  # a killed retraining left it undecided
     _clear(workspace)
     source = find(incoming, workspace.folder, _KEY)
     arrived = _by_split(source)
@@ -54,17 +57,23 @@ def refresh(workspace: Workspace, params: Params) -> str:
         if not new:
             return f"{incoming}: nothing new"
     _check_formats(wanted)
-    _set_aside(target, _aside(workspace))
+    _set_aside(workspace, target)
     _exchange(target, {path for paths in earlier.values() for path in paths}, wanted, source.about)
     return f"{incoming}: took {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode})"
 
 
-def put_back(workspace: Workspace, params: Params) -> bool:
-    """Puts the rows back that were there before the last `refresh`; returns whether there was anything to put back."""
+def put_back(workspace: Workspace) -> bool:
+    """Puts the rows back that were there before the last `refresh`; returns whether there was anything to put back.
+
+    They go where they came from, whatever `ingest.source` names by now.
+    """
     aside = _aside(workspace)
     if not aside.is_dir():
         return False
-    artifact.take_place(aside, _target(workspace, params.ingest.source))
+    for kept in list(aside.iterdir()):  # one, or none where a kill came just after it went back
+        if not kept.name.endswith(_EARLIER):
+            artifact.take_place(kept, workspace.folder / unquote(kept.name))
+    shutil.rmtree(aside)
     return True
 
 
@@ -93,13 +102,15 @@ def _clear(workspace: Workspace) -> None:
         shutil.rmtree(stale, ignore_errors=True)
 
 
-def _set_aside(target: Path, aside: Path) -> None:
-    """Copies a folder, which need not be there; complete or not at all."""
+def _set_aside(workspace: Workspace, target: Path) -> None:
+    """Copies a folder, which need not be there, under a name that tells its place; complete or not at all."""
+    aside = _aside(workspace)
     part = aside.with_name(f".{aside.name}.part")
+    copy = part / quote(target.relative_to(workspace.folder).as_posix(), safe="")
     if target.is_dir():
-        shutil.copytree(target, part, symlinks=True)
+        shutil.copytree(target, copy, symlinks=True)
     else:
-        part.mkdir()
+        copy.mkdir(parents=True)
     part.rename(aside)
 
 
@@ -148,8 +159,9 @@ def _together(
         listed = wanted.setdefault(split, [])
         known = {artifact.sha256(path) for path in listed}
         for path in paths:
-            if artifact.sha256(path) in known:
+            if (digest := artifact.sha256(path)) in known:
                 continue
+            known.add(digest)
             new += 1
             grown = next((index for index, old in enumerate(listed) if _begins_with(path, old)), None)
             if grown is None:

@@ -25,7 +25,7 @@ def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> No
     found = facts(workspace)
     if as_json:
         failure = {"error": result.error} if result.error else {}
-        print_json({"stages": result.states, **found, **failure})
+        print_json({"stages": result.states, **found, "warning": result.warning or None, **failure})
     elif result.outcomes:
         rows = [
             [name, outcome.state, f"{outcome.seconds:.1f} s" if outcome.seconds else "", "; ".join(outcome.reasons)]

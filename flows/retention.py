@@ -3,7 +3,8 @@
 A version stays while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`; a
 run of MLflow's for `retention.runs_days`, and while a version holds its files. An object of the cache stays while a
 workspace, a branch, a tag or a commit of the last `retention.days` names it, and for as many days after it was written;
-while any run is at work in the repository, the cache is left alone, and so is one outside it.
+while any run is at work in the repository, the cache is left alone, and so is one outside it. Versions go while nobody
+else is at work in their workspace: a rollback could be about to put one in service.
 """
 
 import logging
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from eibert.params.retention import RetentionParams
-from flows.alone import at_work
+from flows.alone import alone, at_work
 from flows.cache import DIRECTORY
+from flows.journal import settle
 from flows.rows import listed
 from flows.stage import opened
 from flows.verify import workspaces
 from flows.workspace import Workspace
 from tasks import registry, runs
+from tasks.progress import say
 from tasks.registry import Version
 
 _SECONDS_PER_DAY = 86400.0
@@ -30,19 +33,21 @@ _DATE = "%Y-%m-%d"
 def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
     """Removes what is old and needed by nobody; returns what was removed, one line each.
 
+    Takes the workspace's lock (`flows/alone.py`), so it must not be called while holding it.
+
     Args:
         workspace: Whose versions are looked at; the cache is the repository's.
-        running: The caller's own retraining is at work in the workspace, and does nothing else meanwhile.
+        running: The caller's own retraining is at work in the workspace, and does nothing else meanwhile. It does not
+            wait for another run, however long that takes: versions then stay until the next time.
 
     Raises:
-        EibertError: the registry does not answer, or params.yaml is not valid.
+        EibertError: the registry does not answer, params.yaml is not valid, or what a kill left of a promotion cannot
+            be settled.
     """
     params = workspace.params().retention
-    found = registry.versions(workspace.root, workspace.name)
     removed = []
-    for version in superfluous(found, params, now=datetime.now(UTC)):
-        registry.discard(workspace.root, workspace.name, version.number)
-        removed.append(f"version {version.number} of {version.created:{_DATE}}")
+    if not (running and at_work(workspace, retrainings=False)):
+        removed += _collect_versions(workspace, params)
     if count := runs.collect(workspace.root, workspace.name, params.runs_days):
         removed.append(f"{count} runs of MLflow's")
     places = workspaces(workspace.root)
@@ -50,6 +55,19 @@ def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
     if not busy and (freed := _collect_cache(workspace, params.days)):
         removed.append(freed)
     return [f"collected {line}" for line in removed]
+
+
+def _collect_versions(workspace: Workspace, params: RetentionParams) -> list[str]:
+    """Removes the versions that go; returns which."""
+    removed = []
+    with alone(workspace, wait=True):
+        if done := settle(workspace)[0]:  # undoing a promotion may give an alias back
+            say("collect", done)
+        found = registry.versions(workspace.root, workspace.name)
+        for version in superfluous(found, params, now=datetime.now(UTC)):
+            registry.discard(workspace.root, workspace.name, version.number)
+            removed.append(f"version {version.number} of {version.created:{_DATE}}")
+    return removed
 
 
 def superfluous(versions: Sequence[Version], params: RetentionParams, *, now: datetime) -> list[Version]:
@@ -62,7 +80,7 @@ def superfluous(versions: Sequence[Version], params: RetentionParams, *, now: da
 def _collect_cache(workspace: Workspace, days: float) -> str:
     """Removes objects of DVC's cache that nobody needs; returns how many and how large, or ""."""
     oldest = time.time() - days * _SECONDS_PER_DAY
-    with opened(workspace) as repo, repo.lock:
+    with opened(workspace, mending=True) as repo, repo.lock:
         logging.getLogger("dvc").setLevel(logging.ERROR)  # commits in which a stage has not run yet are no news
         needed = _needed(repo, oldest)
         cache = repo.cache.local

@@ -18,7 +18,7 @@ from eibert import artifact
 from eibert.errors import EibertError
 from eibert.redact import shown
 from flows import environment, history, promote, repeats
-from flows.adapter import EXIT_ERROR, first_line
+from flows.adapter import first_line
 from flows.history import Outcome, Retraining
 from flows.notify import notify
 from flows.refresh import accept, is_undecided, put_back, refresh
@@ -42,10 +42,13 @@ def retrain(workspace: Workspace) -> Retraining:
     """
     started = time.time()
     environment.prepare(workspace.root)
+    attempt = None
     try:
-        found = _Attempt(workspace).made()
+        attempt = _Attempt(workspace)
+        found = attempt.made()
     except Exception as error:  # noqa: BLE001 — the outcome says it, and the other models go on
-        found = Retraining(workspace.name, Outcome.FAILED, _reason(workspace, error))
+        name, reason = workspace.name, _reason(workspace, error)
+        found = attempt.failed(reason) if attempt else Retraining(name, Outcome.FAILED, reason)
     found = _without_refused_rows(workspace, found)
     found = dataclasses.replace(found, when=_utc(started), seconds=round(time.time() - started, 1))
     return told(workspace, found)
@@ -81,6 +84,10 @@ class _Attempt:
             return self._ended(Outcome.UNCHANGED, f"the new data makes the same bundle: {same}")
         return self._stopped() or self._judged()
 
+    def failed(self, reason: str) -> Retraining:
+        """Returns how it ended where a step could not be done, with what is known by then."""
+        return self._ended(Outcome.FAILED, reason)
+
     def _run(self, selection: Selection) -> Result:
         result = run(self.workspace, selection)
         self._note(result.warning)
@@ -90,12 +97,11 @@ class _Attempt:
         """How it ends where a run broke off: the data gate refused the rows, or a stage failed."""
         if not built.error:
             return None
-        gate = built.outcomes[GATE]
-        shut = gate.state == "Failed" and gate.exit_code == EXIT_ERROR
-        return self._ended(Outcome.STOPPED if shut else Outcome.FAILED, built.error)
+        gate = built.outcomes.get(GATE)
+        return self._ended(Outcome.STOPPED if gate and gate.refused else Outcome.FAILED, built.error)
 
     def _is_up_to_date(self) -> bool:
-        return not any(causes(self.workspace, read_graph(self.workspace)).values())
+        return not any(causes(self.workspace, read_graph(self.workspace, mending=True)).values())
 
     def _repeated(self) -> str:
         """Why what is there needs no judgement, or ""."""
@@ -162,8 +168,12 @@ def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining
     if not is_undecided(workspace):
         return found
     try:
-        if put_back(workspace, workspace.params()):
-            note = "what had arrived was put back out of the rows; mend it where it arrives, it is read again next time"
+        if put_back(workspace):
+            note = "what had arrived was put back out of the rows; "
+            if found.outcome is Outcome.STOPPED:
+                note += "mend it where it arrives, it is read again next time"
+            else:  # it may be sound
+                note += "it is read again next time"
             return dataclasses.replace(found, notes=[*found.notes, note])
     except (EibertError, OSError) as error:  # the next refresh puts it back
         return dataclasses.replace(found, notes=[*found.notes, shown(f"what arrived stays for now: {error}")])

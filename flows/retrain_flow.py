@@ -27,15 +27,17 @@ from eibert.errors import INTERRUPTED, EibertError, RunError
 from eibert.redact import shown
 from flows import history
 from flows.alone import retraining
-from flows.flow_runs import OURS, forget, mark_as_this_process, process_tag, sweep
+from flows.flow_runs import OURS, forget, later_due, mark_as_this_process, process_tag, sweep
 from flows.history import Outcome, Retraining
 from flows.history_page import point
 from flows.retrain import retrain as attempt
 from flows.retrain import told
 from flows.retrain_page import markdown, overview
+from flows.server import server_if_running
 from flows.workspace import Workspace, find
 from tasks import registry
 from tasks.picture import size_against_quality
+from tasks.progress import say
 
 
 @flow(name="retrain", flow_run_name="retrain {folder}", validate_parameters=False, persist_result=False)
@@ -56,12 +58,18 @@ def retrain(folder: str) -> State[Any]:
 def retrain_all(folders: Sequence[str], parallel: int = 1, *, wait: bool = True) -> State[Any]:
     """Retrains many workspaces, each in a process of its own, and leaves an overview.
 
+    A run of a schedule gives way to a later one that is due already: what was missed is caught up once.
+
     Args:
         folders: The workspaces.
         parallel: Most of them at the same time.
         wait: Waits for a retraining that is at work in one; else that one fails.
     """
     mark_as_this_process()
+    if later := later_due(datetime.now(UTC)):
+        message = f"gives way to the run of {later:%Y-%m-%d %H:%M} UTC: what was missed is caught up once"
+        say("retrain", message)
+        return Completed(name="Skipped", data=[], message=message)
     with ThreadPoolExecutor(max_workers=parallel) as pool:
         found = list(pool.map(partial(_in_its_own_process, wait=wait), folders))
     _publish("retrainings", overview(found), "all retrainings of one run")
@@ -78,7 +86,7 @@ def run_one(folder: Path, *, wait: bool) -> Retraining:
         RunError: another retraining is at work there, and is not waited for, or Prefect's server does not answer.
     """
     workspace = find(folder)
-    with retraining(workspace, wait=wait):
+    with retraining(workspace, wait=wait), server_if_running():
         found = _run(lambda: retrain(str(folder), return_state=True))
         if not PREFECT_API_URL.value():  # a server has a vacuum for that; what Prefect starts by itself has not
             _forget_old(workspace)

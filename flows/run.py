@@ -11,8 +11,10 @@ from eibert import artifact
 from eibert.errors import ArtifactError, EibertError, RunError
 from eibert.redact import shown
 from flows import environment
-from flows.adapter import CODE
+from flows.adapter import CODE, EXIT_ERROR
 from flows.alone import alone
+from flows.disk import is_told_in
+from flows.failure import Failure
 from flows.interrupt import interruptible
 from flows.recording import record, settled
 from flows.stage import Graph, read_graph
@@ -64,12 +66,14 @@ class Result:
     Attributes:
         outcomes: Stage → how it ended, in order; empty when nothing was to be done.
         cached: The chosen stages when nothing was to be done.
-        warning: What went wrong in recording, which costs no trained work.
+        warning: What waits for the next run and costs nothing until then, such as a server that does not answer.
+        unrecorded: Why what was built is not recorded; the trained work stands.
     """
 
     outcomes: "dict[str, Outcome]" = field(default_factory=dict)
     cached: list[str] = field(default_factory=list)
     warning: str = ""
+    unrecorded: Failure | None = None
 
     @property
     def states(self) -> dict[str, str]:
@@ -78,20 +82,23 @@ class Result:
 
     @property
     def error(self) -> str:
-        """The message of the first stage that failed, else empty."""
-        return next((found.error for found in self.outcomes.values() if found.error), "")
+        """The message of the first stage that failed, else why what was built is not recorded, else empty."""
+        told = self.unrecorded.text if self.unrecorded else ""
+        return next((found.error for found in self.outcomes.values() if found.error), told)
 
     @property
     def exit_code(self) -> int:
-        """The exit code of the first stage that failed, else 0."""
-        return next((found.exit_code for found in self.outcomes.values() if found.error), 0)
+        """The exit code that belongs to the error; 0 where there is none."""
+        code = self.unrecorded.exit_code if self.unrecorded else 0
+        return next((found.exit_code for found in self.outcomes.values() if found.error), code)
 
 
 def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] = (), *, wait: bool = True) -> Result:
     """Brings the chosen stages up to date and records the run; without anything to do, only earlier records go out.
 
-    A failed stage is no exception here: the result holds its message. On an exception, params.yaml and dvc.yaml are
-    as they were. Another run in the same workspace is waited for, unless `wait` is False.
+    A failed stage is no exception here, nor is a record that could not be written: the result holds the message. On an
+    exception, params.yaml and dvc.yaml are as they were. Another run in the same workspace is waited for, unless `wait`
+    is False.
 
     Raises:
         ParamsError: an assignment or params.yaml is not valid, or the teacher's folder is not there.
@@ -102,12 +109,12 @@ def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] =
     environment.prepare(workspace.root)
     with alone(workspace, wait=wait), contextlib.chdir(workspace.folder):
         unsettled = _settle(workspace)
-        graph = read_graph(workspace)
+        graph = read_graph(workspace, mending=True)
         chosen = selection.stages(graph)
         with restored_on_error(workspace.folder):
             set_params(workspace.folder, assignments)
             if follow_params(workspace, workspace.params()):
-                graph = read_graph(workspace)
+                graph = read_graph(workspace, mending=True)
             found = causes(workspace, graph)
             _check_upstream(graph, chosen, found)
         stale = {stage for stage, reasons in found.items() if reasons}
@@ -116,8 +123,11 @@ def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] =
             result, note = Result(cached=chosen), None
         else:
             result, note = _run_flow(workspace, chosen, selection)
-        warnings = [unsettled, _deliver(workspace), record(workspace, settled(graph, result.states, stale), note)]
-        result.warning = "; ".join(filter(None, warnings))
+        undelivered = _deliver(workspace)
+        result.unrecorded = record(workspace, settled(graph, result.states, stale), note)
+        if undelivered and is_told_in(undelivered) and not result.unrecorded:
+            result.unrecorded, undelivered = Failure(undelivered, EXIT_ERROR), ""
+        result.warning = "; ".join(filter(None, [unsettled, undelivered]))
         return result
 
 
@@ -143,10 +153,11 @@ def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> 
     """Returns what came of the flow, and the note of it."""
     # Prefect is imported only where something is to be done: it takes a second, and its server some more.
     from flows.compress import run_flow
+    from flows.server import server_if_running
 
     forced = selection.force
     started = time.time()
-    with interruptible():
+    with server_if_running(), interruptible():
         outcomes = run_flow(workspace.folder, chosen, force=forced)
     stages = {name: vars(outcome) for name, outcome in outcomes.items()}
     notes.publish_metrics(workspace.folder, [name for name, found in outcomes.items() if not found.error])

@@ -1,7 +1,7 @@
 """Prefect's server on this machine: one for all processes of a repository, started by the first and ended by the last.
 
-Two servers would fight over one database. Set the environment with `flows.environment.prepare` before importing this
-module: it imports Prefect.
+Two servers would fight over one database; so a single run or retraining, which starts none here, uses one that runs.
+Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -29,8 +29,13 @@ from tasks.progress import say
 
 _ADDRESS = "PREFECT_API_URL"
 _LOG = "server.log"
+_NOTE = "server.json"
 _SECONDS_TO_START = 180
+_SECONDS_TO_ANSWER = 10
 _SECONDS_TO_END = 30
+
+_Server = tuple[str, psutil.Process]
+"""The address of its API, and its process."""
 
 
 @contextlib.contextmanager
@@ -50,10 +55,37 @@ def server(port: int) -> Iterator[str]:
         return
     home = Path(PREFECT_HOME.value())
     home.mkdir(parents=True, exist_ok=True)
+    with _used(home, lambda note: _running(note, _SECONDS_TO_START) or _started(port, note)) as address:
+        assert address is not None
+        yield address
+
+
+@contextlib.contextmanager
+def server_if_running() -> Iterator[None]:
+    """Lets this process and its children use the repository's server where one runs; else nothing changes.
+
+    Prefect would start a server within the process, beside it and on its database. One that is just being started or
+    ended is waited for, and one that does not answer for some seconds is left alone.
+    """
+    home = Path(PREFECT_HOME.value())
+    if PREFECT_API_URL.value() or not (home / _NOTE).is_file():
+        yield
+        return
+    with _used(home, _answering):
+        yield
+
+
+@contextlib.contextmanager
+def _used(home: Path, find: Callable[[TextIO], _Server | None]) -> Iterator[str | None]:
+    """Yields the address of the server that is found by the note, this process counted among its users; or None."""
     with (home / "server.users").open("a") as users:
         with _alone(home) as note:
-            address, process = _running(note) or _started(port, note)
-            fcntl.flock(users, fcntl.LOCK_SH)
+            if found := find(note):
+                fcntl.flock(users, fcntl.LOCK_SH)
+        if found is None:
+            yield None
+            return
+        address, process = found
         try:
             say("server", f"Prefect's page: {address.removesuffix('/api')}")
             with _watched(process), temporary_settings({PREFECT_API_URL: address}):
@@ -76,24 +108,32 @@ def free_port() -> int:
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[TextIO]:
     """The note of the server's address and process; nobody else starts or ends one meanwhile."""
-    with (home / "server.json").open("a+", encoding="utf-8") as note:
+    with (home / _NOTE).open("a+", encoding="utf-8") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         yield note
 
 
-def _running(note: TextIO) -> tuple[str, psutil.Process] | None:
-    """The address and the process of the server of the note; None where it is no more."""
+def _running(note: TextIO, seconds: float) -> _Server | None:
+    """The server of the note, once it answers; None where it is no more."""
     note.seek(0)
     try:
         noted = json.loads(note.read())
         address, process = str(noted["address"]), process_of(noted["process"])
     except (ValueError, KeyError, TypeError, psutil.Error):
         return None
-    _wait(address, process)
+    _wait(address, process, seconds)
     return address, process
 
 
-def _started(port: int, note: TextIO) -> tuple[str, psutil.Process]:
+def _answering(note: TextIO) -> _Server | None:
+    """The server of the note; None where it is no more, or does not answer soon."""
+    try:
+        return _running(note, _SECONDS_TO_ANSWER)
+    except RunError:
+        return None
+
+
+def _started(port: int, note: TextIO) -> _Server:
     if _is_taken(port):
         raise RunError(
             f"--port {port}: taken by what is no server of this repository; choose another, or name a Prefect server "
@@ -109,7 +149,7 @@ def _started(port: int, note: TextIO) -> tuple[str, psutil.Process]:
         note.truncate(0)
         note.write(json.dumps({"address": address, "process": tag_of(process)}))
         note.flush()
-        _wait(address, process)
+        _wait(address, process, _SECONDS_TO_START)
     except BaseException:
         _end(process)
         raise
@@ -121,14 +161,14 @@ def _is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait(address: str, process: psutil.Process) -> None:
-    until = time.monotonic() + _SECONDS_TO_START
+def _wait(address: str, process: psutil.Process, seconds: float) -> None:
+    until = time.monotonic() + seconds
     while not _answers(address):
         if has_ended(process):
             log = Path(PREFECT_HOME.value(), _LOG)
             raise RunError(f"{address}: Prefect's server ended, see {log}; is the port free? --port chooses one")
         if time.monotonic() > until:
-            raise RunError(f"{address}: Prefect's server does not answer after {_SECONDS_TO_START} s; try again")
+            raise RunError(f"{address}: Prefect's server does not answer after {seconds:g} s; try again")
         time.sleep(0.2)
 
 

@@ -3,47 +3,60 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from eibert import artifact
 from eibert.errors import RunError
 from eibert.runtime.bundle import CONFIGURATION
+from flows.recorded import contents_libraries, of_bundle, of_run
+from flows.views import (
+    DESCRIPTION,
+    MD5,
+    SHA256,
+    STATED,
+    Views,
+    code_views,
+    digests,
+    metrics_views,
+    params_views,
+    public,
+    row_views,
+    size_views,
+)  # fmt: skip
 from flows.workspace import GRAPH, PARAMS, Workspace, find
 from tasks import git
-from tasks.notes import flat, numbers
 
-Values = Mapping[str, Any]
 Read = Callable[[str], str | bytes | None]
 """Returns a file of a workspace by its relative path, or None."""
 
-SPLITS = ("train", "dev", "test", "unlabelled", "pretraining")
 _RUN = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
 class Side:
-    """What is known of one side; a part that is None is not known.
+    """What is known of one side; of a part without views nothing is.
 
     Attributes:
         name: As the user gave it.
-        data: Rows and digest of each split.
-        params: Values by dotted key.
-        code: Digests of definitions, by path and name.
+        data: Rows and digests of the splits.
+        params: Values by section and dotted key.
+        code: Digests of definitions or of stages, or the commit.
         libraries: Versions by import name.
         metrics: Figures by stage and dotted key.
         bytes: Sizes of the bundle and its files.
     """
 
     name: str
-    data: Values | None = None
-    params: Values | None = None
-    code: Values | None = None
-    libraries: Values | None = None
-    metrics: Values | None = None
-    bytes: Values | None = None
+    data: Views = field(default_factory=dict)
+    params: Views = field(default_factory=dict)
+    code: Views = field(default_factory=dict)
+    libraries: Views = field(default_factory=dict)
+    metrics: Views = field(default_factory=dict)
+    bytes: Views = field(default_factory=dict)
 
 
 def side(name: str, folder: Path) -> Side:
@@ -54,13 +67,17 @@ def side(name: str, folder: Path) -> Side:
         folder: The workspace that refs and runs are about.
 
     Raises:
-        RunError: there is nothing of that name.
+        RunError: there is nothing of that name, or a workspace's dvc.lock is torn.
+        TrailError, SignatureError: the trail that may know it is altered.
     """
     path = folder if name == "." else Path(name)
     if (path / CONFIGURATION).is_file():
-        return _bundle(name, path)
+        return _bundle(name, path, folder)
     if (path / PARAMS).is_file() and (path / GRAPH).is_file():
         place = find(path)
+        from flows.healing import LOCK_FILE, refuse_torn
+
+        refuse_torn(place.folder / LOCK_FILE)
         return _workspace(name, place, lambda file: _content(place.folder / file))
     place = find(folder)
     if commit := git.answer(place.folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
@@ -76,31 +93,23 @@ def _workspace(name: str, workspace: Workspace, read: Read) -> Side:
         raise RunError(f"{name}: {workspace.name} has no {PARAMS} there; choose a workspace with -C")
     try:
         lock = (yaml.safe_load(read("dvc.lock") or b"") or {}).get("stages", {})
-        params = flat(yaml.safe_load(text))
+        params = params_views(yaml.safe_load(text))
     except (yaml.YAMLError, AttributeError) as error:
         raise RunError(f"{name}: {PARAMS} or dvc.lock is not readable there; compare with another commit") from error
     metrics = {stage: json.loads(found) for stage in lock if (found := read(f"metrics/{stage}.json"))}
     objects = _Objects(workspace, lock)
     code = objects.code()
+    stated = contents_libraries(code)
+    export = metrics.get("export", {})
     return Side(
         name,
-        data=_data(metrics.get("ingest", {}), objects.files("ingest") or _deps(lock)) if lock else None,
+        data=_data(metrics.get("ingest", {}), objects, lock),
         params=params,
-        code=None if code is None else flat_code(code),
-        libraries=None if code is None else {k: v for found in code.values() for k, v in found["libraries"].items()},
-        metrics=numbers({stage: values for stage, values in metrics.items() if stage not in {"ingest", "export"}}),
-        bytes=_sizes(metrics.get("export", {})),
+        code=code_views(code, {Path(n).stem: d for n, d in objects.sha256s("code").items() if n.endswith(".json")}),
+        libraries={STATED: stated, **public(stated)} if stated else {},
+        metrics=metrics_views(metrics),
+        bytes=size_views(export["bytes"], export.get("files", {})) if "bytes" in export else {},
     )
-
-
-def flat_code(code: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the digests of all stages as one mapping: path, or path and definition, → digest."""
-    found: dict[str, str] = {}
-    for digests in code.values():
-        found |= digests["data"]
-        for path, definitions in digests["modules"].items():
-            found |= {f"{path}:{name}" if name else path: digest for name, digest in definitions.items()}
-    return found
 
 
 class _Objects:
@@ -119,11 +128,16 @@ class _Objects:
         listed = self._json(outs[0].get("md5", "")) if outs else None
         return None if listed is None else {entry["relpath"]: entry["md5"] for entry in listed}
 
-    def code(self) -> dict[str, Any] | None:
-        """Returns the digests of each stage's code, or None where they are not in the cache."""
+    def code(self) -> dict[str, Any]:
+        """Returns the digests of each stage's code; {} where they are not in the cache."""
         files = self.files("code") or {}
-        found = {Path(name).stem: self._json(oid) for name, oid in files.items() if name != "manifest.json"}
-        return found if found and None not in found.values() else None
+        found = {Path(name).stem: self._json(oid) for name, oid in files.items() if name != artifact.MANIFEST}
+        return found if None not in found.values() else {}
+
+    def sha256s(self, stage: str) -> dict[str, str]:
+        """Returns the SHA-256 of each file of a stage's output, from its manifest; {} where the cache lacks that."""
+        manifest = self._json((self.files(stage) or {}).get(artifact.MANIFEST, "")) or {}
+        return {name: entry["sha256"] for name, entry in manifest.get("files", {}).items()}
 
     def _json(self, oid: str) -> Any:
         content = _content(self._place / oid[:2] / oid[2:]) if oid else None
@@ -133,12 +147,16 @@ class _Objects:
             return None
 
 
-def _data(metrics: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
-    rows = metrics.get("rows", {})
-    found: dict[str, Any] = {f"{split} rows": rows[split]["kept"] for split in SPLITS if split in rows}
+def _data(metrics: Mapping[str, Any], objects: _Objects, lock: Mapping[str, Any]) -> Views:
+    rows: dict[str, Any] = {f"{split} rows": found["kept"] for split, found in metrics.get("rows", {}).items()}
     if "unlabelled" in metrics:
-        found["unlabelled texts"] = metrics["unlabelled"]["kept"]
-    return found | {f"{split} MD5": files[f"{split}.parquet"] for split in SPLITS if f"{split}.parquet" in files}
+        rows["unlabelled texts"] = metrics["unlabelled"]["kept"]
+    md5s = objects.files("ingest") or _deps(lock)
+    return row_views(rows) | digests(SHA256, _splits(objects.sha256s("ingest"))) | digests(MD5, _splits(md5s))
+
+
+def _splits(files: Mapping[str, str]) -> dict[str, str]:
+    return {Path(name).stem: digest for name, digest in files.items() if name.endswith(".parquet")}
 
 
 def _deps(lock: Mapping[str, Any]) -> dict[str, str]:
@@ -146,20 +164,18 @@ def _deps(lock: Mapping[str, Any]) -> dict[str, str]:
     return {Path(dep["path"]).name: dep["md5"] for dep in found if dep["path"].startswith("data/ingest/")}
 
 
-def _sizes(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    return {"bundle": metrics["bytes"], **metrics.get("files", {})} if "bytes" in metrics else None
-
-
-def _bundle(name: str, folder: Path) -> Side:
+def _bundle(name: str, bundle: Path, folder: Path) -> Side:
     from eibert.runtime.bundle import read_bundle
 
-    read_bundle(folder)
-    about = json.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))
+    read_bundle(bundle)
+    about = json.loads((bundle / CONFIGURATION).read_text(encoding="utf-8"))
     files = about.pop("files")
     sizes = {file: entry["bytes"] for file, entry in files.items()}
-    sizes[CONFIGURATION] = (folder / CONFIGURATION).stat().st_size
-    digests = {f"{file} SHA-256": entry["sha256"] for file, entry in files.items()}
-    return Side(name, params=about | digests, bytes={"bundle": sum(sizes.values()), **sizes})
+    sizes[CONFIGURATION] = (bundle / CONFIGURATION).stat().st_size
+    described = about | {f"{file} SHA-256": entry["sha256"] for file, entry in files.items()}
+    parts = of_bundle((folder, bundle), bundle)
+    parts["params"] = {DESCRIPTION: described, **parts.get("params", {})}
+    return Side(name, **parts | {"bytes": size_views(sum(sizes.values()), sizes)})
 
 
 def _recorded(workspace: Workspace, run: str) -> Side | None:
@@ -168,18 +184,7 @@ def _recorded(workspace: Workspace, run: str) -> Side | None:
 
     environment.prepare(workspace.root)
     found = read_run(workspace.root, run)
-    if found is None:
-        return None
-    metrics = {key: value for key, value in found["metrics"].items() if not key.startswith(("ingest.", "export."))}
-    rows = {f"{split} rows": found["metrics"].get(f"ingest.rows.{split}.kept") for split in SPLITS}
-    data = {key: round(value) for key, value in rows.items() if value is not None}
-    data |= {f"{split} SHA-256": digest for split, digest in found["datasets"].items()}
-    size = found["metrics"].get("export.bytes")
-    commit = found["tags"].get("mlflow.source.git.commit")
-    return Side(
-        run, data=data, params=found["params"], metrics=metrics,
-        code={"commit": commit} if commit else None, bytes=None if size is None else {"bundle": round(size)},
-    )  # fmt: skip
+    return None if found is None else Side(run, **of_run(workspace.root, run, found))
 
 
 def _content(path: Path) -> bytes | None:

@@ -28,11 +28,12 @@ from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
 from dvc.stage.exceptions import StageCmdFailedError
 
 from eibert import artifact
-from eibert.errors import ArtifactError, CorruptArtifactError, RunError
+from eibert.errors import ArtifactError, CorruptArtifactError, EibertError, GateError, RunError
 from eibert.redact import shown
-from flows.adapter import CODE, ERROR, EXIT_BROKEN, RAN_MARK
+from flows.adapter import CODE, ERROR, EXIT_BROKEN, EXIT_REFUSED, RAN_MARK
 from flows.cache import check_list, guard
-from flows.healing import heal
+from flows.disk import refusal
+from flows.healing import heal, reading
 from flows.workspace import GRAPH, Workspace
 from tasks import code
 from tasks.progress import say
@@ -40,10 +41,16 @@ from tasks.progress import say
 _PASSING = {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 _BLOCKER = re.compile(r"\(PID (?P<pid>\d+)\): (?P<command>.*)")
 _SECONDS_TO_LOOK = 1.0
+_LOGGERS = ("dvc", "dvc_data", "dvc_objects")
+_PROBE_BYTES = 1 << 14
 
 
 class BrokenStageError(RunError):
     """A stage's command ended with a defect of its own."""
+
+
+_KINDS: dict[int | None, type[EibertError]] = {EXIT_BROKEN: BrokenStageError, EXIT_REFUSED: GateError}
+"""Exit status of a stage's command → what it means."""
 
 
 @dataclass(frozen=True)
@@ -79,36 +86,44 @@ def is_passing(error: object) -> bool:
 
 
 @contextmanager
-def opened(workspace: Workspace, *, thorough: bool = False) -> Iterator[Any]:
+def opened(workspace: Workspace, *, thorough: bool = False, mending: bool = False) -> Iterator[Any]:
     """Yields DVC's repository, waiting for its lock where needed; one for each thread.
 
     Args:
-        workspace: Its dvc.lock is put right where a kill has torn it.
+        workspace: Where.
         thorough: Reads each object of the cache before DVC uses it, rather than only those that can be written to.
+        mending: Puts right what a kill has torn, and sets altered objects aside; else nothing is changed.
 
     Raises:
         RunError: DVC refuses the repository.
     """
     logging.getLogger("dvc").setLevel(logging.WARNING)  # what it does is told as stages and reasons
+    for name in _LOGGERS:
+        logging.getLogger(name).propagate = False  # its own handlers write a line; Prefect's would add a traceback
     try:
         found = Repo(str(workspace.root), _wait_for_lock=True)
     except DvcException as error:
         raise RunError(f"{workspace.root / '.dvc'}: DVC refuses it: {error}; mend .dvc/config") from error
     with found as repo:
-        heal(repo, workspace.folder)
-        guard(repo, thorough=thorough)
+        if mending:
+            heal(repo, workspace.folder)
+        guard(repo, thorough=thorough, mending=mending)
         yield repo
 
 
-def read_graph(workspace: Workspace) -> Graph:
+def read_graph(workspace: Workspace, *, mending: bool = False) -> Graph:
     """Returns the graph of a workspace's stages.
 
+    Args:
+        workspace: Where.
+        mending: Puts a torn dvc.lock right first, rather than refuse it.
+
     Raises:
-        RunError: DVC refuses dvc.yaml.
+        RunError: DVC refuses dvc.yaml, or dvc.lock is torn.
     """
     path = workspace.folder / GRAPH
     try:
-        with opened(workspace) as repo:
+        with opened(workspace, mending=mending) as repo, reading(repo, workspace.folder):
             graph = Index.from_file(repo, str(path)).graph
             upstream = {node.name: frozenset(found.name for found in graph.successors(node)) for node in graph}
             listed = list(load_file(repo, str(path)).stages)
@@ -151,8 +166,10 @@ def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool
     Raises:
         RunError: the command failed; the message is the stage's own.
         BrokenStageError: it ended with EXIT_BROKEN.
+        GateError: it ended with EXIT_REFUSED.
         CorruptArtifactError: what came out still differs from its manifest.
         LockError, OSError: `is_passing` tells whether trying again may help.
+        Exception: whatever else arises in DVC, as it is.
     """
     if stage == CODE:
         force = force or not code_is_current(workspace) or _changed(workspace, stage)
@@ -160,7 +177,10 @@ def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool
         _drop_altered(workspace, stage)
         if _refilled(workspace, stage):
             return "Restored"
-    state = _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
+    if stage == CODE and not force:  # DVC alone cannot know, and would run it each time
+        state = "Cached"
+    else:
+        state = _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
     if _problems(workspace, stage) and state != "Completed":
         _drop_altered(workspace, stage)
         state = _reproduce(workspace, stage, force=True, share_terminal=share_terminal)
@@ -197,15 +217,15 @@ def _attempt(workspace: Workspace, stage: str, *, force: bool, share_terminal: b
         mark = Path(folder, "ran")
         environment = _environment(mark, share_terminal=share_terminal)
         try:
-            with opened(workspace, thorough=True) as repo:
+            with opened(workspace, thorough=True, mending=True) as repo:
                 done = repo.reproduce([_address(workspace, stage)], single_item=True, force=force, run_env=environment)
         except DvcException as error:
             cause = error.__cause__ or error
             if isinstance(cause, RWLockFileCorruptedError | RWLockFileFormatError):
                 return _recovered(workspace, stage, force=force, share_terminal=share_terminal, ran=mark.exists())
-            if is_passing(cause):
-                raise cause from error
-            kind = BrokenStageError if _exit_status(cause) == EXIT_BROKEN else RunError
+            if is_passing(cause) or not isinstance(cause, DvcException):
+                raise cause from error  # the disk's, or a defect; not what DVC or the stage has to say
+            kind = _KINDS.get(_exit_status(cause), RunError)
             raise kind(shown(_failure(workspace, stage, cause, started))) from error
         # A forced stage always runs, also one whose command leaves no mark.
         ran = mark.exists() or (force and bool(done))
@@ -215,7 +235,7 @@ def _attempt(workspace: Workspace, stage: str, *, force: bool, share_terminal: b
 def _recovered(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool, ran: bool) -> str:
     """Goes on where a kill beside this run tore DVC's list: what was computed meanwhile is recorded, not lost."""
     if ran and not _problems(workspace, stage):
-        with opened(workspace) as repo:
+        with opened(workspace, mending=True) as repo:
             repo.commit(_address(workspace, stage), force=True)
         return "Completed"
     return _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
@@ -242,7 +262,19 @@ def _failure(workspace: Workspace, stage: str, cause: BaseException, started: fl
     status = _exit_status(cause)
     if status is not None and (status < 0 or status in {137, 143}):
         return f"{stage}: its process was killed (exit status {status}); was memory enough? See {log}"
-    return f"{stage}: {cause}"
+    return refusal(cause) or _log_refusal(log) or f"{stage}: {cause}"
+
+
+def _log_refusal(log: Path) -> str:
+    """Returns what the disk says to a small file beside a log, for a stage that left no message there; "": nothing."""
+    probe = log.with_name(f".{log.name}.part")
+    try:
+        probe.parent.mkdir(exist_ok=True)
+        probe.write_bytes(bytes(_PROBE_BYTES))
+        probe.unlink()
+    except OSError as error:
+        return refusal(error)
+    return ""
 
 
 def _exit_status(cause: BaseException) -> int | None:
@@ -251,8 +283,9 @@ def _exit_status(cause: BaseException) -> int | None:
 
 
 def _changed(workspace: Workspace, stage: str) -> bool:
-    with opened(workspace) as repo, repo.lock:
-        return bool(collect(repo, workspace, stage).changed())
+    with opened(workspace, mending=True) as repo, repo.lock:
+        found = collect(repo, workspace, stage)
+        return found.changed_stage() or any(entry.status() for entry in (*found.deps, *found.outs))
 
 
 def _problems(workspace: Workspace, stage: str) -> list[str]:
@@ -264,7 +297,7 @@ def _problems(workspace: Workspace, stage: str) -> list[str]:
 
 def _refilled(workspace: Workspace, stage: str) -> bool:
     """Puts an output that is up to date back into DVC's cache where it is missing or altered there."""
-    with opened(workspace, thorough=True) as repo:
+    with opened(workspace, thorough=True, mending=True) as repo:
         with repo.lock:
             found = collect(repo, workspace, stage)
             for out in found.outs:

@@ -11,6 +11,7 @@ from eibert import artifact
 from eibert.errors import ArtifactError
 from flows.adapter import CODE
 from flows.changes import code_changes, params_changes
+from flows.healing import reading
 from flows.rows import files_changed, listed, source_changes
 from flows.stage import Graph, collect, collect_all, opened, recorded_code
 from flows.workspace import Workspace
@@ -36,11 +37,11 @@ def causes(workspace: Workspace, graph: Graph) -> dict[str, list[Cause]]:
     """Returns for each stage, in order, why it would run; [] when it is up to date. Changes nothing.
 
     Raises:
-        RunError: the code of a stage cannot be read.
+        RunError: the code of a stage cannot be read, or dvc.lock is torn.
     """
     current = code.current(workspace.folder) if CODE in graph.stages else {}
     found: dict[str, list[Cause]] = {}
-    with opened(workspace) as repo, repo.lock:
+    with opened(workspace) as repo, reading(repo, workspace.folder):
         stages = collect_all(repo, workspace)
         for stage in graph.stages:
             mending = [name for name in graph.ancestors(stage) if found[name] and all(c.restores for c in found[name])]
@@ -56,7 +57,7 @@ def causes(workspace: Workspace, graph: Graph) -> dict[str, list[Cause]]:
 
 def own_causes(workspace: Workspace, stage: str) -> list[str]:
     """Returns why one stage would run whose upstream stages are up to date."""
-    with opened(workspace) as repo, repo.lock:
+    with opened(workspace) as repo, reading(repo, workspace.folder):
         found = collect(repo, workspace, stage)
         current = code.current(workspace.folder) if stage == CODE else recorded_code(workspace)
         return [cause.text for cause in _own(repo, workspace, found, current)]

@@ -10,6 +10,7 @@ from eibert import trail
 from eibert.errors import TrailError
 from flows.workspace import repository
 from tasks import keys, lookup, promotions, signature
+from tasks.git import told
 from tasks.lookup import Found
 from tasks.notes import flat, numbers
 from tasks.signature import Signature
@@ -112,8 +113,7 @@ def _made(body: Mapping[str, Any]) -> Iterator[str]:
     git, parent, machine = body["git"], body["parent"], body["machine"]
     commit = git["commit"] or "none"
     if git["dirty"]:
-        changed = ", ".join(git.get("changed", [])) or "nothing committed"
-        commit += f", with uncommitted changes ({changed}), SHA-256 {git.get('diff_sha256', 'unknown')[:_DIGITS]}…"
+        commit += f", with uncommitted changes ({told(git)}), SHA-256 {git.get('diff_sha256', 'unknown')[:_DIGITS]}…"
     gpus = ", ".join(machine["gpus"]) or "none"
     yield from _pairs(
         {

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from eibert.errors import RunError
 from eibert.runtime.bundle import CONFIGURATION
-from flows.findings import BundleCheck, RepositoryCheck, Verdict, WorkspaceCheck
+from flows.findings import BundleCheck, Finding, Found, RepositoryCheck, Shipped, Unchecked, Verdict, WorkspaceCheck
 from flows.verify_artifacts import check_artifacts, check_inputs, check_lock_file
 from flows.verify_bundle import check_bundle
 from flows.verify_cache import check_cache, check_remote, check_run_cache
 from flows.verify_service import check_service
 from flows.verify_trail import check_papers, check_promotion, check_signature, check_trail
-from flows.workspace import GRAPH, PARAMS, Workspace, find
+from flows.workspace import GRAPH, PARAMS, Workspace, find, repository
 
 WORKSPACE_CHECKS: list[WorkspaceCheck] = [
     check_artifacts, check_inputs, check_lock_file, check_papers, check_promotion, check_service,
@@ -26,26 +26,31 @@ BUNDLE_CHECKS: list[BundleCheck] = [check_bundle, check_signature]
 _NOT_OURS = {"data", "node_modules", "__pycache__"}
 
 
-def verify(path: Path, *, everything: bool) -> Verdict:
+def verify(path: Path, *, everything: bool, trusted: Path | None = None, unsigned: bool = False) -> Verdict:
     """Returns what is wrong with a workspace or a bundle.
 
     Args:
         path: A workspace, or the folder of a bundle, which needs no repository around it.
         everything: For a workspace: also all others of its repository, DVC's cache, run cache and remote.
+        trusted: For a bundle: a folder in the repository whose keys and trail vouch for it; None: that around the
+            bundle, else that around the current folder.
+        unsigned: For a bundle: accept one that nothing vouches for.
 
     Raises:
-        RunError: the folder is neither, or a bundle was given with `everything`.
+        RunError: the folder is neither, or what is said is about the other kind; no repository is around `trusted`.
     """
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; name a workspace or a bundle")
     if not (path / PARAMS).is_file() and ((path / CONFIGURATION).exists() or not (path / GRAPH).is_file()):
-        return _verify_bundle(path, everything=everything)
+        return _verify_bundle(path, everything=everything, trusted=trusted, unsigned=unsigned)
+    if trusted or unsigned:
+        raise RunError(f"{path}: a workspace; -C DIR beside it and --unsigned are about a bundle, leave them out")
     here = find(path)
     places = workspaces(here.root) if everything else [here]
-    findings = [finding for place in places for check in WORKSPACE_CHECKS for finding in check(place)]
+    found = [one for place in places for check in WORKSPACE_CHECKS for one in check(place)]
     for check in TRAIL_CHECKS + (STORE_CHECKS if everything else []):
-        findings += check(here)
-    return Verdict([str(place.folder) for place in places], findings)
+        found += check(here)
+    return _verdict([place.folder for place in places], found)
 
 
 def workspaces(root: Path) -> list[Workspace]:
@@ -58,7 +63,22 @@ def workspaces(root: Path) -> list[Workspace]:
     return found
 
 
-def _verify_bundle(folder: Path, *, everything: bool) -> Verdict:
+def _verify_bundle(folder: Path, *, everything: bool, trusted: Path | None, unsigned: bool) -> Verdict:
     if everything:
         raise RunError(f"{folder}: --all is about a repository, and this is no workspace; leave it out")
-    return Verdict([str(folder)], [finding for check in BUNDLE_CHECKS for finding in check(folder)])
+    bundle = Shipped(folder, repository(trusted) if trusted else _around(folder) or _around(Path()), unsigned)
+    return _verdict([folder], [one for check in BUNDLE_CHECKS for one in check(bundle)], bundle.root)
+
+
+def _around(folder: Path) -> Path | None:
+    try:
+        return repository(folder)
+    except RunError:
+        return None
+
+
+def _verdict(places: list[Path], found: Found, trusted: Path | None = None) -> Verdict:
+    ones = list(found)
+    findings = [one for one in ones if isinstance(one, Finding)]
+    not_checked = [one for one in ones if isinstance(one, Unchecked)]
+    return Verdict([str(place) for place in places], findings, not_checked, str(trusted) if trusted else None)

@@ -1,16 +1,16 @@
 """Checks of a bundle: its files are those that eibert.json names, unaltered, and nothing else lies beside them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from eibert.artifact import read_json
 from eibert.errors import BundleError
 from eibert.runtime.bundle import CONFIGURATION, read_bundle
-from flows.findings import Finding
+from flows.findings import Finding, Shipped
 
 
-def check_bundle(folder: Path) -> Iterator[Finding]:
+def check_bundle(bundle: Shipped) -> Iterator[Finding]:
     """Yields what a device would refuse, and besides what it would pass over: links and files that are not named."""
+    folder = bundle.folder
     strangers = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
     for path in strangers:
         yield Finding(str(path), "a link, expected a file of the bundle's own", "copy the bundle again")

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.cache import entry_problem, object_problem, remote_problems
-from flows.findings import Finding
+from flows.cache import entry_problem, object_problem, remote_problems, unlistable_remote
+from flows.findings import Finding, Found, Unchecked
 from flows.stage import opened
 from flows.workspace import Workspace
 
@@ -29,9 +29,12 @@ def check_run_cache(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(str(path), problem, "delete it; the stage runs again when it is asked for")
 
 
-def check_remote(workspace: Workspace) -> Iterator[Finding]:
+def check_remote(workspace: Workspace) -> Found:
     """Yields each object of DVC's default remote that is not what its name says; nothing without a remote."""
     with opened(workspace) as repo:
+        if name := unlistable_remote(repo):
+            yield Unchecked(f"DVC remote {name}", "nothing can be listed over HTTP")
+            return
         for place, problem in remote_problems(repo):
             yield Finding(place, problem, "delete it there and run `dvc push`")
 

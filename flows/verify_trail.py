@@ -5,9 +5,10 @@ from pathlib import Path
 
 from eibert import artifact, trail
 from eibert.errors import EibertError
-from flows.findings import Finding
-from flows.workspace import JOURNAL, PRIVATE, Workspace, repository
-from tasks import facts, keys, signing
+from eibert.runtime.bundle import CONFIGURATION
+from flows.findings import Finding, Found, Shipped, Unchecked
+from flows.workspace import JOURNAL, PRIVATE, Workspace
+from tasks import facts, keys, lookup, promotions, signing
 from tasks.promotions import builds
 
 _PAPERS = "provenance"
@@ -42,24 +43,41 @@ def check_promotion(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(str(path), "a promotion was cut off", "run `eibert run`, which finishes or undoes it")
 
 
-def check_signature(folder: Path) -> Iterator[Finding]:
-    """Yields what is wrong with the signature of a bundle given by its folder, where its papers lie beside it.
+def check_signature(bundle: Shipped) -> Found:
+    """Yields what is wrong with the signature of a bundle given by its folder.
 
-    The public key is that of the repository around the papers.
+    Its papers beside it are held against the keys of the trusted repository. Without papers that repository's trail has
+    to know the bundle, byte for byte.
     """
-    place = folder.resolve()
-    for papers in (place.parent / _PAPERS, place.parent.parent / _PAPERS):
-        if papers.is_dir():
-            try:
-                root = repository(papers)
-            except EibertError:
-                problem = "no repository around it has the public key"
-                yield Finding(
-                    str(papers), problem, "put both into the repository's folder, or use `model_signing verify`"
-                )
-            else:
-                yield from _check(folder, papers, root)
-            return
+    if not (bundle.folder / CONFIGURATION).is_file():
+        return  # no bundle, as the other check tells
+    place = bundle.folder.resolve()
+    papers = next((p for p in (place.parent / _PAPERS, place.parent.parent / _PAPERS) if p.is_dir()), None)
+    if bundle.root is None:
+        problem = "its signature cannot be checked: no repository is known whose keys and trail could vouch for it"
+        remedy = "name one with -C, or accept the bundle as it is with --unsigned"
+        yield _accepted(Finding(str(bundle.folder), problem, remedy), bundle)
+    elif papers:
+        yield from _check(bundle.folder, papers, bundle.root)
+    else:
+        yield from _check_record(bundle, bundle.root)
+
+
+def _check_record(bundle: Shipped, root: Path) -> Found:
+    try:
+        records = promotions.read(root)
+    except EibertError as error:
+        yield _finding(str(error), _FROM_GIT)
+        return
+    try:
+        lookup.find(records, str(bundle.folder))
+    except EibertError as error:
+        yield _accepted(_finding(str(error), "copy bundle and papers again"), bundle)
+
+
+def _accepted(found: Finding, bundle: Shipped) -> Finding | Unchecked:
+    """Returns a finding that the bundle has no papers and no record; as not checked where that was accepted."""
+    return Unchecked(found.place, found.problem) if bundle.unsigned else found
 
 
 def _check(bundle: Path, papers: Path, root: Path) -> Iterator[Finding]:
@@ -76,7 +94,7 @@ def _check(bundle: Path, papers: Path, root: Path) -> Iterator[Finding]:
 
 
 def _is_recorded(workspace: Workspace, bundle: Path) -> bool:
-    digest = facts.digest_of({path.name: artifact.sha256(path) for path in bundle.iterdir() if path.is_file()})
+    digest = lookup.digest_of_folder(bundle)
     place = workspace.root / keys.TRAIL
     try:
         records = trail.complete(place, keys.head_opener(place))

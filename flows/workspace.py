@@ -139,7 +139,7 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
             f"{PARAMS}: teacher.model: {model}: no such folder from {workspace.folder}, expected a folder, `bundled` "
             "or hf:owner/name@revision; mend the path"
         )
-    before = dump_yaml(document)
+    changed = False
     stages = document.get("stages") or {}
     for stage, outside in (("ingest", sources), ("finetune", teacher), ("pretrain", teacher)):
         if stage not in stages:
@@ -148,10 +148,10 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
         inside = [dep for dep in deps if _is_artifact(dep, stages)]
         if list(deps) != [*inside, *outside]:
             stages[stage].setdefault("deps", deps)[:] = [*inside, *outside]
-    if (text := dump_yaml(document)) == before:
-        return False
-    replace_text(path, text)
-    return True
+            changed = True
+    if changed:
+        replace_text(path, dump_yaml(document))
+    return changed
 
 
 def is_local_teacher(model: str) -> bool:

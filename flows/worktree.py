@@ -36,16 +36,20 @@ def checked_out(root: Path, commit: str, outside: Sequence[str]) -> Iterator[Pat
         tree = Path(folder, *["up"] * ups, Path(top).name)
         tree.parent.mkdir(parents=True, exist_ok=True)
         try:
-            if git.answer(root, "worktree", "add", "--detach", "--force", str(tree), commit) is None:
+            if _worktree(root, "add", "--detach", "--force", str(tree), commit) is None:
                 raise RunError(f"{root}: git cannot check out {commit[:12]} into a worktree; `git fsck` may tell why")
             place = tree / prefix
             for path in paths:
                 _link(place / path, root / path)
             yield place
         finally:
-            git.answer(root, "worktree", "remove", "--force", "--force", str(tree))
+            _worktree(root, "remove", "--force", "--force", str(tree))
             shutil.rmtree(tree, ignore_errors=True)
-            git.answer(root, "worktree", "prune")
+            _worktree(root, "prune")
+
+
+def _worktree(root: Path, *arguments: str) -> str | None:
+    return git.answer(root, "worktree", *arguments, seconds=None)
 
 
 def _link(path: Path, target: Path) -> None:

@@ -1,15 +1,17 @@
 """Bundles small enough for hand arithmetic, and a workspace that holds one as if the pipeline had built it."""
 
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
@@ -23,6 +25,8 @@ from tasks.ingest import _schema
 PROJECT = Path(__file__).parents[1]
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LABELS = ("negative", "neutral", "positive")
+FOLDER = "models/w"
+"""Where a repository has its workspace."""
 WORDS = tuple(f"w{index:02}" for index in range(60))
 """Word i belongs to class i mod 3."""
 
@@ -110,7 +114,7 @@ def rows_of(split: str, *, labels: Sequence[str], pair: bool) -> dict[str, list[
     return columns | {"label": answers * len(repeats)}
 
 
-def make_repository(root: Path, name: str = "models/w") -> Workspace:
+def make_repository(root: Path, name: str = FOLDER) -> Workspace:
     """Returns a workspace without artifacts in a repository of its own."""
     folder = root / name
     folder.mkdir(parents=True)
@@ -175,7 +179,7 @@ def build(
     _evaluate(workspace, wrong if student_wrong is None else student_wrong, metric, rival)
     if record:
         shutil.rmtree(folder / "data" / "provenance", ignore_errors=True)
-        assert recording.record(workspace, dict.fromkeys(STAGES, "Completed"), None) == ""
+        assert recording.record(workspace, dict.fromkeys(STAGES, "Completed"), None) is None
 
 
 def _evaluate(workspace: Workspace, wrong: Collection[int], metric: str, rival: Mapping[str, float] | None) -> None:
@@ -199,6 +203,29 @@ def _evaluate(workspace: Workspace, wrong: Collection[int], metric: str, rival: 
     with artifact.writing(folder, "evaluate", params={}, inputs=inputs) as part:
         write_parquet(part / "predictions.parquet", {"student": said}, pa.schema([("student", kind)]))
         artifact.write_json(part / "metrics.json", figures)
+
+
+@contextlib.contextmanager
+def recorded_repository(root: Path, database: Path) -> Iterator[tuple[Workspace, pytest.MonkeyPatch]]:
+    """Yields a repository's workspace whose MLflow record is a copy of a database, and what takes patches back."""
+    workspace = make_repository(root)
+    shutil.copy(database, root / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # no connection outlives a database put back
+        yield workspace, patch
+
+
+def keep(root: Path) -> None:
+    """Keeps a repository as it is, for `put_back`."""
+    shutil.copytree(root, root.with_name("kept"))
+
+
+def put_back(root: Path) -> Workspace:
+    """Puts a repository back as it was kept, where MLflow knows its files to be, and returns its workspace."""
+    shutil.rmtree(root)
+    shutil.copytree(root.with_name("kept"), root)
+    return find(root / FOLDER)
 
 
 def letters_and(words: Sequence[str] = ()) -> tuple[str, ...]:

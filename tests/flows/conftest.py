@@ -7,12 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from eibert.errors import RunError
 from flows import environment
 from flows import stage as stages
 from flows.run import Result, Selection, run
@@ -193,25 +190,23 @@ def unbuilt(tmp_path: Path) -> Workspace:
     return make_repository(tmp_path / "root")
 
 
-NOT_REACHED = ("NotRun", "", 0)
-
-
 @pytest.fixture
 def sequential(monkeypatch: pytest.MonkeyPatch) -> None:
     """Brings stages up to date one after the other; what Prefect adds is tried elsewhere."""
 
     def run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> tuple[Result, Path]:
-        outcomes: dict[str, Any] = {}
+        from flows.compress import NOT_RUN, Outcome, failed
+
+        outcomes: dict[str, Outcome] = {}
         for stage in chosen:
-            state, error, code = NOT_REACHED
-            if not any(found.error for found in outcomes.values()):
-                try:
-                    state = stages.bring(workspace, stage, force=selection.force, share_terminal=True)
-                except RunError as caught:
-                    state, error, code = "Failed", str(caught), 1
-            outcomes[stage] = SimpleNamespace(
-                state=state, started=1.0, seconds=0.0, reasons=(), error=error, exit_code=code
-            )
+            if any(found.error for found in outcomes.values()):
+                outcomes[stage] = Outcome(NOT_RUN)
+                continue
+            try:
+                state = stages.bring(workspace, stage, force=selection.force, share_terminal=True)
+                outcomes[stage] = Outcome(state, started=1.0)
+            except Exception as error:  # noqa: BLE001 — as a task's
+                outcomes[stage] = failed(error)
         stages_of_note = {name: vars(found) for name, found in outcomes.items()}
         return Result(outcomes), notes.write(workspace.folder, workspace.name, stages_of_note, started=1.0)
 

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from eibert.errors import INTERRUPTED, DataError
-from flows.adapter import EXIT_BROKEN, EXIT_ERROR, run_stage
+from eibert.errors import INTERRUPTED, DataError, GateError
+from flows.adapter import EXIT_BROKEN, EXIT_ERROR, EXIT_REFUSED, run_stage
 from tasks.progress import say
 from tests.flows.conftest import PROJECT
 
@@ -61,6 +61,12 @@ def test_output_goes_to_standard_error_and_the_log(
     ("error", "code", "message"),
     [
         (DataError("x.csv:3: ragged row"), EXIT_ERROR, "error: x.csv:3: ragged row\n"),
+        (GateError("1 expectation failed"), EXIT_REFUSED, "error: 1 expectation failed\n"),
+        (
+            OSError(28, "No space left on device", "a"),
+            EXIT_ERROR,
+            "error: a: No space left on device; free some space, and repeat the command\n",
+        ),
         (KeyboardInterrupt(), INTERRUPTED, "error: prune was interrupted\n"),
     ],
 )
@@ -102,3 +108,17 @@ def test_mark_is_touched(folder: Path, prune_does: Install, monkeypatch: pytest.
 def test_unknown_stage_is_refused(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_stage(folder, name) == EXIT_ERROR
     assert f"error: {name}: no such stage" in capsys.readouterr().err
+
+
+def test_log_that_cannot_be_written_is_told_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert run_stage(folder, "prune") == EXIT_ERROR
+    log = folder / "logs" / "prune.log"
+    assert capsys.readouterr().err == (
+        f"error: {log}: Read-only file system; make it writable, and repeat the command\n"
+    )

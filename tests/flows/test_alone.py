@@ -107,7 +107,7 @@ def test_fork_with_the_command_line_of_its_parent_is_at_work(workspace: Workspac
     for pid in (os.getpid(), os.getppid()):
         content = {"write": {output: {"pid": pid, "cmd": "eibert run -C elsewhere"}}, "read": {}}
         listed.write_text(json.dumps(content))
-        with opened(workspace):
+        with opened(workspace, mending=True):
             assert json.loads(listed.read_text()) == content
     listed.unlink()
 

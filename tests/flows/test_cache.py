@@ -1,16 +1,26 @@
 """What DVC's cache holds is compared with its name before it is handed out; what is not so is set aside."""
 
+import errno
 import json
+import logging
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from eibert.errors import RunError
 from flows.cache import folder_digest
+from flows.diff import diff
+from flows.findings import Verdict
 from flows.run import Selection, run
+from flows.stage import opened, read_graph
+from flows.status import causes
+from flows.verify import verify
 from flows.workspace import Workspace, set_params
 from tests.flows.conftest import STAGES, ran
+from tests.recorded import commit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
@@ -109,6 +119,58 @@ def test_torn_lock_file_is_set_aside_and_all_comes_back_without_running(workspac
     assert [path.read_text() for path in quarantined(workspace)] == [text]
 
 
+READERS: dict[str, Callable[[Workspace], object]] = {
+    "status": lambda w: causes(w, read_graph(w)),
+    "diff": lambda w: diff("HEAD", str(w.folder), w.folder),
+    "verify": lambda w: verify(w.folder, everything=True),
+}
+
+
+def content(root: Path) -> dict[str, bytes]:
+    """All files of a repository but for those that processes leave who wait for each other."""
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not name.startswith(".dvc/tmp/")}
+
+
+@pytest.mark.parametrize("reader", list(READERS))
+def test_who_only_looks_tells_a_torn_lock_file_and_moves_nothing(workspace: Workspace, reader: str) -> None:
+    commit(workspace.root)
+    (workspace.folder / "dvc.lock").write_text("{")
+    (workspace.root / ".dvc" / "tmp" / "rwlock").write_text("")
+    before = content(workspace.root)
+    try:
+        found = READERS[reader](workspace)
+    except RunError as error:
+        told = [str(error)]
+    else:
+        assert isinstance(found, Verdict)
+        told = [str(finding) for finding in found.findings]
+    [line] = told
+    assert line.startswith(f"{workspace.folder / 'dvc.lock'}: ")
+    assert "`eibert run`" in line
+    assert content(workspace.root) == before
+    assert (workspace.root / ".dvc" / "tmp" / "rwlock").read_text() == ""
+
+
+def test_who_only_looks_leaves_an_altered_object_where_it_is(workspace: Workspace) -> None:
+    path = cached(workspace, "quantize", None)
+    spoil(path, writable=True)
+    before = content(workspace.root)
+    assert [cause.text for cause in causes(workspace, read_graph(workspace))["quantize"]] == [
+        "output not in DVC's cache: data/quantize"
+    ]
+    assert content(workspace.root) == before
+
+
+def test_who_only_looks_needs_no_right_to_write(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(lock: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(lock))
+
+    monkeypatch.setattr("dvc.lock.Lock.lock", refused)
+    assert not any(causes(workspace, read_graph(workspace)).values())
+    assert verify(workspace.folder, everything=True).sound
+
+
 @pytest.mark.parametrize("end", ["", "\n    cmd: python ../st"])
 def test_lock_file_that_is_gone_or_cut_short_costs_no_work(workspace: Workspace, end: str) -> None:
     """Cut between two entries it is still one, as far as DVC can tell."""
@@ -149,3 +211,19 @@ def test_object_pulled_altered_from_a_remote_is_not_served(workspace: Workspace,
 def test_digest_of_a_folder_is_the_one_dvc_gives(workspace: Workspace) -> None:
     listing = cached(workspace, "export", None)
     assert folder_digest(workspace.folder / "data" / "export") == listing.parent.name + listing.name
+
+
+def test_object_that_cannot_be_kept_is_told_without_a_traceback(workspace: Workspace) -> None:
+    """DVC logs what it cannot write with the exception; Prefect's handler at the root would print all of it."""
+
+    seen: list[logging.LogRecord] = []
+    root = logging.Handler()
+    root.emit = seen.append  # type: ignore[method-assign]
+    logging.getLogger().addHandler(root)
+    try:
+        with opened(workspace):
+            for name in ("dvc.output", "dvc_data.hashfile.transfer", "dvc_objects.fs"):
+                logging.getLogger(name).error("failed to transfer", exc_info=OSError(errno.ENOSPC, "full"))
+    finally:
+        logging.getLogger().removeHandler(root)
+    assert [record for record in seen if record.name.startswith("dvc")] == []

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from eibert import artifact
-from eibert.errors import RunError
-from flows.diff import diff
+from eibert.errors import RunError, TrailError
+from flows.diff import Difference, compared, diff
 from flows.run import Selection, run
-from flows.sides import flat_code
+from flows.sides import Side
+from flows.views import flat_code
 from flows.workspace import Workspace
 from tasks import tracking
+from tests import toy
 from tests.flows.conftest import command
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
@@ -65,8 +67,87 @@ def test_runs_of_the_record_are_compared(history: Workspace) -> None:
         )
     after, before = [found.info.run_id for found in runs][:2]
     found = diff(before, after, history.folder).as_object()
+    assert found["params"] == [{"name": "quantize.percentile", "before": 99.99, "after": 99.5}]
+    assert found["data"] == []
+    assert found["libraries"] == []
+
+
+def test_a_run_is_compared_with_a_commit_in_what_both_tell(history: Workspace) -> None:
+    assert tracking.deliver(history.root, history.private()) == ""
+    with tracking.connected(history.root) as client:
+        newest, *_ = client.search_runs(
+            [client.get_experiment_by_name(history.name).experiment_id], filter_string="tags.mlflow.runName = 'run'"
+        )
+    found = diff("HEAD~1", newest.info.run_id, history.folder)
+    assert found.parts["params"] == [Difference("quantize.percentile", 99.99, 99.5)]
+    assert found.parts["data"] == []
+    assert found.not_compared["params"][0].startswith("teacher, validate, prune, distill, judge, bench, retrain, drift")
+    assert found.parts["code"] is None
+    assert max(map(len, found.lines())) <= 200
+
+
+def test_runs_without_a_record_are_compared_as_mlflow_knows_them(history: Workspace) -> None:
+    shutil.rmtree(history.root / "trail")
+    assert tracking.deliver(history.root, history.private()) == ""
+    with tracking.connected(history.root) as client:
+        runs = client.search_runs(
+            [client.get_experiment_by_name(history.name).experiment_id], filter_string="tags.mlflow.runName = 'run'"
+        )
+    after, before = [found.info.run_id for found in runs][:2]
+    found = diff(before, after, history.folder).as_object()
     assert {"name": "quantize.percentile", "before": "99.99", "after": "99.5"} in found["params"]
     assert found["libraries"] is None
+
+
+@pytest.fixture
+def two_bundles(tmp_path: Path) -> tuple[Path, Path]:
+    """An earlier bundle, copied out of its repository, and the one that is built there now."""
+    workspace = toy.make_repository(tmp_path / "root")
+    toy.build(workspace)
+    bundle = workspace.folder / "data" / "export" / "bundle"
+    earlier = Path(shutil.copytree(bundle, tmp_path / "away" / "bundle"))
+    toy.build(workspace, wrong=[1], train=["w01 w02"], rival={"difference": 0.1, "low": 0.05, "high": 0.2})
+    return earlier, bundle
+
+
+def test_bundles_are_compared_by_all_that_their_records_hold(two_bundles: tuple[Path, Path]) -> None:
+    earlier, bundle = two_bundles
+    found = diff(str(earlier), str(bundle), bundle).as_object()
+    digest = artifact.sha256(bundle.parents[1] / "ingest" / "train.parquet")
+    assert [(one["name"], one["after"]) for one in found["data"]] == [("train SHA-256", digest)]
+    assert [one["name"] for one in found["params"]] == ["model.onnx SHA-256"]
+    assert {"name": "evaluate.differences.tfidf.low", "before": 0.1, "after": 0.05} in found["metrics"]
+    assert found["libraries"] == []
+    assert found["code"] == []
+    assert found["not_compared"] == {}
+
+
+def test_bundle_that_no_trail_knows_has_its_description_only(two_bundles: tuple[Path, Path], tmp_path: Path) -> None:
+    earlier, bundle = two_bundles
+    shutil.rmtree(bundle.parents[4] / "trail")
+    found = diff(str(earlier), str(bundle), tmp_path)
+    for part in ("data", "code", "libraries", "metrics"):
+        assert found.parts[part] is None
+        assert found.not_compared[part] == [f"not known of {earlier} and {bundle}"]
+
+
+def test_altered_trail_is_no_source(two_bundles: tuple[Path, Path]) -> None:
+    earlier, bundle = two_bundles
+    path = bundle.parents[4] / "trail" / "records.jsonl"
+    path.write_text(path.read_text().replace('"name"', '"nome"', 1))
+    with pytest.raises(TrailError, match="altered"):
+        diff(str(earlier), str(bundle), bundle)
+
+
+def test_only_views_of_one_kind_are_compared() -> None:
+    one = Side("one", data={"rows": {"train rows": 5}, "MD5": {"train MD5": "y"}}, code={"commit": {"commit": "a"}})
+    other = Side("other", data={"rows": {"train rows": 6}, "SHA-256": {"train SHA-256": "x"}}, code={"stages": {}})
+    found = compared(one, other)
+    assert found.parts["data"] == [Difference("train rows", 5, 6)]
+    assert found.not_compared["data"] == ["not comparable: MD5 of one, SHA-256 of other"]
+    assert found.parts["code"] is None
+    assert found.not_compared["code"] == ["not comparable: commit of one, stages of other"]
+    assert "code: not comparable: commit of one, stages of other" in list(found.lines())
 
 
 def test_bundles_are_compared_by_description_digests_and_bytes(tmp_path: Path) -> None:
@@ -82,6 +163,7 @@ def test_bundles_are_compared_by_description_digests_and_bytes(tmp_path: Path) -
     assert [one["name"] for one in found["params"]] == ["labels", "model.onnx SHA-256"]
     assert {"name": "model.onnx", "before": 5, "after": 12} in found["bytes"]
     assert found["metrics"] is None
+    assert found["not_compared"]["metrics"] == [f"not known of {tmp_path / 'a'} and {tmp_path / 'b'}"]
 
 
 def test_names_that_are_nothing_are_refused(workspace: Workspace) -> None:

@@ -25,7 +25,8 @@ TINY = {
     "finetune.rows_limit": 1600, "finetune.epochs": 1, "pretrain.texts_min": 0, "pretrain.texts_limit": 1500,
     "pretrain.epochs": 2, "prune.texts_limit": 500, "distill.rows_limit": 10000, "distill.epochs": 2,
     "distill.teacher_rows": 160, "distill.variants": 0, "evaluate.bootstrap_samples": 100,
-    "evaluate.rival_regularizations": "[10.0]",
+    "evaluate.rival_regularizations": "[10.0]", "evaluate.static_dimensions": "[64]",
+    "evaluate.static_regularizations": "[10.0]",
 }  # fmt: skip
 
 pytestmark = [pytest.mark.realdata, pytest.mark.timeout(1200)]
@@ -127,9 +128,9 @@ def test_predict_answers_with_the_labels_of_plain_onnxruntime(clone: Clone, firs
 def test_a_second_run_does_nothing_and_dvc_agrees(clone: Clone, first: dict[str, Any]) -> None:
     assert clone.run()["stages"] == dict.fromkeys(STAGES, "Cached")
     dvc = str(Path(sys.executable).with_name("dvc"))
-    command = [dvc, "status", "dvc.yaml"]  # without a name dvc looks at every workspace of the repository
+    command = [dvc, "status", "--json", "dvc.yaml"]  # without a name dvc looks at every workspace of the repository
     said = subprocess.run(command, cwd=clone.model, capture_output=True, text=True, check=True).stdout
-    assert "up to date" in said
+    assert json.loads(said) == {"code": ["always changed"]}
 
 
 def test_one_key_of_quantize_reruns_three_stages_and_back_restores_them(clone: Clone, first: dict[str, Any]) -> None:

@@ -16,7 +16,9 @@ from eibert.params.load import Params
 from eibert.quantize.post_training import quantize
 from eibert.runtime.model import Model
 from eibert.student import Student
+from eibert.trail import Record
 from flows.export import Layout, write
+from tasks import card
 from tasks.facts import bundle_folder
 from tests.flows.conftest import command
 from tests.recorded import record
@@ -64,6 +66,8 @@ def test_hub_layout_has_a_card_from_the_record(bundle: Path, signed: Path, tmp_p
     assert r"\<b\>one\</b\> constant \| answer" in card
     results = front(tmp_path / "hub")["model-index"][0]["results"][0]  # type: ignore[index]
     assert results["metrics"] == [{"type": "accuracy", "value": 0.9125}]
+    assert front(tmp_path / "hub")["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
+    assert front(tmp_path / "hub")["license"] == "apache-2.0"
     assert {path: path.read_bytes() for path in signed.rglob("*") if path.is_file()} == before
 
 
@@ -83,7 +87,30 @@ def test_bundle_without_a_record_says_so(bundle: Path, tmp_path: Path) -> None:
     card = (tmp_path / "hub" / "README.md").read_text()
     assert "Not known here" in card
     assert "| record | none at hand |" in card
-    assert "model-index" not in front(tmp_path / "hub")
+    assert not {"model-index", "base_model", "license"} & front(tmp_path / "hub").keys()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "expected"),
+    [
+        ({"model": "hf:owner/name@abc", "licence": None}, {"base_model": "owner/name"}),
+        ({"model": "../teacher", "licence": "mit"}, {"license": "mit"}),
+        ({"model": "../teacher", "licence": None}, {}),
+    ],
+    ids=["of a hub", "a folder with its card", "a folder"],
+)
+def test_card_names_what_is_known_of_the_teacher(
+    bundle: Path, tmp_path: Path, teacher: dict[str, object], expected: dict[str, str]
+) -> None:
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "onnx" / "model.onnx").write_bytes(b"graph")
+    body = {
+        "teacher": teacher | {"files": {}}, "data": {}, "metrics": {}, "when": "now", "git": {"commit": None},
+    }  # fmt: skip
+    found = Record(1, "ab" * 32, body)
+    card.write(tmp_path, Model.load(bundle).bundle, "cd" * 32, found, name="hub")
+    told = front(tmp_path)
+    assert {key: told[key] for key in ("base_model", "license") if key in told} == expected
 
 
 @pytest.mark.parametrize("taken", ["full", "file", "link"])

@@ -60,6 +60,7 @@ def test_defect_while_an_error_was_dealt_with_keeps_its_traceback(
     [
         (OSError(28, "No space left on device", "a", None, "b"), "b: No space left on device; free some space, "),
         (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied; give this user the right to "),
+        (Exception("No space left on device (os error 28)"), "the disk: No space left on device; free some space, "),
         (ValueError("(sqlite3.OperationalError) database or disk is full"), "a database's file: database or disk is "),
     ],
 )

@@ -29,7 +29,7 @@ from flows.workspace import Workspace, find, follow_params, set_params
 from tasks import code, tracking
 from tests.conftest import LETTERS
 from tests.flows.conftest import PROJECT
-from tests.flows.warm import warm_stages
+from tests.flows.warm import INSTALLED, warm_stages
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc"), pytest.mark.slow]
 
@@ -148,7 +148,9 @@ def live_in(root: Path, commands: Path, patch: pytest.MonkeyPatch) -> None:
 def workspace(_made: Path, commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of one's own; it is as up to date as the first."""
     root = tmp_path / "root"
-    shutil.copytree(_made, root, ignore=shutil.ignore_patterns("mlartifacts"))
+    # Faster than copying a thousand files in Python; without links, so that what is done to one of two files is not
+    # done to the other.
+    subprocess.run(["cp", "-r", "--preserve=mode,timestamps", str(_made), str(root)], check=True)
     live_in(root, commands, monkeypatch)
     return find(root)
 
@@ -191,6 +193,23 @@ def other_library(name: str) -> Mutation:
         version = eibert.code._version
         _PATCH.setattr(eibert.code, "_version", lambda asked: "0.0.1" if asked == name else version(asked))
         _PATCH.setitem(globals(), "REMEMBERED", {})  # what is remembered has the true versions
+
+    return change
+
+
+def installed(name: str) -> Mutation:
+    """Another version of a library, as far as the metadata tells this process and those of the stages."""
+
+    def change(workspace: Workspace) -> None:
+        import eibert.code
+
+        about = workspace.root / ".installed" / f"{name}-0.0.1.dist-info" / "METADATA"
+        about.parent.mkdir(parents=True)
+        about.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.0.1\n")
+        _PATCH.syspath_prepend(about.parents[1])
+        _PATCH.setenv(INSTALLED, str(about.parents[1]))
+        _PATCH.setattr(eibert.code, "_version", eibert.code._version.__wrapped__)  # which remembers none
+        _PATCH.setitem(globals(), "REMEMBERED", {})
 
     return change
 
@@ -341,6 +360,10 @@ AFTER_DISTILL = "distill quantize export evaluate"
 AFTER_QUANTIZE = "quantize export evaluate"
 ALL = f"ingest validate {LEARNING}"
 EVERYTHING = f"code {ALL}"
+THREE_LABELS = edit(
+    "rows/train.csv", ",call\nplay the song aba,play\nstop the song aca,stop",
+    ",stop\nplay the song aba,call\nstop the song aca,play",
+)  # fmt: skip
 LAYOUT = {"code": "only comments, layout or code that no stage reaches changed"}
 LOSSES = "eibert/losses.py"
 
@@ -351,9 +374,7 @@ DECIDED = {
         {"ingest": "1 row changed in train"}, ALL,
     ),
     "three labels of train": Decided(
-        edit("rows/train.csv", ",call\nplay the song aba,play\nstop the song aca,stop",
-             ",stop\nplay the song aba,call\nstop the song aca,play"),
-        {"ingest": "3 rows changed in train"}, ALL,
+        THREE_LABELS, {"ingest": "3 rows changed in train"}, ALL,
     ),
     "a row more in dev": Decided(append("rows/dev.csv", "call mum now,call\n"),
                                  {"ingest": "1 row added to dev"}, ALL),
@@ -496,6 +517,11 @@ CARRIED_OUT = {
     "every time touched": CarriedOut(touched),
     "a comment": CarriedOut(append(LOSSES, "# why\n"), "code"),
     "order of columns": CarriedOut(columns_swapped, "ingest validate evaluate"),
+    "three labels of train": CarriedOut(THREE_LABELS, f"ingest validate finetune {AFTER_PRUNE}"),
+    "a byte of the teacher": CarriedOut(teacher_byte, LEARNING),
+    "seed": CarriedOut(params("seed=18"), ALL),
+    "a loss": CarriedOut(edit(LOSSES, "temperature**2", "temperature**3"), f"code {LEARNING}"),
+    "a library of export": CarriedOut(installed("onnx"), "code export"),
     "a row of test": CarriedOut(
         edit("rows/test.csv", "call the song aac", "call the light aac"),
         f"ingest validate pretrain {AFTER_PRUNE}",

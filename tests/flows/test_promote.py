@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from eibert.errors import CorruptArtifactError, RegistryError, RunError, TrailError
-from flows import cli, promote, service, trace
+from flows import cli, history, promote, service, trace
+from flows.history import Outcome, Retraining
 from flows.promote import recover, rollback
 from flows.verify_service import check_service
 from flows.verify_trail import check_papers, check_trail
-from flows.workspace import Workspace, find
+from flows.workspace import Workspace
 from tasks import facts, packing, promotions, registry
 from tests import toy
 
@@ -26,24 +28,18 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
 def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Path]:
     """A repository whose version 1 is in service, wrong on three words, and whose workspace holds a better bundle."""
     root = tmp_path_factory.mktemp("promoted") / "root"
-    workspace = toy.make_repository(root)
-    shutil.copy(database, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # no connection outlives a database put back
+    with toy.recorded_repository(root, database) as (workspace, _):
         toy.build(workspace, wrong={0, 1, 2})
         assert promote.promote(workspace).promoted
         toy.build(workspace)
-        shutil.copytree(root, root.with_name("backup"))
+        toy.keep(root)
         yield root
 
 
 @pytest.fixture
 def workspace(_built: Path) -> Workspace:
-    """That workspace; MLflow knows its files by their absolute place, so it is put back rather than copied."""
-    shutil.rmtree(_built)
-    shutil.copytree(_built.with_name("backup"), _built)
-    return find(_built / "models" / "w")
+    """That workspace, as it was."""
+    return toy.put_back(_built)
 
 
 def in_service(workspace: Workspace) -> int | None:
@@ -409,3 +405,30 @@ def test_models_are_a_table(workspace: Workspace) -> None:
     assert header.split() == ["model", "version", "age", "metric", "score", "bytes", "last", "run", "drift"]
     assert row.split()[:2] == ["models/w", "1"]
     assert "never" in row
+
+
+def hours_ago(hours: float) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("noted", "said", "outcome"),
+    [
+        (None, "2 h ago, unchanged", "unchanged"),
+        (720.0, "2 h ago, unchanged", "unchanged"),  # a night without anything new leaves no note for MLflow
+        (1.9, "2 h ago, unchanged", "unchanged"),  # of the run that was part of the retraining
+        (1.0, "1 h ago", None),  # by hand
+    ],
+)
+def test_models_tell_of_the_last_run_or_retraining(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, noted: float | None, said: str, outcome: str | None
+) -> None:
+    monkeypatch.setattr(registry, "last_run", lambda *_: None if noted is None else hours_ago(noted))
+    earlier = Retraining("models/w", Outcome.KEPT, "a gate", when=hours_ago(26).isoformat(), seconds=720)
+    latest = Retraining("models/w", Outcome.UNCHANGED, "", when=hours_ago(2).isoformat(), seconds=720)
+    for one in (earlier, latest):
+        history.add(workspace, one, limit=None)
+    [told] = json.loads(eibert(workspace, "models", "--json"))["models"]
+    assert told["last_outcome"] == outcome
+    assert said in eibert(workspace, "models").splitlines()[1]
+    assert ("unchanged" in eibert(workspace, "models")) is bool(outcome)

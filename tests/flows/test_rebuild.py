@@ -67,6 +67,7 @@ def test_state_of_two_commits_ago_is_rebuilt_bit_for_bit(history: tuple[Workspac
     assert list(found["stages"]) == STAGES
     assert all(file["same"] for files in found["stages"].values() for file in files.values())
     assert found["stages"]["quantize"]["value.json"]["rebuilt"] == first
+    assert all("manifest.json" in files for files in found["stages"].values())
     assert found["warnings"] == []
     assert ran(workspace) == []
     assert artifact.sha256(workspace.folder / "data" / "quantize" / "value.json") != first
@@ -98,6 +99,34 @@ def test_uncommitted_record_is_refused(history: tuple[Workspace, str]) -> None:
     with pytest.raises(RunError, match=r"uncommitted changes \(models/w/params\.yaml\)") as caught:
         rebuild.rebuild(workspace.folder, digest)
     assert "\n" not in str(caught.value)
+
+
+def test_clean_record_of_the_same_bundle_is_rebuilt(
+    history: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, _ = history
+    run(workspace, Selection(), ["evaluate.batch_size=3"])
+    *_, clean, dirty = trail.read(workspace.root / "trail")
+    assert (clean.body["git"]["dirty"], dirty.body["git"]["dirty"]) == (False, True)
+    assert clean.body["bundle"] == dirty.body["bundle"]
+    monkeypatch.setattr(rebuild, "_reproduce", lambda *_: None)  # nothing is built: that is tried elsewhere
+    monkeypatch.setattr(artifact, "read_manifest", lambda *_: {"files": {}})
+    monkeypatch.setattr(artifact, "sha256", lambda _: "")
+    assert rebuild.rebuild(workspace.folder, clean.body["bundle"]["sha256"]).record == clean
+    with pytest.raises(RunError, match=f"record {dirty.sequence} was built with uncommitted"):
+        rebuild.rebuild(workspace.folder, dirty.body["stages"]["evaluate"]["manifest_sha256"])
+
+
+def test_manifests_are_compared(tmp_path: Path) -> None:
+    with artifact.writing(tmp_path, "x", params={"seed": 17}, inputs={}) as part:
+        artifact.write_json(part / "metrics.json", {"figure": 0.5})
+    digest = artifact.sha256(tmp_path / "data" / "x" / "manifest.json")
+    recorded = {"files": artifact.read_manifest(tmp_path, "x")["files"], "manifest_sha256": digest}
+    assert all(one == other for one, other in rebuild._compared(tmp_path, "x", recorded).values())
+    with artifact.writing(tmp_path, "x", params={"seed": 18}, inputs={}) as part:
+        artifact.write_json(part / "metrics.json", {"figure": 0.5})
+    found = rebuild._compared(tmp_path, "x", recorded)
+    assert [name for name, (one, other) in found.items() if one != other] == ["manifest.json"]
 
 
 def test_failing_stage_is_told_and_everything_is_cleared_away(history: tuple[Workspace, str]) -> None:

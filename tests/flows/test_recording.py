@@ -1,12 +1,15 @@
-"""A run ends with a record and a signature, once for each state, and never fails because of them."""
+"""A run ends with a record and a signature, once for each state; without them it has not ended well."""
 
+import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from eibert import trail
+from flows.report import print_result
 from flows.run import Selection, run
 from flows.workspace import Workspace
 from tasks import facts, keys, signing
@@ -91,7 +94,7 @@ def test_lost_signature_is_made_again(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("fault", ["altered trail", "bad key"])
-def test_fault_is_a_warning_and_the_next_run_mends_it(
+def test_fault_is_no_success_and_the_next_run_mends_it_without_training(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     path = workspace.root / "trail" / trail.RECORDS
@@ -101,11 +104,53 @@ def test_fault_is_a_warning_and_the_next_run_mends_it(
     else:
         monkeypatch.setenv(keys.KEY_VARIABLE, str(tmp_path / "none.pem"))
     result = run(workspace, Selection(), ["quantize.percentile=99.5"])
-    assert result.exit_code == 0
-    assert "not recorded" in result.warning
-    assert "\n" not in result.warning
+    assert result.exit_code == 1
+    assert result.states["quantize"] == "Completed"
+    assert "built but not recorded" in result.error
+    assert "\n" not in result.error
     path.write_bytes(good)
     monkeypatch.delenv(keys.KEY_VARIABLE, raising=False)
-    assert run(workspace, Selection()).warning == ""
+    again = run(workspace, Selection())
+    assert (again.outcomes, again.error, again.warning) == ({}, "", "")
     assert len(records(workspace)) == 2
     assert check(workspace) == []
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device", "records.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("what", "does", "code", "told"),
+    [
+        ("eibert.trail.append", full, 1, "records.jsonl: No space left on device; free some space"),
+        ("tasks.signing.sign", full, 1, "records.jsonl: No space left on device; free some space"),
+        ("tasks.signing.sign", lambda *_: {}["gone"], 70, "KeyError: 'gone'; the traceback is in "),
+        ("tasks.tracking._deliver", full, 1, "No space left on device"),
+    ],
+)
+def test_what_cannot_be_recorded_is_told_in_one_line_and_recorded_later(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, what: str, does: Callable[..., object], code: int, told: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(what, does)
+        result = run(workspace, Selection(), ["quantize.percentile=99.5"])
+    assert (result.exit_code, result.warning) == (code, "")
+    assert told in result.error
+    assert "\n" not in result.error
+    again = run(workspace, Selection())
+    assert (again.outcomes, again.exit_code, again.warning) == ({}, 0, "")
+    assert len(records(workspace)) == 2
+    assert check(workspace) == []
+
+
+def test_server_that_does_not_answer_is_a_warning_also_in_json(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    result = run(workspace, Selection(), ["quantize.percentile=99.5"])
+    assert (result.exit_code, result.error) == (0, "")
+    print_result(workspace, result, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert "the next run delivers it" in told["warning"]
+    assert "error" not in told

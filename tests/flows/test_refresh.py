@@ -1,5 +1,6 @@
 """What arrives, what stays, and what is refused before a retraining."""
 
+import contextlib
 import gzip
 import shutil
 from pathlib import Path
@@ -79,6 +80,13 @@ def test_what_arrived_before_is_taken_once(place: Workspace, params: Params) -> 
     assert rows(place) == before
 
 
+def test_what_arrives_twice_at_once_is_taken_once(place: Workspace, params: Params) -> None:
+    deliver(place, "monday.csv", TRAIN)
+    deliver(place, "copy of monday.csv", TRAIN)
+    assert "took 1 file" in refresh(place, taking(params))
+    assert rows(place) == {"train-00000-of-00001.csv": TRAIN}
+
+
 def test_a_file_that_has_grown_takes_its_own_place(place: Workspace, params: Params) -> None:
     deliver(place, "log.csv", TRAIN)
     refresh(place, taking(params))
@@ -140,13 +148,13 @@ def test_refused_rows_go_out_again_and_a_mended_delivery_comes_in(place: Workspa
     (place.folder / "rows" / "train.csv").write_text(TRAIN)
     deliver(place, "day.csv", "text,label\nplay it,stop\n")
     refresh(place, taking(params))
-    assert put_back(place, taking(params))
+    assert put_back(place)
     assert rows(place) == {"train.csv": TRAIN}
-    assert not put_back(place, taking(params))
+    assert not put_back(place)
     deliver(place, "day.csv", "text,label\nplay it,play\n")
     refresh(place, taking(params))
     accept(place)
-    assert not put_back(place, taking(params))
+    assert not put_back(place)
     assert rows(place)["train-00001-of-00002.csv"] == "text,label\nplay it,play\n"
 
 
@@ -159,6 +167,38 @@ def test_a_killed_retraining_leaves_nothing_undecided(place: Workspace, params: 
     deliver(place, "other.csv", "text,label\nhalt,stop\n")
     refresh(place, taking(params))
     assert sorted(rows(place).values()) == sorted([TRAIN, "text,label\nhalt,stop\n"])
+
+
+def test_rows_go_back_where_they_came_from_though_the_source_is_another_by_now(
+    place: Workspace, params: Params
+) -> None:
+    put(place, {"train.csv": TRAIN})
+    others = put(place, {"../all/more/train.csv": "text,label\nhush,stop\n"})
+    deliver(place, "day.csv", "text,label\nplay it,stop\n")
+    refresh(place, taking(params))
+    elsewhere = taking(params, source="all/more")
+    refresh(place, elsewhere)  # the other was killed, and a person changed the source
+    assert rows(place) == {"train.csv": TRAIN}
+    assert put_back(place)
+    assert [path.name for path in (place.folder / "all" / "more").iterdir()] == ["train.csv"]
+    assert (place.folder / "all" / "more" / "train.csv").read_text() == next(iter(others.values()))
+    assert list(place.private().iterdir()) == []
+
+
+def test_rows_are_back_however_far_a_kill_let_it_come(
+    place: Workspace, params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(place, {"train.csv": TRAIN, "test.csv": TRAIN})
+    before = rows(place)
+    deliver(place, "day.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    for _ in range(2):  # in the midst of each folder that goes
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(shutil, "rmtree", lambda folder, **_: lose_one_file(folder) if folder.is_dir() else None)
+            put_back(place)
+    put_back(place)
+    assert rows(place) == before
+    assert not is_undecided(place)
 
 
 ABOUT = {"README.md": "whose rows", "LICENSE": "CC0", "notes/of/2024.txt": "as found", "data/seen.md": "by whom"}
@@ -178,7 +218,7 @@ def test_rows_in_a_data_folder_are_kept_there_and_put_back_whole(
         "data/test-00000-of-00001.csv": "text,label\nhush,stop\n",
     }
     assert rows(place) == after
-    assert put_back(place, taking(params))
+    assert put_back(place)
     assert rows(place) == before
     refresh(place, taking(params))
     accept(place)
@@ -207,7 +247,7 @@ def test_rows_behind_a_link_are_left_as_they_are(place: Workspace, params: Param
     refresh(place, taking(params))
     assert len(list((place.folder / "rows" / "data").iterdir())) == 2
     assert [path.name for path in elsewhere.iterdir()] == ["train.csv"]
-    put_back(place, taking(params))
+    put_back(place)
     assert (place.folder / "rows" / "data").readlink() == elsewhere
 
 

@@ -11,7 +11,7 @@ from flows import promote, repeats
 from flows.history import Outcome
 from flows.retrain import retrain
 from flows.run import Result
-from flows.workspace import Workspace, find, set_params
+from flows.workspace import Workspace, set_params
 from tasks import registry
 from tests import toy
 
@@ -25,28 +25,22 @@ GOOD, BETTER, BAD = {0, 1, 2}, {0}, set(range(20))
 def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Path]:
     """A repository whose version 1 is good and in service."""
     root = tmp_path_factory.mktemp("repeats") / "root"
-    workspace = toy.make_repository(root)
-    set_params(workspace.folder, ["retention.collect=false"])
-    shutil.copy(database, root / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # no connection outlives a database put back
+    with toy.recorded_repository(root, database) as (workspace, patch):
+        set_params(workspace.folder, ["retention.collect=false"])
         patch.setattr(promote, "_profile", lambda *_: None)  # drift is looked for elsewhere
         patch.setattr("flows.retrain.run", lambda *_: Result())  # what a run would build is there
-        patch.setattr("flows.retrain.read_graph", lambda *_: None)
+        patch.setattr("flows.retrain.read_graph", lambda *_, **__: None)
         patch.setattr("flows.retrain.causes", lambda *_: {})
         toy.build(workspace, wrong=GOOD)
         assert promote.promote(workspace).promoted
-        shutil.copytree(root, root.with_name("backup"))
+        toy.keep(root)
         yield root
 
 
 @pytest.fixture
 def workspace(_built: Path) -> Workspace:
-    """That workspace; MLflow knows its files by their absolute place, so it is put back rather than copied."""
-    shutil.rmtree(_built)
-    shutil.copytree(_built.with_name("backup"), _built)
-    return find(_built / "models" / "w")
+    """That workspace, as it was."""
+    return toy.put_back(_built)
 
 
 def serve(workspace: Workspace, wrong: set[int]) -> None:

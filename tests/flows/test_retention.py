@@ -10,6 +10,7 @@ import pytest
 
 from eibert.params.load import Params
 from flows import retention
+from flows.alone import alone, at_work, retraining
 from flows.retention import collect, superfluous
 from flows.run import Selection, run
 from flows.workspace import Workspace, set_params
@@ -99,15 +100,13 @@ def test_young_objects_and_those_of_a_commit_stay(built: Workspace) -> None:
 
 @pytest.mark.usefixtures("empty_registry")
 def test_cache_is_left_alone_while_a_run_is_at_work(built: Workspace) -> None:
-    from flows.alone import alone
-
     set_params(built.folder, ["retention.days=0"])
     age(objects(built), 3)
     shutil.rmtree(built.folder / "data")
     (built.folder / "dvc.lock").unlink()
     before = objects(built)
     with alone(built, wait=False):
-        assert collect(built) == []
+        assert collect(built, running=True) == []
     assert objects(built) == before
     assert collect(built) != []
 
@@ -127,14 +126,45 @@ def test_cache_outside_the_repository_is_left_to_those_who_share_it(built: Works
     (built.root / ".dvc" / "config.local").unlink()
 
 
-def test_old_versions_are_discarded_one_by_one(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_versions_are_discarded_one_by_one_and_nobody_rolls_back_meanwhile(
+    unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = datetime.now(UTC)
     known = [Version(n, f"{n}", now - timedelta(days=60 - n), "run", {}, ()) for n in range(1, 13)]
     known[0] = Version(1, "1", now - timedelta(days=90), "run", {}, ("champion",))
     gone: list[int] = []
-    monkeypatch.setattr(registry, "versions", lambda *_: known)
-    monkeypatch.setattr(registry, "discard", lambda _root, _name, number: gone.append(number))
+    kept_out: list[bool] = []
+
+    def versions(*_: object) -> list[Version]:
+        kept_out.append(at_work(unbuilt, retrainings=False))
+        return known
+
+    def discard(_root: Path, _name: str, number: int) -> None:
+        kept_out.append(at_work(unbuilt, retrainings=False))
+        gone.append(number)
+
+    monkeypatch.setattr(registry, "versions", versions)
+    monkeypatch.setattr(registry, "discard", discard)
+    monkeypatch.setattr(runs, "collect", lambda *_: 0)
     monkeypatch.setattr(retention, "_collect_cache", lambda *_: "")
     said = collect(unbuilt)
     assert gone == [2]  # ten stay, and the one in service
+    assert kept_out == [True, True]
     assert said == [f"collected version 2 of {now - timedelta(days=58):%Y-%m-%d}"]
+
+
+def test_retraining_leaves_versions_for_another_time_while_a_run_is_at_work(
+    unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    known = [Version(n, f"{n}", now - timedelta(days=60 - n), "run", {}, ()) for n in range(1, 13)]
+    gone: list[int] = []
+    monkeypatch.setattr(registry, "versions", lambda *_: known)
+    monkeypatch.setattr(registry, "discard", lambda _root, _name, number: gone.append(number))
+    monkeypatch.setattr(runs, "collect", lambda *_: 0)
+    with retraining(unbuilt, wait=False):
+        with alone(unbuilt, wait=False):
+            assert collect(unbuilt, running=True) == []
+        assert gone == []
+        assert len(collect(unbuilt, running=True)) == 2
+    assert gone == [1, 2]

@@ -197,6 +197,49 @@ def test_rows_that_come_while_it_learns_pass_both_gates_before_it_is_judged(
     assert grown.drift["new_rows"] == 60 + 2 + 60  # type: ignore[index]
 
 
+FULL_DISK = """
+import sys, types
+
+def run(*_):
+    raise OSError(28, "No space left on device", "data/validate")
+
+sys.modules["tasks.validate"] = types.SimpleNamespace(run=run)
+from flows.cli import main
+
+main()
+"""
+
+
+@pytest.mark.usefixtures("sequential", "_warm")
+@pytest.mark.parametrize(
+    ("fault", "said"), [("kill -9 $$", "was killed"), ("exec {python} -c '{script}' \"$@\"", "No space left on device")]
+)
+def test_gate_that_could_not_look_is_no_gate_that_refuses(
+    tmp_path: Path, teacher_folder: Path, database: Path, monkeypatch: pytest.MonkeyPatch, fault: str, said: str
+) -> None:
+    [place] = repository(tmp_path / "root", teacher_folder, database, "models/w")
+    stream = Stream()
+    test, dev = stream.take(FEW, 120), stream.take(FEW, 60)
+    learner.write_rows(place.folder / "rows", train=stream.take(FEW, 120), dev=dev, test=test)
+    learner.write_rows(tmp_path / "arriving", train=stream.take(FEW, 60))
+    set_params(place.folder, [f"retrain.incoming={tmp_path / 'arriving'}"])
+    (tmp_path / "faulty").mkdir()
+    path, fault = tmp_path / "faulty" / "eibert", fault.format(python=sys.executable, script=FULL_DISK)
+    warm = stages._environment
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            stages, "_environment", lambda *a, **k: (f := warm(*a, **k)) | {"PATH": f"{path.parent}:{f['PATH']}"}
+        )
+        patch.setenv("PYTHONPATH", str(PROJECT))
+        path.write_text(f"""#!/bin/sh\n[ $2 = validate ] && {fault}\nPATH=${{PATH#*:}} exec eibert "$@"\n""")
+        path.chmod(0o755)
+        found = retrain(place)
+    assert found.outcome is Outcome.FAILED
+    assert said in found.reason
+    assert not [note for note in found.notes if "mend it" in note]
+    assert retrain(place).outcome is Outcome.PROMOTED
+
+
 @pytest.mark.usefixtures("server", "_warm")
 def test_one_that_fails_stops_none_of_three(
     tmp_path: Path, teacher_folder: Path, database: Path, commands: Path, monkeypatch: pytest.MonkeyPatch

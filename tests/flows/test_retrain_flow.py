@@ -3,6 +3,7 @@
 import contextlib
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from flows import history
 from flows.alone import retraining
 from flows.history import Outcome, Retraining
+from flows.refresh import refresh
 from flows.retrain import retrain
 from flows.workspace import Workspace, set_params
+from tasks import registry
+from tasks.registry import Version
 
 KILLED = "kill -KILL $$"
 
@@ -115,3 +119,36 @@ def test_parameters_that_are_not_valid_are_in_the_history(unbuilt: Workspace) ->
     assert [one.outcome for one in found] == [Outcome.FAILED] * 2
     assert "params.yaml" in found[0].reason
     assert [one.as_object() for one in history.read(unbuilt)] == [one.as_object() for one in found]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "note"), [(Outcome.STOPPED, "mend it where it arrives, it is"), (Outcome.FAILED, "it is")]
+)
+def test_delivery_is_blamed_by_a_gate_alone(
+    unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, note: str
+) -> None:
+    from flows.retrain import _Attempt
+
+    set_params(unbuilt.folder, ["ingest.source=rows", "retrain.incoming=../in"])
+    (unbuilt.folder.parent / "in").mkdir()
+    (unbuilt.folder.parent / "in" / "day.csv").write_text("text,label\nplay it,play\n")
+
+    def made(attempt: _Attempt) -> Retraining:
+        refresh(unbuilt, attempt.params)
+        return Retraining("models/w", outcome, "the gate, or the disk")
+
+    monkeypatch.setattr(_Attempt, "made", made)
+    monkeypatch.setattr("flows.retrain.collect", lambda *_, **__: [])
+    [said] = retrain(unbuilt).notes
+    assert said == f"what had arrived was put back out of the rows; {note} read again next time"
+
+
+def test_failure_in_between_keeps_what_is_known_by_then(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion = Version(3, "", datetime.now(UTC), "", {}, ("champion",))
+    monkeypatch.setattr("flows.promote.recover", lambda _: "finished what was cut off: version 3 was promoted")
+    monkeypatch.setattr(registry, "champion", lambda *_: champion)
+    set_params(unbuilt.folder, ["retrain.incoming=../gone", "ingest.source=rows"])
+    found = retrain(unbuilt)
+    assert (found.outcome, found.version) == (Outcome.FAILED, 3)
+    assert "../gone" in found.reason
+    assert found.notes == ["finished what was cut off: version 3 was promoted"]

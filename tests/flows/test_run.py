@@ -113,6 +113,32 @@ def test_killed_stage_is_told_from_one_that_failed(workspace: Workspace) -> None
     assert "memory" in error
 
 
+@pytest.mark.parametrize("place", ["dvc.stage.Stage.run", "flows.stage._drop_altered"])
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (OSError(28, "No space left on device", "a"), 1, "a: No space left on device; free some space, and repeat "),
+        (KeyError("gone https://me:secret@host/"), 70, "KeyError: 'gone https://***@host/'; the traceback is in "),
+    ],
+)
+def test_what_breaks_outside_a_stages_process_is_told_as_what_it_is(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception, code: int,
+    told: str,
+) -> None:  # fmt: skip
+    def raising(*_: object, **__: object) -> None:
+        raise error
+
+    (tmp_path / "logs").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "logs"))
+    monkeypatch.setattr(place, raising)
+    result = run(workspace, Selection(only="quantize"), ["quantize.percentile=99.5"])
+    assert result.error.startswith(told)
+    assert result.exit_code == code
+    logs = list((tmp_path / "logs").glob("eibert-*.log"))
+    assert len(logs) == (code == 70)
+    assert all("secret" not in log.read_text() for log in logs)
+
+
 @pytest.mark.parametrize("torn", ["", '{"read": {"/da'])
 def test_list_of_locks_torn_by_a_kill_is_healed(workspace: Workspace, torn: str) -> None:
     (workspace.root / ".dvc" / "tmp" / "rwlock").write_text(torn)
@@ -263,6 +289,7 @@ def test_command_prints_one_json_object_and_all_else_elsewhere(workspace: Worksp
         "bytes": 5,
         "report": str(data / "evaluate" / "report.html"),
         "metrics": {"accuracy": 0.5, "detail": {"loss": 2}},
+        "warning": None,
     }
     assert "chatter on standard output" in done.stderr
     assert "quantize  params quantize.percentile 99.99 → 99.5" in done.stderr

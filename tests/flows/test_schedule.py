@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from eibert.errors import RunError
+from flows.history import Outcome, Retraining
 from flows.workspace import Workspace
 from tests.flows.conftest import command
 
@@ -134,6 +135,48 @@ def test_runs_that_a_deployment_still_waits_for_are_caught_up_once(
     assert not asked[0]
     assert tonight == (True, datetime(2026, 5, 10, 3, tzinfo=UTC))
     assert len(waiting(other)) == 10
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_of_late_runs_that_a_worker_executes_one_after_the_other_the_newest_retrains(
+    monkeypatch: pytest.MonkeyPatch, newest_first: bool
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
+    from prefect.flow_engine import run_flow
+
+    from flows import retrain_flow
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:  # noqa: ARG003
+            return NOON
+
+    retrained: list[str] = []
+
+    def in_its_own_process(folder: str, *, wait: bool) -> Retraining:
+        retrained.append(folder)
+        return Retraining(folder, Outcome.UNCHANGED, "")
+
+    monkeypatch.setattr(retrain_flow, "datetime", Clock)
+    monkeypatch.setattr(retrain_flow, "_in_its_own_process", in_its_own_process)
+    one = DeploymentFilter(id=DeploymentFilterId(any_=[deployed(f"worker-{newest_first}")]))
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(deployment_filter=one)
+    [asked] = [run for run in found if not run.auto_scheduled]
+    due = {run.expected_start_time: run for run in found if run.auto_scheduled and run.expected_start_time}
+    late = [due[moment] for moment in sorted(due, reverse=newest_first) if moment <= NOON]
+    states = [
+        run_flow(retrain_flow.retrain_all, run, {"folders": [str(run.expected_start_time)]}, return_type="state")
+        for run in [*late, asked]
+    ]
+    skipped = ["Skipped"] * 7
+    names = ["Completed", *skipped] if newest_first else [*skipped, "Completed"]
+    assert [state.name for state in states] == [*names, "Completed"]  # what a person asked for is done
+    assert all(state.is_completed() for state in states)
+    assert retrained == ["2026-05-09 03:00:00+00:00", str(asked.expected_start_time)]
+    assert "the run of 2026-05-09 03:00 UTC" in str(states[1].message if newest_first else states[0].message)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("no"), ExceptionGroup("tasks", [RuntimeError(GIVEN_UP)])])

@@ -1,14 +1,18 @@
 """Prefect's server of a repository: who starts it, who uses it, who ends it, and what is none."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from flows.history import Outcome, Retraining
 from flows.workspace import Workspace
 from tests.flows.conftest import PROJECT, command
 
@@ -70,6 +74,60 @@ def test_user_whose_server_is_gone_ends_and_says_so(tmp_path: Path) -> None:
         _, said = user.communicate()
         assert user.returncode == 1
         assert "error: Prefect's server ended by itself; start the same command again, it catches up" in said
+
+
+def test_commands_by_hand_use_the_server_that_runs_and_the_last_ends_it(unbuilt: Workspace, database: Path) -> None:
+    shutil.copy(database, unbuilt.root / "mlflow.db")
+    alone = {"PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}  # Prefect starts none by itself
+    without = command("run", "--until", "ingest", folder=unbuilt.folder, **alone)
+    assert "No Prefect API URL provided" in without.stderr
+    first = use(unbuilt.root)
+    address = address_of(first)
+    process = server_of(first)
+    done = command("run", "--until", "ingest", folder=unbuilt.folder, **alone)
+    assert done.returncode == 0, done.stderr
+    assert f"Prefect's page: {address.strip().removesuffix('/api')}" in done.stderr
+    first.kill()
+    first.communicate()
+    retrained = command("retrain", "--json", folder=unbuilt.folder, **alone)
+    assert json.loads(retrained.stdout)["reason"].startswith("validate: no such stage"), retrained.stderr
+    assert not process.is_running()
+
+
+def test_server_that_does_not_answer_soon_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+    from flows import server
+    from flows.flow_runs import tag_of
+
+    monkeypatch.setattr(server, "_SECONDS_TO_ANSWER", 0.1)
+    process = subprocess.Popen(["sleep", "600"])
+    noted = {"address": "http://127.0.0.1:9/api", "process": tag_of(psutil.Process(process.pid))}
+    with temporary_settings({PREFECT_HOME: str(tmp_path)}, restore_defaults={PREFECT_API_URL}):
+        with server.server_if_running():  # never was one
+            assert PREFECT_API_URL.value() is None
+        (tmp_path / "server.json").write_text(json.dumps(noted))
+        with server.server_if_running():
+            assert PREFECT_API_URL.value() is None
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+
+
+def test_retraining_deletes_no_flow_runs_of_the_server_that_runs(
+    unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows import retrain_flow
+
+    found, forgot = Retraining("models/w", Outcome.UNCHANGED, ""), []
+    monkeypatch.setattr(retrain_flow, "_run", lambda _: found)
+    monkeypatch.setattr(retrain_flow, "_forget_old", forgot.append)
+    running = partial(temporary_settings, {PREFECT_API_URL: "http://127.0.0.1:9/api"})
+    monkeypatch.setattr(retrain_flow, "server_if_running", running)
+    assert retrain_flow.run_one(unbuilt.folder, wait=False) == found
+    assert forgot == []
 
 
 def test_port_of_another_program_is_refused(unbuilt: Workspace) -> None:

@@ -43,6 +43,11 @@ def said(workspace: Workspace, *, everything: bool = False) -> list[str]:
     return [f"{place.rpartition('cache/files/')[2]}: {f.problem}" for place, f in zip(places, found, strict=True)]
 
 
+def said_of(bundle: Path) -> list[Finding]:
+    """What is wrong with a bundle, its signature aside."""
+    return verify(bundle, everything=False, unsigned=True).findings
+
+
 def test_what_was_built_is_sound(workspace: Workspace) -> None:
     assert verify(workspace.folder, everything=True).sound
 
@@ -128,15 +133,30 @@ def test_remote_that_cannot_be_reached_is_a_finding(workspace: Workspace) -> Non
     assert line.startswith("DVC remote far: cannot be read (")
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_remote_that_cannot_be_listed_is_named_as_not_checked(workspace: Workspace, scheme: str) -> None:
+    (workspace.root / ".dvc" / "config.local").write_text(
+        f"[core]\n    remote = far\n['remote \"far\"']\n    url = {scheme}://localhost/store\n"
+    )
+    verdict = verify(workspace.folder, everything=True)
+    unchecked = {"place": "DVC remote far", "reason": "nothing can be listed over HTTP"}
+    assert verdict.as_object()["not_checked"] == [unchecked]
+    assert verdict.as_object()["sound"] is True
+    assert list(verdict.lines()) == [
+        "not checked: DVC remote far: nothing can be listed over HTTP",
+        f"sound but for what was not checked: {workspace.folder}",
+    ]
+
+
 def test_bundle_is_checked_against_its_description(tmp_path: Path, bundle: Path) -> None:
     folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
-    assert verify(folder, everything=False).sound
+    assert verify(folder, everything=False, unsigned=True).sound
     (folder / "extra.txt").write_text("x")
     (folder / "more").symlink_to(folder / "vocab.txt")
-    problems = [(Path(f.place).name, f.problem.partition(",")[0]) for f in verify(folder, everything=False).findings]
+    problems = [(Path(f.place).name, f.problem.partition(",")[0]) for f in said_of(folder)]
     assert problems == [("more", "a link"), ("extra.txt", "not named by eibert.json")]
     (folder / "vocab.txt").write_text("x")
-    assert [f.problem.partition(" ")[0] for f in verify(folder, everything=False).findings] == ["a", "altered"]
+    assert [f.problem.partition(" ")[0] for f in said_of(folder)] == ["a", "altered"]
 
 
 def test_further_check_is_one_more_in_a_list(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,15 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
 
 STAGES = ("ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
+INSTALLED = "EIBERT_TEST_INSTALLED"
+"""Names a folder whose packages a stage's process finds before all others."""
 LATER = ("scipy.stats", "sklearn.metrics", "torch._dynamo", "transformers.models.bert.modeling_bert")
 """What stages import only once they run."""
 CLIENT = """#!{python} -SE
@@ -89,7 +92,11 @@ def serve(address: str, adapters: str) -> None:
             client, _ = listener.accept()
             if os.fork() == 0:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                answer(client)
+                try:
+                    answer(client)
+                except Exception:  # noqa: BLE001 — the fork must not go on as its parent would
+                    traceback.print_exc()
+                os._exit(1)  # an ordinary end would wait for the lock of the thread that reads
 
 
 def answer(client: socket.socket) -> None:
@@ -98,6 +105,7 @@ def answer(client: socket.socket) -> None:
     stage, folder, environment = json.loads(request)
     os.environ.clear()
     os.environ.update(environment)
+    sys.path[:0] = filter(None, [environment.get(INSTALLED)])
     os.chdir(folder)
     from flows.adapter import run_stage
     from tasks import code
