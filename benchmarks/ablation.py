@@ -1,17 +1,23 @@
 """What each ingredient is worth: one model for each thing left out or added, all else equal.
 
     python benchmarks/ablation.py sst2 banking77 mrpc
+    python benchmarks/ablation.py trec6 --group cross-distillation --seeds 17 18 19
 
 Workspaces lie under models/<preset>/; stages that a change leaves alone are restored from DVC's cache, and the
-teacher's answers are read once. The budget of rows is smaller than the preset's, so that sixteen models fit an evening.
+teacher's answers are read once. The budget of rows is smaller than the preset's, so that so many models fit an evening.
+Scores are those of dev; the test split is not looked at.
 """
 
 import argparse
+import statistics
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from workspaces import DATASETS, UNLABELLED, Task, run, scores
+from workspaces import DATASETS, PROJECT, UNLABELLED, Task, run, scores
+
+from eibert.params.load import load
 
 BUDGET: dict[str, Any] = {
     "distill.rows_limit": 96_000,
@@ -19,14 +25,17 @@ BUDGET: dict[str, Any] = {
     "distill.teacher_rows": 0,
     "distill.control": False,
 }
-VARIANTS: dict[str, dict[str, Any]] = {
-    "base": {},
+BASE = "base"
+INGREDIENTS: dict[str, dict[str, Any]] = {
+    BASE: {},
     "no-head-reuse": {"distill.head_reuse": False},
     "with-teacher-update": {"distill.teacher_rows": 6000},
-    "no-mse": {"distill.hidden_weight": 0.0},
-    "no-words": {"distill.token_weight": 0.0},
+    "no-mse": {"distill.hidden_weight": 0.0, "distill.token_weight": 0.0},
+    "no-sentence-mse": {"distill.hidden_weight": 0.0},
+    "no-word-mse": {"distill.token_weight": 0.0},
     "no-kl": {"distill.logits_weight": 0.0},
-    "no-unlabelled": {"distill.unlabelled_limit": 0},
+    "no-unlabelled": {"ingest.unlabelled": []},
+    "no-unlabelled-in-distill": {"distill.unlabelled_limit": 0},
     "no-variants": {"distill.variants": 0},
     "no-inheritance": {"pretrain.inherit_tokens": 0},
     "one-pretraining-step": {"pretrain.rows_limit": 32},
@@ -42,27 +51,95 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "quantize.tune_learning_rate": 3e-4,
     },
 }
+CROSS: dict[str, dict[str, Any]] = {
+    BASE: {},
+    "update": {"distill.teacher_rows": 6000},
+    "update-rising": {"distill.teacher_rows": 6000, "distill.teacher_feedback": "rising"},
+    "update-short": {"distill.teacher_rows": 1500},
+    "update-long": {"distill.teacher_rows": 24_000},
+    "update-slow": {"distill.teacher_rows": 6000, "distill.teacher_learning_rate": 2e-6},
+    "update-fast": {"distill.teacher_rows": 6000, "distill.teacher_learning_rate": 5e-5},
+    "update-all-layers": {"distill.teacher_rows": 6000, "distill.teacher_layers": 6},
+    "temperature-1": {"distill.temperature": 1.0},
+    "update-temperature-1": {"distill.teacher_rows": 6000, "distill.temperature": 1.0},
+    "temperature-4": {"distill.temperature": 4.0},
+    "update-temperature-4": {"distill.teacher_rows": 6000, "distill.temperature": 4.0},
+}
+"""When it pays that the teacher learns too: how long, how fast, how much of it, how soft the classes are."""
+GROUPS = {"ingredients": INGREDIENTS, "cross-distillation": CROSS}
+VARIANTS = INGREDIENTS | CROSS
+
+
+def is_no_op(changes: Mapping[str, Any], folder: Path) -> bool:
+    """Returns whether changes leave the model of a workspace as it is: its parameters say the same already."""
+    params = load(PROJECT / folder / "params.yaml")
+    found = params.model_dump(mode="json", by_alias=True)
+    if not params.ingest.unlabelled:
+        found["distill"]["unlabelled_limit"] = 0  # no text, no limit
+
+    def value(key: str) -> Any:
+        section, _, rest = key.partition(".")
+        place = found[section]
+        for part in rest.split("."):
+            place = place[part]
+        return place
+
+    return bool(changes) and all(value(key) == wanted for key, wanted in changes.items())
+
+
+def measure(task: Task, variant: str) -> dict[str, float] | None:
+    """Returns dev score and bytes of a variant; None where it is the base."""
+    if is_no_op(VARIANTS[variant], task.workspace(f"ablation-{BASE}", BUDGET)):
+        return None
+    folder = task.workspace(f"ablation-{variant}", BUDGET | VARIANTS[variant])
+    _, seconds = run(folder, "--until", "export")
+    print(f"{task.name} {variant}, seed {task.seed}: {seconds / 60:.1f} min", file=sys.stderr)
+    return scores(folder, ("dev",))
+
+
+def row(name: str, variant: str, found: Sequence[Mapping[str, float]], base: Sequence[Mapping[str, float]]) -> str:
+    """Returns a variant's line: dev score and what it is above the base, per cent, means and deviations over seeds.
+
+    Args:
+        name: The task.
+        variant: What is changed.
+        found: One of `measure` for each seed.
+        base: Those of the base for the same seeds; empty where it was not measured.
+    """
+    scored = [100 * one["dev"] for one in found]
+    above = [score - 100 * one["dev"] for score, one in zip(scored, base, strict=True)] if base else []
+    compared = _cell(above, "+.1f") if above and variant != BASE else "–"
+    size = round(statistics.mean(one["bytes"] for one in found))
+    return f"| {name} | {variant} | {len(found)} | {_cell(scored, '.1f')} | {compared} | {size:,} |"
+
+
+def _cell(values: Sequence[float], form: str) -> str:
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):{form}}{spread}"
 
 
 def main() -> None:
     """Prints one line of Markdown for each variant as it is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="+", choices=list(UNLABELLED))
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--group", choices=list(GROUPS), default="ingredients")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), help="in place of the whole group")
     parser.add_argument("--preset", default="default")
-    parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[17])
     parser.add_argument("--datasets", type=Path, default=DATASETS)
     arguments = parser.parse_args()
-    print("| task | variant | dev | test | bytes |\n|---|---|---|---|---|")
+    print("| task | variant | seeds | dev | above the base | bytes |\n|---|---|---|---|---|---|")
     for name in arguments.names:
-        task = Task(name, arguments.seed, arguments.preset, arguments.datasets)
-        for variant in arguments.variants:
-            folder = task.workspace(f"ablation-{variant}", BUDGET | VARIANTS[variant])
-            _, seconds = run(folder, "--until", "export")
-            found = scores(folder)
-            figures = f"{100 * found['dev']:.1f} | {100 * found['test']:.1f} | {found['bytes']:,}"
-            print(f"| {name} | {variant} | {figures} |", flush=True)
-            print(f"{name} {variant}: {seconds / 60:.1f} min", file=sys.stderr)
+        tasks = [Task(name, seed, arguments.preset, arguments.datasets) for seed in arguments.seeds]
+        base: list[dict[str, float]] = []
+        for variant in arguments.variants or GROUPS[arguments.group]:
+            found = [one for task in tasks if (one := measure(task, variant)) is not None]
+            base = found if variant == BASE else base
+            print(row(name, variant, found, base) if found else _nothing(name, variant), flush=True)
+
+
+def _nothing(name: str, variant: str) -> str:
+    return f"| {name} | {variant} | – | changes nothing here, left out | – | – |"
 
 
 if __name__ == "__main__":

@@ -27,27 +27,13 @@ from pathlib import Path
 
 import forks
 import psutil
-from forks import Command
-from two_runs import COMMAND, copy_project, surroundings
+from tiny import MODEL, STAGES, Copy, make
 
 from flows import environment
 from tests.flows.warm import warm_stages
-from tests.toy import letters_and, random_teacher
 
-MODEL = "models/m"
-STAGES = ("code", "ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
-UNFINISHED = ("dvc.lock does not record it", "neither signed nor in the trail")
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-WORDS = ("play", "stop", "the", "song", "call", "now")
-TINY = {
-    "teacher.model": '"../../teacher"', "teacher.sha256": "null", "validate.min_rows": "20", "finetune.epochs": "1",
-    "finetune.max_tokens": "16", "pretrain.student.layers": "1", "pretrain.student.hidden": "12",
-    "pretrain.student.heads": "3", "pretrain.student.feed_forward": "24", "pretrain.student.embedding": "8",
-    "pretrain.student.positions": "32", "pretrain.epochs": "2", "pretrain.max_tokens": "16", "pretrain.texts_min": "0",
-    "prune.keep": "70", "distill.epochs": "2", "distill.max_tokens": "16", "distill.variants": "50",
-    "export.min_agreement": "0.5", "evaluate.static_dimensions": "[4]",
-    "evaluate.rival_regularizations": "[1.0]",
-}  # fmt: skip
+READ_ONLY = (f"{MODEL}/data", "trail", f"{MODEL}/.eibert", ".eibert", ".dvc", f"{MODEL}/logs")
+"""What a run writes to besides its standard output; the trials take turns."""
 
 
 @dataclass(frozen=True)
@@ -72,86 +58,33 @@ class EndedBeforeError(Exception):
     """A run that was to be disturbed ended well: the machine was less busy than before, or the disk had room."""
 
 
-class Copy:
-    """A copy of the project with one tiny model that has not been run."""
+@dataclass(frozen=True)
+class Moment:
+    """When or where to disturb a run.
 
-    stages: Path | None = None
-    """Where stages come from that are forks; None: they are processes of their own, as ever."""
-    run_bytes = 0
-    """What a whole run takes of the disk."""
+    Attributes:
+        number: Of the trial among those of its way.
+        seconds: After the run's start.
+        draw: For all else.
+    """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str] | Command":
-        """Starts a command of the copy's own code in a session of its own."""
-        if self.stages:
-            return Command(arguments, self.root, self.stages)
-        return subprocess.Popen(
-            [*COMMAND, *arguments], cwd=self.root, env=surroundings(self.root), start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def run(self, *options: str) -> tuple[int, str]:
-        """Returns exit code and standard error of a run."""
-        process = self.start("run", "-C", MODEL, *options)
-        said = process.communicate()[1]
-        return process.returncode, said
-
-    def is_sound(self, *, broken_off: bool = False) -> bool:
-        """Returns whether `eibert verify --all` finds nothing, telling what it finds.
-
-        Args:
-            broken_off: A run was: outputs that it did not come to record are no fault.
-        """
-        answer, complaint = self.start("verify", "-C", MODEL, "--all", "--json").communicate()
-        verdict = json.loads(answer or '{"findings": [{"problem": "no answer"}]}')
-        faults = [found for found in verdict["findings"] if not (broken_off and found["problem"] in UNFINISHED)]
-        if faults:
-            print(*faults, complaint, sep="\n", file=sys.stderr)
-        return not faults
-
-    def size_bytes(self) -> int:
-        """Returns what the copy takes of the disk; DVC links files to its cache."""
-        found = {status.st_ino: status.st_blocks for status in (path.lstat() for path in self.root.rglob("*"))}
-        return 512 * sum(found.values())
-
-    def digests(self) -> dict[str, str]:
-        """Returns the SHA-256 of each stage's manifest, which names those of all its files."""
-        from eibert.artifact import sha256
-
-        data = self.root / MODEL / "data"
-        paths = {stage: data / stage / "manifest.json" for stage in STAGES}
-        return {stage: sha256(path) for stage, path in paths.items() if path.is_file()}
+    number: int
+    seconds: float
+    draw: random.Random
 
 
-def make(root: Path) -> Copy:
-    """Writes the copy, its teacher and its rows."""
-    copy_project(root)
-    random_teacher(root / "teacher", letters_and(WORDS))
-    (root / "rows").mkdir()
-    for place, (split, count) in enumerate({"train": 400, "dev": 60, "test": 60}.items()):
-        texts = [
-            f"{WORDS[n % 3]} the song {LETTERS[n // 26 % 26]}{LETTERS[n % 26]}{LETTERS[place]}" for n in range(count)
-        ]
-        rows = "".join(f"{text},{text.split()[0]}\n" for text in texts)
-        (root / "rows" / f"{split}.csv").write_text(f"text,label\n{rows}")
-    sets = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
-    command = [*COMMAND, "new", MODEL, "--data", "rows", *sets]
-    subprocess.run(command, cwd=root, check=True, env=surroundings(root), stdout=subprocess.DEVNULL)
-    return Copy(root)
-
-
-def signalled(number: signal.Signals) -> Callable[[Copy, float, random.Random], tuple[str, int, str]]:
+def signalled(number: signal.Signals) -> Callable[[Copy, Moment], tuple[str, int, str]]:
     """Returns what sends a signal after a share of the undisturbed run's seconds; SIGKILL goes to every process."""
 
-    def disturb(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int, str]:  # noqa: ARG001
+    def disturb(copy: Copy, moment: Moment) -> tuple[str, int, str]:
         process = copy.start("run", "-C", MODEL)
-        until = time.monotonic() + seconds
+        until = time.monotonic() + moment.seconds
         while process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)
         if process.poll() == 0:
-            raise EndedBeforeError(process.communicate()[1])
+            said = process.communicate()[1]
+            _check_whether_it_ended_well(copy, said)
+            return f"{moment.seconds:.1f} s, ended", 0, said
         stage = _at_work(copy)
         stages = stages_at_work() if copy.stages else []
         for hit in [*stages, *(below(psutil.Process(process.pid)) if number is signal.SIGKILL else ())]:
@@ -160,7 +93,7 @@ def signalled(number: signal.Signals) -> Callable[[Copy, float, random.Random], 
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         said = process.communicate()[1]
-        return f"{seconds:.1f} s, {stage}", process.returncode, said
+        return f"{moment.seconds:.1f} s, {stage}", process.returncode, said
 
     return disturb
 
@@ -178,29 +111,41 @@ def below(process: psutil.Process) -> list[psutil.Process]:
     return []
 
 
-def full_disk(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int, str]:  # noqa: ARG001
+def full_disk(copy: Copy, moment: Moment) -> tuple[str, int, str]:
     """Runs where the disk has fewer bytes left than a run takes, by a random number."""
-    left = draw.randrange(copy.run_bytes)
+    left = moment.draw.randrange(copy.run_bytes)
     subprocess.run(["mount", "-o", f"remount,size={copy.size_bytes() + left}", str(copy.root)], check=True)
     code, said = copy.run()
     subprocess.run(["mount", "-o", "remount,size=2g", str(copy.root)], check=True)
     if code == 0:
-        raise EndedBeforeError(said)  # it was space enough
+        _check_whether_it_ended_well(copy, said)
     return f"{left:,} bytes left, {_at_work(copy)}", code, said
 
 
-def read_only(copy: Copy, seconds: float, draw: random.Random) -> tuple[str, int, str]:  # noqa: ARG001
-    """Runs with artifacts that cannot be written, from a random stage on."""
-    until = draw.choice(STAGES[:-1])
+def read_only(copy: Copy, moment: Moment) -> tuple[str, int, str]:
+    """Runs with a folder that cannot be written, from a random stage on."""
+    until = moment.draw.choice(STAGES[:-1])
     copy.run("--until", until)
-    data = copy.root / MODEL / "data"
-    subprocess.run(["mount", "--bind", str(data), str(data)], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", str(data)], check=True)
+    name = READ_ONLY[moment.number % len(READ_ONLY)]
+    folder = copy.root / name
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
     try:
         code, said = copy.run()
     finally:
-        subprocess.run(["umount", str(data)], check=True)
-    return f"after {until}", code, said
+        subprocess.run(["umount", str(folder)], check=True)
+    return f"{name}, after {until}", code, said
+
+
+def _check_whether_it_ended_well(copy: Copy, said: str) -> None:
+    """Lets a run count that says it ended well, though it gave a warning or left something unrecorded.
+
+    Raises:
+        EndedBeforeError: it did end well, so this was no trial.
+    """
+    if "warning: " not in said and copy.is_sound():
+        raise EndedBeforeError(said)
 
 
 WAYS = {
@@ -224,15 +169,15 @@ def fresh(template: Path, folder: Path) -> Iterator[Copy]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def attempt(way: str, copy: Copy, seconds: float, expected: dict[str, str], draw: random.Random) -> Trial:
+def attempt(way: str, copy: Copy, moment: Moment, expected: dict[str, str]) -> Trial:
     """Disturbs one run and returns what came of it."""
-    moment, code, said = WAYS[way](copy, seconds, draw)
+    told_moment, code, said = WAYS[way](copy, moment)
     last = (said.strip().splitlines() or [""])[-1]
     told = "Traceback" not in said and (last.startswith("error: ") or "interrupted" in last)
     sound = copy.is_sound(broken_off=True)
     again, complaint = copy.run()
     same = copy.digests() == expected
-    trial = Trial(way, moment, code, told, sound, again == 0 and copy.is_sound(), same)
+    trial = Trial(way, told_moment, code, told, sound, again == 0 and copy.is_sound(), same)
     if not trial.well:
         print(said, complaint, sep="\n--\n", file=sys.stderr)
     return trial
@@ -286,7 +231,7 @@ def main() -> None:
                 trial = None
                 while trial is None:
                     with fresh(template, folder) as copy, contextlib.suppress(EndedBeforeError):
-                        trial = attempt(way, copy, seconds, expected, draw)
+                        trial = attempt(way, copy, Moment(number, seconds, draw), expected)
                     seconds *= 0.8
                 print("well" if trial.well else "NOT WELL", asdict(trial), flush=True)
                 trials.append(trial)

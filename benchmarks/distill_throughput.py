@@ -3,9 +3,10 @@
     pip install -c constraints.txt -e '.[pipeline,benchmarks]'
     python benchmarks/distill_throughput.py --rows 2000 --epochs 1 3 5
 
-Both teach the same student by the same three losses from the same fixed teacher, on the same rows of the built-in
-sample, in the same batch size, precision and threads. The Trainer runs the teacher beside the student in every step and
-pads each random batch to its longest row; eibert reads the teacher's answers once and draws batches of similar length.
+Both teach the same student by the same losses from the same fixed teacher, on the same rows of the built-in sample, in
+the same batch size, precision and threads: once by all four losses, as the presets do, and once without that on words.
+The Trainer runs the teacher beside the student in every step and pads each random batch to its longest row; eibert
+reads the teacher's answers once and draws batches of similar length.
 """
 
 import argparse
@@ -33,21 +34,31 @@ from eibert.pretrain import initial_student
 from eibert.room import Room
 from eibert.student import Student
 from eibert.teacher import Teacher, load_base, locate
+from eibert.words import shared, word_means
 
 ROOT = Path(__file__).resolve().parents[1]
+LOSSES = {"with words, as presets": 1.0, "without words": 0.0}
+"""`distill.token_weight` of each measurement; the other losses weigh 1."""
+MAX_TOKENS = 64
+SENTENCE_SCALE, TOKEN_SCALE = 0.05, 0.5
+"""In place of the variances of the teacher's sentences and tokens, which eibert takes from the rows."""
 
 
 class Rows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Rows as each of the two models sees them, with the class."""
+    """Rows as each of the two models sees them, the words of their tokens, and the class."""
 
-    def __init__(self, student: Encoded, teacher: Encoded, targets: Tensor) -> None:
-        self._student, self._teacher, self._targets = student, teacher, targets
+    def __init__(self, room: Room) -> None:
+        self._student, self._teacher, self._targets = room.rows, room.rows_teacher, room.lessons.targets
+        self._teacher_words, self._student_words = room.words
 
     def __len__(self) -> int:
         return len(self._targets)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"student": self._student.ids[row], "teacher": self._teacher.ids[row], "target": self._targets[row]}
+        return {
+            "student": self._student.ids[row], "teacher": self._teacher.ids[row], "target": self._targets[row],
+            "student_words": self._student_words[row], "teacher_words": self._teacher_words[row],
+        }  # fmt: skip
 
 
 def padded(rows: list[np.ndarray[Any, Any]]) -> Batch:
@@ -56,21 +67,30 @@ def padded(rows: list[np.ndarray[Any, Any]]) -> Batch:
     return Encoded(rows, segments).batch(range(len(rows)))
 
 
+def places(rows: list[np.ndarray[Any, Any]]) -> Tensor:
+    """Returns the words of padded rows' tokens, int64 (B, T); -1: none."""
+    width = max(len(row) for row in rows)
+    return torch.from_numpy(np.stack([np.pad(row, (0, width - len(row)), constant_values=-1) for row in rows])).long()
+
+
 def collated(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns a batch of the data set as the model's arguments."""
     return {
         "student": padded([row["student"] for row in rows]),
         "teacher": padded([row["teacher"] for row in rows]),
         "targets": torch.stack([row["target"] for row in rows]),
+        "student_words": places([row["student_words"] for row in rows]),
+        "teacher_words": places([row["teacher_words"] for row in rows]),
     }
 
 
 class Distilling(nn.Module):
     """Student and fixed teacher, the loss of both as the output."""
 
-    def __init__(self, student: Student, teacher: Teacher, temperature: float) -> None:
+    def __init__(self, student: Student, room: Room) -> None:
         super().__init__()
-        self.student, self.teacher, self.temperature = student, teacher, temperature
+        self.student, self.teacher = student, room.teacher
+        self.temperature, self.follows_words = room.params.temperature, bool(room.params.token_weight)
 
     def train(self, mode: bool = True) -> "Distilling":
         """Puts the student in training mode; the teacher stays as it is."""
@@ -78,16 +98,30 @@ class Distilling(nn.Module):
         self.teacher.eval()
         return self
 
-    def forward(self, student: Batch, teacher: Batch, targets: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, student: Batch, teacher: Batch, targets: Tensor, student_words: Tensor, teacher_words: Tensor
+    ) -> dict[str, Tensor]:
         """Returns the loss."""
         with torch.no_grad():
-            guide_pooled = self.teacher(teacher)[1]
+            guide_tokens, guide_pooled = self.teacher(teacher)
             guide = self.teacher.answer(guide_pooled)
-        pooled = self.student.project(self.student(student)[1])
+        tokens, pooled = self.student(student)
+        pooled = self.student.project(pooled)
         logits = self.student.head(pooled)  # type: ignore[misc]
         loss = task_loss(logits, targets, regression=False)
         loss = loss + logits_divergence(logits, guide, temperature=self.temperature, regression=False)
-        return {"loss": loss + representation_distance(pooled, guide_pooled, scale=0.05)}
+        loss = loss + representation_distance(pooled, guide_pooled, scale=SENTENCE_SCALE)
+        if self.follows_words:
+            loss = loss + self.word_distance(tokens, student_words, guide_tokens, teacher_words)
+        return {"loss": loss}
+
+    def word_distance(self, tokens: Tensor, ours: Tensor, guide_tokens: Tensor, theirs: Tensor) -> Tensor:
+        """Returns how far the student's words are from the teacher's: tokens float (B, T, H), words int64 (B, T)."""
+        words = 1 + int(ours.max())
+        present = (ours.unsqueeze(-1) == torch.arange(words)).any(dim=1)  # (B, T) → (B, words)
+        learnt = self.student.project(word_means(tokens, ours, words))
+        taught = word_means(guide_tokens, theirs, words)
+        return representation_distance(learnt, taught, scale=TOKEN_SCALE, keep=present)
 
 
 def room_of(params: Params, rows: int) -> tuple[Room, Student]:
@@ -100,35 +134,36 @@ def room_of(params: Params, rows: int) -> tuple[Room, Student]:
     base = load_base(locate(params.teacher, ROOT), params.teacher.pooling)
     torch.manual_seed(params.seed)
     teacher = Teacher(base.encoder, base.tokenizer, base.pooling, outputs=spec.outputs).eval().requires_grad_(False)
-    plain = encode(teacher.tokenizer, train.texts, None, max_tokens=64)
+    plain = encode(teacher.tokenizer, train.texts, None, max_tokens=MAX_TOKENS)
     student = initial_student(teacher, plain, params.pretrain)
     lessons = Lessons(train.texts, None, torch.from_numpy(targets), len(train))
     dev = train.take(range(32))
     rows_student = lessons.encoded(student, params.distill.max_tokens)
-    same = params.distill.model_copy(update={"token_weight": 0.0})
-    return Room(teacher, spec, dev, lessons, rows_student, plain, same, params.seed, torch.device("cpu")), student
+    words = shared(lessons.words(teacher, MAX_TOKENS), lessons.words(student, params.distill.max_tokens))
+    device = torch.device("cpu")
+    return Room(teacher, spec, dev, lessons, rows_student, plain, params.distill, params.seed, device, words), student
 
 
 def eibert_seconds(room: Room, student: Student) -> float:
     """Returns the seconds of eibert's own loop, the teacher's reading included."""
     learner = with_head(student, room, reuse=True)
     started = time.perf_counter()
-    learn(learner, room.teacher_says(), room, Weights(1.0, 1.0, 1.0, 0.0), Checkpoint(None))
+    weights = Weights(1.0, 1.0, 1.0, room.params.token_weight)
+    learn(learner, room.teacher_says(), room, weights, Checkpoint(None))
     return time.perf_counter() - started
 
 
 def trainer_seconds(room: Room, student: Student) -> float:
     """Returns the seconds of a plain Trainer."""
     params = room.params
-    model = Distilling(with_head(student, room, reuse=True), room.teacher, params.temperature)
+    model = Distilling(with_head(student, room, reuse=True), room)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder, num_train_epochs=params.epochs, per_device_train_batch_size=params.batch_size,
             learning_rate=params.learning_rate, weight_decay=params.weight_decay, use_cpu=True, report_to=[],
             save_strategy="no", logging_strategy="no", remove_unused_columns=False, seed=room.seed, disable_tqdm=True,
         )  # fmt: skip
-        data = Rows(room.rows, room.rows_teacher, room.lessons.targets)
-        trainer = Trainer(model, arguments, train_dataset=data, data_collator=collated)
+        trainer = Trainer(model, arguments, train_dataset=Rows(room), data_collator=collated)
         started = time.perf_counter()
         trainer.train()
         return time.perf_counter() - started
@@ -143,13 +178,16 @@ def main() -> None:
     arguments = parser.parse_args()
     params = load(ROOT / "params.yaml")
     torch.set_num_threads(arguments.threads)
-    print("| epochs | eibert, examples/s | Trainer, examples/s | ratio |\n|---|---|---|---|")
+    print("| losses | epochs | eibert, examples/s | Trainer, examples/s | ratio |\n|---|---|---|---|---|")
     alike = {"threads": arguments.threads, "precision": Precision.FP32}
     room, student = room_of(params, arguments.rows)
-    for epochs in arguments.epochs:
-        room = replace(room, params=params.distill.model_copy(update={"epochs": epochs} | alike))
-        rates = [epochs * arguments.rows / seconds(room, student) for seconds in (eibert_seconds, trainer_seconds)]
-        print(f"| {epochs} | {rates[0]:.0f} | {rates[1]:.0f} | {rates[0] / rates[1]:.2f} |", flush=True)
+    for losses, token_weight in LOSSES.items():
+        for epochs in arguments.epochs:
+            update = {"epochs": epochs, "token_weight": token_weight} | alike
+            room = replace(room, params=params.distill.model_copy(update=update))
+            rates = [epochs * arguments.rows / seconds(room, student) for seconds in (eibert_seconds, trainer_seconds)]
+            cells = (losses, epochs, *(f"{rate:.0f}" for rate in rates), f"{rates[0] / rates[1]:.2f}")
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     python benchmarks/fuzz.py BUNDLE [--texts 10000] [--bundles 2000] [--seed 17]
 
 All work is done in other processes (`fuzz_worker.py`, and `web/test/fuzz.ts` in Node where it is built), so that a
-crash of native code, a hang or a lack of memory is seen. Nothing may be written: folders are compared before and after,
-and the opening of files is watched.
+crash of native code, a hang or a lack of memory is seen. Nothing may be written but what `eibert export` was told to
+write: folders are compared before and after, and the opening of files is watched.
 """
 
 import argparse
@@ -31,6 +31,11 @@ CHUNK = 50
 COMMAND_EVERY, NODE_EVERY, SHELL_EVERY = 4, 4, 50
 ASKED = "turn off the lights"
 FINE = {"answered", "refused"}
+HUB = (
+    "README.md", "config.json", "onnx/model.onnx", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+    "vocab.txt",
+)  # fmt: skip
+"""What `eibert export --layout hub` writes."""
 
 
 class Outcome(NamedTuple):
@@ -132,11 +137,24 @@ def fuzz_bundles(
             if worker:
                 found = worker.ask({"surface": surface, "folder": str(folder), "texts": [ASKED]})
                 yield Outcome(surface, way, found["outcome"], f"bundle {number}: {found['detail']}")
+        if number % COMMAND_EVERY == 0:
+            yield _exported(folder, sandbox / f"{number:06}-exported", way, number, python)
         if number % SHELL_EVERY == 0:
             yield _shell(folder, way, number)
         if _tree(place) != before:
             yield Outcome("files", way, "defect", f"bundle {number}: something was written beside or in it")
         shutil.rmtree(place)
+
+
+def _exported(folder: Path, out: Path, way: str, number: int, python: Worker) -> Outcome:
+    """Has a bundle written for hubs into a folder that is thrown away: all of it comes, or nothing."""
+    found = python.ask({"surface": "export", "folder": str(folder), "texts": [], "out": str(out)})
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*")}
+    shutil.rmtree(out, ignore_errors=True)
+    whole = names == {"hub", "hub/onnx", *(f"hub/{name}" for name in HUB)}
+    if found["outcome"] in FINE and not (whole if found["outcome"] == "answered" else not names):
+        return Outcome("export", way, "defect", f"bundle {number}: {found['outcome']}, but left {sorted(names)}")
+    return Outcome("export", way, found["outcome"], f"bundle {number}: {found['detail']}")
 
 
 def _shell(folder: Path, way: str, number: int) -> Outcome:

@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import Any
 
 from eibert.errors import EibertError
@@ -13,17 +14,29 @@ from eibert.runtime.model import Model
 
 MEMORY = 8 * 2**30
 CHANGES = {f"os.{name}" for name in ("remove", "rename", "mkdir", "rmdir", "symlink", "link", "chmod", "truncate")}
+TOLD_FOLDER = {"os.remove", "os.rmdir"}
+"""Whose last argument is the folder that a relative name is in, as a descriptor."""
 _written: list[str] = []
+_allowed: list[str] = []
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """Notes each file that Python opens for writing, and each that it removes, renames or makes."""
+    """Notes each file that Python opens for writing, and each that it removes, renames or makes, but in `_allowed`."""
     if event == "open":
         path, _, flags = arguments
-        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and path != os.devnull:
-            _written.append(f"open {path!r}")
-    elif event in CHANGES:
-        _written.append(f"{event} {arguments[0]!r}")
+        changes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and path != os.devnull
+    else:
+        path, changes = arguments[0] if arguments else None, event in CHANGES
+    if changes and not _is_allowed(path, arguments[-1] if event in TOLD_FOLDER else -1):
+        _written.append(f"{event} {path!r}")
+
+
+def _is_allowed(path: object, folder: object) -> bool:
+    if not isinstance(path, str | bytes | os.PathLike):
+        return False
+    start = Path(f"/proc/self/fd/{folder}").readlink() if isinstance(folder, int) and folder >= 0 else Path.cwd()
+    whole = Path(os.path.normpath(start / os.fsdecode(path)))
+    return any(whole.is_relative_to(place) for place in _allowed)
 
 
 def runtime(folder: str, texts: list[str]) -> dict[str, Any]:
@@ -73,6 +86,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Returns what came of one request; an error that is no EibertError is a defect."""
     folder, texts = request["folder"], request["texts"]
     _written.clear()
+    _allowed[:] = [request["out"]] if "out" in request else []
     try:
         match request["surface"]:
             case "runtime":
@@ -80,6 +94,9 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
             case "predict":
                 given = "\n".join(texts).encode("utf-8", "surrogatepass")
                 found = command(["predict", "--json", "--bundle", folder], given)
+            case "export":
+                out = str(Path(request["out"], "hub"))
+                found = command(["export", "--json", "--layout", "hub", "--bundle", folder, "-o", out], b"")
             case _:
                 found = command(["verify", "--json", folder], b"")
     except BaseException as error:  # noqa: BLE001 — a panic of native code is none of Exception
@@ -93,7 +110,8 @@ def main() -> None:
     """Answers until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    import flows.verify  # noqa: F401 — its imports write nothing that counts
+    import flows.export
+    import flows.verify  # noqa: F401 — their imports write nothing that counts
     from flows import cli  # noqa: F401
 
     sys.addaudithook(watch)

@@ -2,21 +2,24 @@
 
     python benchmarks/quality.py trec6 snips --seeds 17 18 19
 
-One workspace under models/<preset>/ for each task and seed; what is up to date there is not built again. Records are
-added to benchmarks/quality.json as they come, and the tables of all records are printed.
+    python benchmarks/quality.py sst2 --set distill.threads=2
+
+One workspace under models/<preset>/ for each task, seed and setting; what is up to date there is not built again.
+Records are added to benchmarks/quality.json as they come. Those of the present parameters and settings are printed as
+tables, with what they say of the rivals; others stay in the file and are only counted.
 """
 
 import argparse
 import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import fasttext_rival
-from workspaces import DATASETS, PROJECT, UNLABELLED, Task, run, scores
+from workspaces import DATASETS, PROJECT, UNLABELLED, Task, run, scores, setting
 
 from eibert.artifact import write_json
 from eibert.corpus import read_spec, read_split
@@ -36,8 +39,20 @@ UNDISTILLED: dict[str, Any] = {
 RIVALS = ("control", "undistilled", "static", "fasttext", "tfidf")
 MODELS = ("teacher", "student", "bundle", *RIVALS)
 """`student` is the bundle before quantization, `control` the same student after plain distillation."""
+TITLES = {
+    "control": "plain distillation", "undistilled": "the undistilled student", "static": "the static table",
+    "fasttext": "fastText", "tfidf": "TF-IDF",
+}  # fmt: skip
 DERIVED = ("retention", "above the best rival", "lost by INT8", "agreement")
 APART = "cola"
+LEAD = 3.0
+"""Points by which the bundle is to be above the best rival on the mean."""
+TIE = 0.05
+"""Points below which two scores are equal in the table."""
+CAPTION = (
+    "Per cent on the test split, means over seeds. `teacher`, `student` and `control` (plain distillation of the same "
+    "student) are measured in fp32 and weigh what fp32 takes; `bundle` and `undistilled` in INT8 through onnxruntime."
+)
 
 
 def measure(task: Task) -> dict[str, Any]:
@@ -46,7 +61,8 @@ def measure(task: Task) -> dict[str, Any]:
     said, seconds = run(folder)
     found = said["metrics"]
     record = {
-        "task": task.name, "seed": task.seed, "preset": task.preset, "metric": found["metric"], "minutes": seconds / 60,
+        "task": task.name, "seed": task.seed, "preset": task.preset, "digest": task.digest(),
+        "settings": dict(task.settings), "metric": found["metric"], "minutes": seconds / 60,
         "ran": sum(state == "Completed" for state in said["stages"].values()),
         "dev": found["dev"], "test": found["test"], "bytes": found["bytes"], "agreement": found["agreement"]["student"],
     }  # fmt: skip
@@ -69,12 +85,18 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     rows = {name: _means(found) for name, found in chosen.items() if found}
     lines = [_row("task", "metric", "seeds", *MODELS, *DERIVED), "|" + "---|" * (3 + len(MODELS) + len(DERIVED))]
     for name, row in rows.items():
-        tests = [_cell([100 * record["test"][model] for record in chosen[name]]) for model in MODELS]
+        tests = [
+            _cell([100 * record["test"][model] for record in chosen[name]]) if model in row else "–" for model in MODELS
+        ]
         lines.append(_row(name, chosen[name][0]["metric"], len(chosen[name]), *tests, *_derived(row)))
     judged = [row for name, row in rows.items() if name != APART]
     if judged:
-        mean = {key: statistics.mean(row[key] for row in judged) for key in judged[0]}
-        lines.append(_row("mean", "", "", *(f"{mean[model]:.1f}" for model in MODELS), *_derived(mean)))
+        mean = {
+            key: statistics.mean(row[key] for row in judged) for key in judged[0] if all(key in row for row in judged)
+        }
+        means = (f"{mean[model]:.1f}" if model in mean else "–" for model in MODELS)
+        lines.append(_row("mean", "", "", *means, *_derived(mean)))
+    lines += ["", CAPTION, "", *verdicts(rows)]
     lines += ["", _row("bytes", *MODELS), "|" + "---|" * (1 + len(MODELS))]
     for name in rows:
         sizes = chosen[name][0]["bytes"]
@@ -82,10 +104,34 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def verdicts(rows: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Yields one sentence for each task on which a rival is above the bundle or ties with it, and one on the mean lead.
+
+    Args:
+        rows: Task → scores by model and what follows from them, per cent.
+    """
+    for name, row in rows.items():
+        leads = sorted((row["bundle"] - row[rival], rival) for rival in RIVALS if rival in row)
+        if met := [f"{TITLES[rival]} ({row[rival]:.1f}) {_stands(lead)}" for lead, rival in leads if lead < TIE]:
+            best = TITLES[leads[0][1]]
+            yield f"- {name}: against the bundle ({row['bundle']:.1f}), {', '.join(met)}; recommended there: {best}."
+    leads_of_all = [row["above the best rival"] for name, row in rows.items() if name != APART]
+    if leads_of_all:
+        lead = statistics.mean(leads_of_all)
+        said = "reached" if lead >= LEAD else "not reached"
+        tasks = f"{len(leads_of_all)} of {len(UNLABELLED) - 1} tasks"
+        yield f"- Mean lead over the best rival of each task: {lead:+.1f} points over {tasks}; {LEAD} points {said}."
+
+
+def _stands(lead: float) -> str:
+    return "ties" if lead > -TIE else f"is above by {-lead:.1f} points"
+
+
 def _means(records: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Scores on test by model and what follows from them, per cent, means over seeds."""
-    row = {model: statistics.mean(100 * record["test"][model] for record in records) for model in MODELS}
-    best = max(row[rival] for rival in RIVALS)
+    """Scores on test by model and what follows from them, per cent, means over seeds; models measured by all seeds."""
+    models = [model for model in MODELS if all(model in record["test"] for record in records)]
+    row = {model: statistics.mean(100 * record["test"][model] for record in records) for model in models}
+    best = max(row[rival] for rival in RIVALS if rival in row)
     agreement = 100 * statistics.mean(record["agreement"] for record in records)
     return row | {
         "retention": 100 * row["bundle"] / row["teacher"], "above the best rival": row["bundle"] - best,
@@ -106,26 +152,41 @@ def _cell(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.1f}{spread}"
 
 
+def present(records: Sequence[dict[str, Any]], preset: str, datasets: Path, settings: Mapping[str, str]) -> list[Any]:
+    """Returns the records that the present parameters, sources and settings would give again."""
+    return [
+        record
+        for record in records
+        if record["preset"] == preset
+        and record.get("digest") == Task(record["task"], record["seed"], preset, datasets, settings).digest()
+    ]
+
+
 def main() -> None:
-    """Measures what is asked for and prints the table of all records."""
+    """Measures what is asked for and prints the table of all records of the present parameters and settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *UNLABELLED])
     parser.add_argument("--seeds", type=int, nargs="+", default=[17])
     parser.add_argument("--preset", default="default")
     parser.add_argument("--datasets", type=Path, default=DATASETS)
+    parser.add_argument("--set", type=setting, action="append", default=[], metavar="KEY=VALUE", dest="settings")
     arguments = parser.parse_args()
+    settings = dict(arguments.settings)
     records = json.loads(RECORDS.read_text()) if RECORDS.exists() else []
     for name in arguments.names:
         for seed in arguments.seeds:
-            found = measure(Task(name, seed, arguments.preset, arguments.datasets))
-            identity = {key: found[key] for key in ("task", "seed", "preset")}
+            found = measure(Task(name, seed, arguments.preset, arguments.datasets, settings))
+            identity = {key: found[key] for key in ("task", "seed", "preset", "digest")}
             earlier = [record for record in records if identity.items() <= record.items()]
             if earlier and found["ran"] == 0:
                 found["minutes"] = earlier[0]["minutes"]
             records = [record for record in records if record not in earlier] + [found]
             write_json(RECORDS, records)
             print(f"{name}, seed {seed}: {found['minutes']:.1f} min", file=sys.stderr)
-    print(table([record for record in records if record["preset"] == arguments.preset]))
+    shown = present(records, arguments.preset, arguments.datasets, settings)
+    print(table(shown))
+    if others := len(records) - len(shown):
+        print(f"{RECORDS.name}: {others} records of other parameters, presets or settings left out", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
     PYTHONPATH=. python benchmarks/soak.py --count 200 --failures 0.1
 
 Each night the data is as it was, better, worse or poisoned, and `eibert retrain` runs in a process of its own (a fork
-of one that has imported everything) against one Prefect server. Broken nights: a stage crashes, the retraining is
-killed with what it started, MLflow is not there, or the disk is full (no file may grow beyond 24 kB). The model is the
-tests' learner, which takes a moment to learn, so that it is the machinery that is tried. Looked at: nothing worse is
-ever put in service; every fiftieth of a second one version exactly is; no flow run is left running; the disk does not
-fill. After ten nights the records of Prefect and MLflow are made ten days older, so that there is what to collect.
+of one that has imported everything) against one Prefect server. After ten nights all that Prefect, MLflow and the
+history have written is made ten days older, so that there is what to collect; then a real `eibert schedule` begins,
+catches up once on the days it missed, and serves its deployment for one more night. Broken nights: a stage crashes, the
+retraining is killed with what it started (under the schedule it alone, which the schedule then tells), MLflow is not
+there, or the disk is full (no file may grow beyond 24 kB). The model is the tests' learner, which takes a moment to
+learn, so that it is the machinery that is tried. Looked at: nothing worse is ever put in service; every fiftieth of a
+second one version exactly is; after a night that was not broken no flow run is left running; the disk does not fill.
 Prints one line a night, then one JSON object.
 """
 
@@ -23,23 +25,27 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import forks
 from forks import Command
+from records import grow_older, size_bytes
 
 from eibert.runtime.model import Model
-from flows import environment
+from flows import environment, history
 from flows.workspace import Workspace, set_params
 from tests import learner
 from tests.flows.warm import warm_stages
 from tests.toy import letters_and, random_teacher
 
+if TYPE_CHECKING:
+    from schedules import Schedule
+
 PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
 DAYS = 10
-"""Of so many nights: then all that MLflow and Prefect have written is made as much older, and each night was one."""
+"""Of so many nights: then all that was written is made as much older, and each night was one."""
 VACUUM = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "30",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS": "60",
@@ -123,9 +129,15 @@ class Watch(threading.Thread):
             self.without += begun and count != 1
 
 
+def crash_if(place: Workspace, way: str) -> None:
+    """Lets a stage crash, or no longer."""
+    crash = place.folder / learner.CRASH
+    crash.touch() if way == "crash" else crash.unlink(missing_ok=True)
+
+
 def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple[int, dict[str, Any], float]:
     """Runs one retraining, disturbed in a way or not (""), and returns its exit code, its answer and its time."""
-    (place.folder / learner.CRASH).touch() if way == "crash" else (place.folder / learner.CRASH).unlink(missing_ok=True)
+    crash_if(place, way)
     started = time.monotonic()
     command = Command(
         ["retrain", "-C", str(place.folder), "--json"], place.root, commands,
@@ -142,6 +154,28 @@ def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple
     return command.returncode, found, time.monotonic() - started
 
 
+def retrained(schedule: "Schedule", commands: Path, how: str, way: str, seconds: float) -> tuple[str, float]:
+    """Runs one retraining, by the command or the schedule, disturbed or not; returns its outcome and its time."""
+    if how == "command":
+        schedule.close()
+        code, answer, took = retrain(schedule.place, commands, way, seconds)
+        return answer.get("outcome", "error" if answer else f"exit {code}"), took
+    crash_if(schedule.place, way)
+    before = history.read(schedule.place)
+    schedule.begin()
+    if how == "deployment":
+        schedule.ask()
+    found, took = schedule.retrained(before, seconds if way == "kill" else None)
+    return found.outcome.value, took
+
+
+def through(night: int) -> str:
+    """Returns by what a night's retraining comes about."""
+    if night < DAYS:
+        return "command"
+    return {0: "catch-up", 1: "deployment"}.get(night % DAYS, "command")
+
+
 def in_service(place: Workspace, data: Data) -> tuple[int | None, float]:
     """Returns the version in service, whose files are checked on the way, and its share of right answers."""
     from tasks import packing, registry
@@ -154,58 +188,34 @@ def in_service(place: Workspace, data: Data) -> tuple[int | None, float]:
         return champion.number, data.score(files / packing.BUNDLE)
 
 
-def grow_older(root: Path, days: int) -> None:
-    """Moves every date in the databases of Prefect and MLflow back, as if the days had passed."""
-    with contextlib.closing(sqlite3.connect(root / ".prefect" / "prefect.db", timeout=60)) as store, store:
-        tables = [name for (name,) in store.execute("select name from sqlite_master where type = 'table'")]
-        for table in tables:
-            columns = [row[1] for row in store.execute(f"pragma table_info({table})") if row[2] == "DATETIME"]
-            for column in {*columns} - {"total_run_time"}:  # a length of time, kept as a date
-                moved = f"datetime(substr({column}, 1, 19), '-{days} days') || substr({column}, 20)"
-                store.execute(f"update {table} set {column} = {moved} where {column} is not null")
-    with contextlib.closing(sqlite3.connect(root / "mlflow.db", timeout=60)) as store, store:
-        passed = days * 86_400_000
-        for column in ("start_time", "end_time", "deleted_time"):
-            store.execute(f"update runs set {column} = {column} - ?", (passed,))
+def soak(schedule: "Schedule", commands: Path, count: int, failures: float, seed: int) -> dict[str, Any]:
+    """Returns what was seen over so many nights of the schedule's workspace."""
+    from schedules import unfinished
 
-
-def size_bytes(root: Path) -> dict[str, int]:
-    """Returns the bytes of the repository's parts."""
-    parts = {
-        "cache": ".dvc/cache",
-        "versions": "mlartifacts",
-        "MLflow": "mlflow.db",
-        "Prefect": ".prefect",
-        "trail": "trail",
-    }
-    found = {}
-    for name, part in parts.items():
-        paths = [root / part] if (root / part).is_file() else (root / part).rglob("*")
-        found[name] = sum(path.stat().st_size for path in paths if path.is_file() and not path.is_symlink())
-    return found
-
-
-def soak(place: Workspace, commands: Path, count: int, failures: float, seed: int) -> dict[str, Any]:
-    """Returns what was seen over so many nights."""
-    from flows.flow_runs import sweep
     from flows.promote import recover
 
-    chance, root = random.Random(seed), place.root
+    chance, place = random.Random(seed), schedule.place
+    root = place.root
     data = Data(place.folder / "rows", chance)
     watch = Watch(root / "mlflow.db")
     watch.start()
     outcomes: Counter[str] = Counter()
     ways: Counter[str] = Counter()
-    wrong, sizes, usual, before = [], [], 10.0, (None, 0.0)
+    throughs: Counter[str] = Counter()
+    wrong, sizes, left, usual, before = [], [], 0, 10.0, (None, 0.0)
     for night in range(count):
         kind = data.night() if night else "better"
-        way = chance.choice(WAYS) if night and chance.random() < failures else ""
-        code, answer, took = retrain(place, commands, way, chance.uniform(1.0, usual))
-        usual = usual if way else 0.5 * (usual + took)
+        how = through(night)
+        ways_here = WAYS if how == "command" else WAYS[:2]
+        broken = 0 < night < count - 1 and chance.random() < failures  # of what the last leaves, nobody would take care
+        way = chance.choice(ways_here) if broken else ""
+        outcome, took = retrained(schedule, commands, how, way, chance.uniform(1.0, usual))
+        usual = usual if way or how != "command" else 0.5 * (usual + took)
+        left = max(left, 0 if way else unfinished())
         recover(place)  # what the next command does first
         after = in_service(place, data)
-        outcome = answer.get("outcome", "error" if answer else f"exit {code}")
         outcomes[outcome] += 1
+        throughs[how] += 1
         ways.update([way] if way else [])
         worse = before[0] is not None and after[1] < before[1] - 0.05
         if (after[0] is None and night) or worse or (kind == "poisoned" and after[0] != before[0]):
@@ -214,22 +224,15 @@ def soak(place: Workspace, commands: Path, count: int, failures: float, seed: in
         if night % DAYS == DAYS - 1:
             sizes.append(size_bytes(root))
             grow_older(root, DAYS)
-        print(f"{night:>4} {kind:<9}{way:<10}{outcome:<10} version {after[0]} {after[1]:.3f} {took:.1f} s", flush=True)
+        said = f"{night:>4} {kind:<9}{how:<11}{way:<10}{outcome:<10} version {after[0]} {after[1]:.3f} {took:.1f} s"
+        print(said, flush=True)
     watch.ended.set()
     watch.join()
-    sweep()
     return {
-        "nights": count, "outcomes": dict(outcomes), "disturbed": dict(ways), "wrong": wrong, "looks": watch.looks,
-        "looks_without_one_champion": watch.without, "unfinished_flow_runs": unfinished(), f"bytes_every_{DAYS}": sizes,
+        "nights": count, "through": dict(throughs), "outcomes": dict(outcomes), "disturbed": dict(ways), "wrong": wrong,
+        "looks": watch.looks, "looks_without_one_champion": watch.without, "unfinished_flow_runs": left,
+        f"bytes_every_{DAYS}": sizes,
     }  # fmt: skip
-
-
-def unfinished() -> int:
-    """Returns how many flow runs say that they are still running or about to."""
-    from prefect.client.orchestration import get_client
-
-    with get_client(sync_client=True) as client:
-        return sum(not run.state.is_final() for run in client.read_flow_runs(limit=200) if run.state is not None)
 
 
 def main() -> None:
@@ -248,11 +251,16 @@ def main() -> None:
         [place] = learner.make_repository(root, random_teacher(Path(scratch, "teacher"), letters_and()), "models/w")
         set_params(place.folder, SETTINGS)
         environment.prepare(root)
+        from schedules import Schedule
+
         from flows.server import free_port, server
 
         forks.begin()
         with warm_stages(Path(short), PROJECT, "tests.learner") as commands, server(free_port()):
-            found = soak(place, commands, wanted.count, wanted.failures, wanted.seed)
+            graph = place.folder / "dvc.yaml"  # also for processes that are no forks
+            graph.write_text(graph.read_text().replace("cmd: eibert", f"cmd: {commands}/eibert"))
+            with contextlib.closing(Schedule(place, root / "soak.log")) as schedule:
+                found = soak(schedule, commands, wanted.count, wanted.failures, wanted.seed)
     print(json.dumps(found, indent=2))
     sys.exit(bool(found["wrong"] or found["looks_without_one_champion"] or found["unfinished_flow_runs"]))
 

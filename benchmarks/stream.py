@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from two_runs import COMMAND, copy_project, surroundings
+from tiny import COMMAND, copy_project, surroundings
 
 MODEL = "models/stream"
 SLICES = 5

@@ -1,91 +1,114 @@
 """Two `eibert run` at once on one repository, again and again: both must end well, and all must be sound afterwards.
 
-`python benchmarks/two_runs.py --repetitions 20` makes a scratch copy of the project, with two models of the built-in
-sample, and runs up to the data gate only: locks are tried, not training. Odd repetitions run twice in one workspace,
-even ones in two. Prints one JSON object.
+    PYTHONPATH=. python benchmarks/two_runs.py --repetitions 20
+
+A scratch copy of the project with two tiny models. Both runs go through the whole pipeline, each under a seed that was
+not there before, so both make a bundle, append to the trail and sign. Odd repetitions run twice in one workspace, even
+ones in two. Afterwards the trail must be sound and have one record more for each run, of the bundle it made, and
+`eibert verify --all` must find nothing in either workspace. Commands and stages are forks of processes that have
+imported everything, and Prefect's server is one for all. Prints one line for each repetition, at last one JSON object.
 """
 
 import argparse
+import contextlib
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
+import forks
+from tiny import Copy, make
+
+from eibert import trail
+from flows import environment
+from tasks import keys
+from tests.flows.warm import warm_stages
+
 MODELS = ("models/a", "models/b")
-COMMAND = [sys.executable, "-m", "flows.cli"]
+FIRST_SEED = 1000
 
 
-def copy_project(root: Path) -> None:
-    """Copies code, parameters and settings into a new repository."""
-    for folder in ("eibert", "tasks", "flows", "presets"):
-        shutil.copytree(PROJECT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("constraints.txt", "params.yaml", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config"):
-        (root / name).parent.mkdir(exist_ok=True)
-        shutil.copyfile(PROJECT / name, root / name)
-    (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
-    subprocess.run(["git", "init", "-q", str(root)], check=True)
+@dataclass(frozen=True)
+class Repetition:
+    """How two runs at once ended, and what they left.
+
+    Attributes:
+        one_workspace: Both ran in one.
+        exit_codes: Theirs.
+        warned: One of them gave a warning.
+        waited: One of them said that it waits for the other.
+        recorded: The trail is sound, has one record more for each run, and no other.
+        sound: `eibert verify --all` found nothing.
+        seconds: Until both had ended.
+    """
+
+    one_workspace: bool
+    exit_codes: tuple[int, ...]
+    warned: bool
+    waited: bool
+    recorded: bool
+    sound: bool
+    seconds: float
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing was lost, and whoever had to wait said so."""
+        said = self.waited or not self.one_workspace
+        return not any(self.exit_codes) and not self.warned and said and self.recorded and self.sound
 
 
-def scratch(root: Path) -> None:
-    """Makes a copy of the project with two workspaces."""
-    copy_project(root)
-    for model in MODELS:
-        subprocess.run(
-            [*COMMAND, "new", model, "--data", "sample"],
-            cwd=root,
-            check=True,
-            env=surroundings(root),
-            stdout=sys.stderr,
-        )
-
-
-def surroundings(root: Path) -> dict[str, str]:
-    """The environment in which the copy's code runs."""
-    return {**os.environ, "PYTHONPATH": str(root)}
-
-
-def repeat(root: Path, number: int) -> dict[str, Any]:
+def repeat(copy: Copy, number: int) -> Repetition:
     """Starts two runs at once and returns how they ended."""
     models = (MODELS[0], MODELS[0] if number % 2 else MODELS[1])
+    seeds = (FIRST_SEED + 2 * number, FIRST_SEED + 2 * number + 1)
+    before = len(trail.read(copy.root / keys.TRAIL))
     started = time.monotonic()
-    runs = [
-        subprocess.Popen(
-            [*COMMAND, "run", "-C", model, "--until", "validate", "--set", f"validate.max_chars={1000 + number}"],
-            cwd=root, env=surroundings(root), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for model in models
-    ]  # fmt: skip
+    runs = [copy.start("run", "-C", model, "--set", f"seed={seed}") for model, seed in zip(models, seeds, strict=True)]
     said = [run.communicate()[1] for run in runs]
     seconds = time.monotonic() - started
-    verdict = subprocess.run(
-        [*COMMAND, "verify", "-C", models[0], "--all", "--json"], cwd=root, env=surroundings(root), capture_output=True
+    recorded = not keys.check_trail(copy.root) and _recorded(copy, before) == sorted(zip(models, seeds, strict=True))
+    found = Repetition(
+        one_workspace=models[0] == models[1],
+        exit_codes=tuple(run.returncode for run in runs),
+        warned=any("warning: " in text for text in said),
+        waited=any("waits for process" in text for text in said),
+        recorded=recorded,
+        sound=all(copy.is_sound(model) for model in MODELS if (copy.root / model / "dvc.lock").is_file()),
+        seconds=round(seconds, 1),
     )
-    codes = [run.returncode for run in runs]
-    if any(codes) or verdict.returncode:
-        print(*said, verdict.stdout.decode(), file=sys.stderr)
-    return {
-        "one_workspace": models[0] == models[1], "exit_codes": codes, "seconds": round(seconds, 1),
-        "waited": any("waits for process" in text for text in said), "sound": verdict.returncode == 0,
-    }  # fmt: skip
+    if not found.well:
+        print(*said, *keys.check_trail(copy.root), _recorded(copy, before), sep="\n--\n", file=sys.stderr)
+    return found
+
+
+def _recorded(copy: Copy, before: int) -> list[tuple[str, int]]:
+    """Returns workspace and seed of each record that was appended after so many."""
+    later = [record.body for record in trail.read(copy.root / keys.TRAIL)[before:]]
+    return sorted((body["folder"], body["stages"]["ingest"]["params"]["seed"]) for body in later)
 
 
 def main() -> None:
     """Runs the benchmark of this process's arguments."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=20)
     wanted = parser.parse_args().repetitions
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder, "root")
-        scratch(root)
-        found = [repeat(root, number) for number in range(wanted)]
-    well = sum(not any(one["exit_codes"]) and one["sound"] for one in found)
-    print(json.dumps({"repetitions": wanted, "ended_well": well, "runs": found}, indent=2))
+    with contextlib.ExitStack() as stack:
+        folder, short = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
+        copy = make(folder / "root", MODELS)
+        Copy.stages = stack.enter_context(warm_stages(short, copy.root))
+        environment.prepare(folder)
+        from flows.server import free_port, server
+
+        stack.enter_context(server(free_port()))
+        forks.begin()
+        found = []
+        for number in range(wanted):
+            found.append(repeat(copy, number))
+            print("well" if found[-1].well else "NOT WELL", asdict(found[-1]), flush=True)
+    well = sum(one.well for one in found)
+    print(json.dumps({"repetitions": wanted, "ended_well": well, "most_seconds": max(one.seconds for one in found)}))
     sys.exit(well < wanted)
 
 

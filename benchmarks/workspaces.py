@@ -1,15 +1,19 @@
 """What benchmarks on real data have in common: a workspace for each model, and the scores of its bundle."""
 
+import argparse
 import hashlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from eibert.artifact import sha256
 from eibert.corpus import read_spec, read_split
 from eibert.export import bundle_logits
 from eibert.scores import score
@@ -31,31 +35,72 @@ UNLABELLED: dict[str, tuple[str, ...]] = {
 COMMAND = Path(sys.executable).with_name("eibert")
 
 
+_DIGITS = 12
+
+
 @dataclass(frozen=True)
 class Task:
-    """A real data set, its seed and preset, and where data sets lie."""
+    """A real data set, its seed and preset, where data sets lie, and what is set besides: YAML by dotted key."""
 
     name: str
     seed: int
     preset: str
     datasets: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def workspace(self, variant: str = "", changes: Mapping[str, Any] | None = None) -> Path:
         """Returns the folder of a model relative to the project, made where it is not there.
+
+        Its name ends with the digest of what decides the model, so another preset, seed or source has another folder.
 
         Args:
             variant: Name of what is changed; "": nothing.
             changes: Values by dotted key.
         """
-        values = {"seed": self.seed} | dict(changes or {})
-        digest = hashlib.sha256(json.dumps([values, str(self.datasets)], sort_keys=True).encode()).hexdigest()[:6]
-        folder = Path("models") / self.preset / "-".join(filter(None, (self.name, variant, digest)))
+        stem = "-".join(filter(None, (self.name, variant, self.digest(changes))))
+        folder = Path("models") / self.preset / stem
         if not (PROJECT / folder / "params.yaml").exists():
-            texts = [part for name in UNLABELLED[self.name] for part in ("--unlabelled", str(self.datasets / name))]
-            sets = [part for key, value in values.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-            data = ("--data", str(self.datasets / self.name), "--preset", self.preset)
-            subprocess.run([COMMAND, "new", folder, *data, *texts, *sets], cwd=PROJECT, check=True, stdout=sys.stderr)
+            source, *texts = self._sources()
+            named = [part for text in texts for part in ("--unlabelled", str(text))]
+            sets = [part for key, value in self._values(changes).items() for part in ("--set", f"{key}={value}")]
+            data = ("--data", str(source), "--preset", self.preset)
+            subprocess.run([COMMAND, "new", folder, *data, *named, *sets], cwd=PROJECT, check=True, stdout=sys.stderr)
         return folder
+
+    def digest(self, changes: Mapping[str, Any] | None = None) -> str:
+        """Returns a digest of the parameters of all stages, preset and changes on top, and of the sources' files."""
+        stages = _yaml(PROJECT / "dvc.yaml")["stages"]
+        layers = [_yaml(PROJECT / "params.yaml"), _yaml(PROJECT / "presets" / f"{self.preset}.yaml")]
+        params = [{key: layer[key] for key in ("seed", "teacher", *stages) if key in layer} for layer in layers]
+        sources = [[source.name, _files(source)] for source in self._sources()]
+        found = json.dumps([params, self._values(changes), sources], sort_keys=True)
+        return hashlib.sha256(found.encode()).hexdigest()[:_DIGITS]
+
+    def _sources(self) -> list[Path]:
+        return [self.datasets / name for name in (self.name, *UNLABELLED.get(self.name, ()))]
+
+    def _values(self, changes: Mapping[str, Any] | None) -> dict[str, str]:
+        made = {key: json.dumps(value) for key, value in (changes or {}).items()}
+        return {"seed": str(self.seed), **self.settings, **made}
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Returns key and value of `section.key=value`, for argparse."""
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected section.key=value, for example distill.threads=2")
+    return key, value
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _files(source: Path) -> dict[str, str]:
+    if not source.is_dir():
+        sys.exit(f"{source}: no such folder; say with --datasets where the data sets lie")
+    return {path.name: sha256(path) for path in sorted(source.iterdir()) if path.is_file()}
 
 
 def run(folder: Path, *options: str) -> tuple[dict[str, Any], float]:
