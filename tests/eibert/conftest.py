@@ -7,6 +7,7 @@ import pytest
 from eibert.corpus import Split, TaskSpec
 from eibert.finetune import finetune
 from eibert.params.load import Params
+from eibert.params.section import Precision
 from eibert.student import Student
 from eibert.teacher import Teacher, load_base
 from tests.rooms import NOWHERE, lone, pretrained
@@ -28,7 +29,9 @@ def quick(params: Params) -> Params:
         update={"epochs": 10, "batch_size": 16, "learning_rate": 1e-2, "teacher_rows": 64, "teacher_layers": 1,
                 "max_tokens": 24, "threads": 1, "variants": 90}
     )  # fmt: skip
-    return params.model_copy(update={"finetune": fine, "pretrain": pre, "distill": learn})
+    exact = {"precision": Precision.FP32}  # on every machine
+    sections = {"finetune": fine, "pretrain": pre, "distill": learn}
+    return params.model_copy(update={name: section.model_copy(update=exact) for name, section in sections.items()})
 
 
 @pytest.fixture

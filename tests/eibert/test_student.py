@@ -75,3 +75,18 @@ def test_attention_matches_torch_own_transformer_layer(student: Student) -> None
         found = layer(hidden, (1 - mask)[:, None, None, :] * -10000.0)
     assert torch.allclose(found[0], expected[0], atol=1e-5)
     assert torch.allclose(found[1, :3], expected[1, :3], atol=1e-5)
+
+
+def test_attention_within_bf16_is_that_of_fp32_in_answers_and_gradients(student: Student) -> None:
+    layer, bias = student.layers[0], torch.tensor([[0.0] * 5, [0.0] * 3 + [-10000.0] * 2])[:, None, None, :]
+    hidden = torch.randn(2, 5, 12).to(torch.bfloat16)
+    found = []
+    for kind in (torch.float32, torch.bfloat16):
+        given = hidden.to(kind, copy=True).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=kind is torch.bfloat16):
+            mixed = layer.context(given, bias)
+        assert mixed.dtype is kind
+        mixed.float().square().sum().backward()
+        found.append((mixed.float(), given.grad.float()))
+    for plain, rounded in zip(*found, strict=True):
+        assert torch.allclose(plain, rounded, rtol=0.05, atol=0.02 * float(plain.detach().abs().max()))
