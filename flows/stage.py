@@ -34,6 +34,7 @@ from flows.adapter import CODE, ERROR, EXIT_BROKEN, EXIT_REFUSED, RAN_MARK
 from flows.cache import check_list, guard
 from flows.disk import refusal
 from flows.healing import heal, reading
+from flows.whole import WholeFiles
 from flows.workspace import GRAPH, Workspace
 from tasks import code
 from tasks.progress import say
@@ -101,7 +102,7 @@ def opened(workspace: Workspace, *, thorough: bool = False, mending: bool = Fals
     for name in _LOGGERS:
         logging.getLogger(name).propagate = False  # its own handlers write a line; Prefect's would add a traceback
     try:
-        found = Repo(str(workspace.root), _wait_for_lock=True)
+        found = Repo(str(workspace.root), fs=WholeFiles(), _wait_for_lock=True)
     except DvcException as error:
         raise RunError(f"{workspace.root / '.dvc'}: DVC refuses it: {error}; mend .dvc/config") from error
     with found as repo:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -117,6 +118,27 @@ def test_torn_lock_file_is_set_aside_and_all_comes_back_without_running(workspac
     assert set(result.states.values()) == {"Restored"}
     assert ran(workspace) == []
     assert [path.read_text() for path in quarantined(workspace)] == [text]
+
+
+def test_write_of_dvc_lock_that_is_cut_off_leaves_the_one_that_was_there(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (workspace.folder / "dvc.lock").read_text()
+    half_written = []
+
+    def cut_off(_: object, stream: TextIO) -> None:
+        stream.write(before[: len(before) // 2])
+        stream.flush()
+        half_written.append(stream.name)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("dvc.utils.serialize._yaml._dump", cut_off)
+        assert "No space left" in run(workspace, Selection(), ["quantize.percentile=98.5"]).error
+    assert half_written
+    assert (workspace.folder / "dvc.lock").read_text() == before
+    assert not [path for path in workspace.folder.iterdir() if path.name.endswith(".part")]
+    assert run(workspace, Selection()).error == ""
 
 
 READERS: dict[str, Callable[[Workspace], object]] = {
