@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from prefect.exceptions import ObjectNotFound
 
 from flows import history
 from flows.history import Retraining
@@ -51,10 +52,17 @@ class Schedule:
             )
 
     def ask(self) -> None:
-        """Has its deployment run now, as a person does on Prefect's page."""
-        name = f"retrain-all/{deployment_name([self.place.folder])}"
+        """Has its deployment run now, as a person does on Prefect's page; waits until it is there."""
+        name, started = f"retrain-all/{deployment_name([self.place.folder])}", time.monotonic()
         with get_client(sync_client=True) as client:
-            client.create_flow_run_from_deployment(client.read_deployment_by_name(name).id)
+            while True:
+                try:
+                    deployment = client.read_deployment_by_name(name)
+                    break
+                except ObjectNotFound:  # it still ends its catching up
+                    self._check(started)
+                    time.sleep(0.1)
+            client.create_flow_run_from_deployment(deployment.id)
 
     def retrained(self, before: Sequence[Retraining], kill_after: float | None) -> tuple[Retraining, float]:
         """Waits for the retraining that follows earlier ones, and for its flow; returns how it ended and its time.
