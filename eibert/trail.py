@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ def append(folder: Path, body: dict[str, Any], *, seal: Seal, unseal: Unseal, lo
     Raises:
         TrailError: the trail that is there is altered; it is left as it is.
         SignatureError: the same of its head.
+        OSError: the disk refuses the record; the trail is as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(lock):
@@ -152,8 +154,9 @@ def append(folder: Path, body: dict[str, Any], *, seal: Seal, unseal: Unseal, lo
         previous = sha256(records[-1].line) if records else START
         # What JSON changes (a tuple, a key that is a number) is changed before the digest is taken.
         record = Record(len(records) + 1, previous, json.loads(canonical(body)))
-        _replace(folder / HEAD, seal(record.line))
-        _write_line(folder, record.line)
+        with _as_before(folder):
+            _replace(folder / HEAD, seal(record.line))
+            _write_line(folder, record.line)
     return record
 
 
@@ -224,13 +227,35 @@ def _write_line(folder: Path, line: bytes) -> None:
     _settle(folder)
 
 
+@contextmanager
+def _as_before(folder: Path) -> Iterator[None]:
+    """Puts head and lines back as they were where the disk refuses either, for which a full one needs no space."""
+    head, lines, kept = folder / HEAD, folder / RECORDS, folder / f".{HEAD}.before"
+    size = len(_content(lines))
+    try:
+        if head.is_file():
+            shutil.copyfile(head, kept)
+        try:
+            yield
+        except OSError:
+            if len(_content(lines)) > size:
+                os.truncate(lines, size)
+            kept.replace(head) if kept.is_file() else head.unlink(missing_ok=True)
+            raise
+    finally:
+        kept.unlink(missing_ok=True)
+
+
 def _replace(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     _settle(path.parent)
 
 

@@ -4,6 +4,7 @@ What cannot be delivered now stays a note and is delivered after the next run; n
 """
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,7 @@ _SHA256_TAG = "sha256"
 
 _BATCH = 100
 _FILE = "sqlite:///"
+_STORE_LOGGER = "mlflow.store.db.utils"
 _DIGEST_CHARS = 36
 _TEXT_CHARS = 500
 _REASON_CHARS = 200
@@ -126,6 +128,7 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
         "MLFLOW_LOGGING_LEVEL": "ERROR",
     }.items():
         os.environ.setdefault(name, value)
+    logging.getLogger(_STORE_LOGGER).setLevel(logging.CRITICAL)  # else a traceback of what it raises besides
     from mlflow import MlflowClient
 
     uri = store(root)

@@ -1,5 +1,6 @@
 """The chain of records: what is done to it shows, and what a kill leaves is mended."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -56,6 +57,34 @@ def test_records_follow_on_one_another(folder: Path) -> None:
     assert json.loads(raw[3])["digest"] == records[3].digest
     assert check(folder) == []
     assert check(folder.parent / "none") == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("moment", ["of the head", "of the line", "when all is written"])
+def test_what_the_disk_refuses_leaves_the_trail_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, first: bool
+) -> None:
+    folder = tmp_path / "trail"
+    if not first:
+        append(folder, "a")
+    before = {path.name: path.read_bytes() for path in folder.glob("*")} if folder.is_dir() else {}
+    refused = OSError(errno.ENOSPC, "No space left on device")
+
+    def fsync(descriptor: int) -> None:
+        at = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        place = {"of the head": "part", "of the line": trail.RECORDS, "when all is written": "trail"}[moment]
+        if at.endswith(place) and (moment != "when all is written" or (folder / trail.RECORDS).is_file()):
+            raise refused
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fsync)
+        with pytest.raises(OSError, match="No space"):
+            append(folder, "b")
+    left = {path.name: path.read_bytes() for path in folder.glob("*")}
+    assert {name: content for name, content in left.items() if content} == before
+    assert check(folder) == []
+    append(folder, "c")
+    assert [record.body["name"] for record in trail.read(folder)] == (["c"] if first else ["a", "c"])
 
 
 CHANGES: dict[str, Callable[[list[bytes]], list[bytes]]] = {
