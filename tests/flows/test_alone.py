@@ -85,7 +85,7 @@ def test_killed_run_is_taken_over_and_what_it_left_running_is_ended(workspace: W
 
 
 @pytest.mark.parametrize("pid", [NOBODY, os.getppid()])
-def test_lock_of_the_dead_holds_nobody_up(workspace: Workspace, pid: int) -> None:
+def test_lock_of_the_dead_holds_nobody_up(workspace: Workspace, pid: int, capsys: pytest.CaptureFixture[str]) -> None:
     """Their process number may belong to another process by now."""
     entry = {"pid": pid, "cmd": "/venv/bin/eibert run -C models/other"}
     output = str(workspace.folder / "data" / "quantize")
@@ -95,9 +95,8 @@ def test_lock_of_the_dead_holds_nobody_up(workspace: Workspace, pid: int) -> Non
     (workspace.root / ".dvc" / "tmp" / "lock").write_text("\0garbage")
     (workspace.private() / "lock").write_text('{"pid": 1, "comm')
     set_params(workspace.folder, ["quantize.percentile=99.5"])
-    before = time.monotonic()
     assert run(workspace, Selection(only="quantize"), wait=False).states == {"quantize": "Completed"}
-    assert time.monotonic() - before < 5
+    assert "waits for" not in capsys.readouterr().err
 
 
 def test_fork_with_the_command_line_of_its_parent_is_at_work(workspace: Workspace) -> None:
