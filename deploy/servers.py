@@ -126,9 +126,12 @@ def _prefect(found: Stack, cluster: Cluster, port: int) -> Iterator[None]:
     cluster.create("prefect")
     url = f"http://{HOST}:{port}"
     home = {"PREFECT_HOME": str(found.folder / "prefect")}
-    database = {"PREFECT_SERVER_DATABASE_CONNECTION_URL": cluster.url("prefect", "asyncpg")}
+    settings = {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": cluster.url("prefect", "asyncpg"),
+        "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else its page asks at port 4200
+    }
     command = [program("prefect"), "server", "start", "--host", HOST, "--port", str(port)]
-    with _started(found, "prefect", command, f"{url}/api/health", **home, **database):
+    with _started(found, "prefect", command, f"{url}/api/health", **home, **settings):
         found.client["PREFECT_API_URL"] = f"{url}/api"
         made = subprocess.run(
             [program("prefect"), "work-pool", "create", POOL, "--type", "process", "--overwrite"],

@@ -28,6 +28,8 @@ from flows.interrupt import end_at_once
 from tasks.progress import say
 
 _ADDRESS = "PREFECT_API_URL"
+_PAGE_ADDRESS = "PREFECT_SERVER_UI_API_URL"
+"""Where Prefect's page asks; without it, at port 4200 whatever the server's own is."""
 _LOG = "server.log"
 _NOTE = "server.json"
 _SECONDS_TO_START = 180
@@ -141,10 +143,11 @@ def _started(port: int, note: TextIO) -> _Server:
         )
     address = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, _PAGE_ADDRESS: address}
     with Path(PREFECT_HOME.value(), _LOG).open("wb") as log:
         # It may outlive this process, so it holds none of its streams. In a session of its own: Ctrl-C ends what runs
         # here first, and the server after it.
-        process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
         note.truncate(0)
         note.write(json.dumps({"address": address, "process": tag_of(process)}))

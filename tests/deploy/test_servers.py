@@ -130,6 +130,8 @@ def test_scheduled_retraining_goes_through_the_servers(
     runs = ask(f"{api}/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
     assert {run["state"]["name"] for run in runs} >= {"Completed", "Promoted"}
     assert "| bytes |" in pages(api)["retraining-models-w"]
+    with urllib.request.urlopen(api.removesuffix("/api") + "/ui-settings", timeout=30) as answer:
+        assert json.load(answer)["api_url"] == api  # where Prefect's page asks
     registry = f"{servers['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias?name=models.w&alias=champion"
     with urllib.request.urlopen(registry, timeout=30) as response:
         version = json.load(response)["model_version"]

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.request
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def test_one_server_serves_a_repository_until_the_last_user_ends(tmp_path: Path)
     address = address_of(first)
     process = server_of(first)
     assert address.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(address.replace("/api\n", "/ui-settings"), timeout=30) as answer:
+        assert json.load(answer)["api_url"] == address.strip()  # where its page asks
     second = use(tmp_path)
     assert address_of(second) == address
     first.communicate("\n", timeout=180)
