@@ -1,5 +1,7 @@
 """Old runs of MLflow's record, which the pipeline writes a dozen of each night."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 _PAGE = 1000
 _WORTH_IT = 100
 """Fewer are left for another day: MLflow's own command, which deletes for good, takes seconds to start."""
+
+_SECONDS_TO_WAIT = 60
+"""For who else writes to the record."""
 
 
 def collect(root: Path, name: str, days: float) -> int:
@@ -37,6 +42,7 @@ def collect(root: Path, name: str, days: float) -> int:
             client.delete_run(info.run_id)
         if tracking.is_file(root):
             _delete_for_good(tracking.store(root), days)
+            _delete_inputs(tracking.path(root))
     return len(old)
 
 
@@ -57,3 +63,19 @@ def _delete_for_good(uri: str, days: float) -> None:
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise RegistryError(f"{tracking.masked(uri)}: `mlflow gc` failed: {tracking.masked(said)}; repeat the command")
+
+
+def _delete_inputs(database: Path) -> None:
+    """Deletes what `mlflow gc` leaves of runs that are gone: which data sets they read, and these where no run did."""
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=_SECONDS_TO_WAIT)) as store, store:
+            store.execute(
+                "delete from inputs where destination_type = 'RUN'"
+                " and destination_id not in (select run_uuid from runs)"
+            )
+            store.execute("delete from input_tags where input_uuid not in (select input_uuid from inputs)")
+            store.execute("delete from datasets where dataset_uuid not in (select source_id from inputs)")
+    except sqlite3.Error as error:
+        raise RegistryError(
+            f"{database}: inputs of runs that are gone are not deleted: {error}; repeat the command"
+        ) from error

@@ -50,7 +50,12 @@ def is_file(root: Path) -> bool:
 
 def is_absent(root: Path) -> bool:
     """Returns whether the record would be a file that is not there, as in a fresh clone."""
-    return is_file(root) and not Path(store(root).removeprefix(_FILE)).exists()
+    return is_file(root) and not path(root).exists()
+
+
+def path(root: Path) -> Path:
+    """Returns where the record lies, which must be a file."""
+    return Path(store(root).removeprefix(_FILE))
 
 
 def masked(text: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from tasks import registry, runs, tracking
 
@@ -23,6 +24,18 @@ def root(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
+def read(name: str) -> DatasetInput:
+    """A data set that a run has read."""
+    return DatasetInput(Dataset(name, "0" * 12, "local", "{}"), [InputTag("mlflow.data.context", "train")])
+
+
+def kept(root: Path, table: str) -> int:
+    """Rows of a table."""
+    with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as store:
+        [(count,)] = store.execute(f"select count(*) from {table}").fetchall()
+    return int(count)
+
+
 def made(root: Path) -> dict[str, str]:
     """Runs of a workspace by name, and one of another's."""
     found = {}
@@ -34,6 +47,7 @@ def made(root: Path) -> dict[str, str]:
         ):  # fmt: skip
             run = client.create_run(where, start_time=int(began.timestamp() * 1000), run_name=name).info.run_id
             client.log_metric(run, "loss", 0.5)
+            client.log_inputs(run, [read(name), read("rows of all")])
             if name != "at work":
                 client.set_terminated(run)
             found[name] = run
@@ -76,6 +90,29 @@ def test_what_was_marked_long_ago_goes_for_good(root: Path, monkeypatch: pytest.
     assert runs.collect(root, "models/w", DAYS) == 3
     assert left(root, marked=True) == {"old", "stage of old", "version", "another's"}  # of the second time
     assert left(root, marked=False) == {"at work", "young"}
+
+
+def test_what_the_runs_had_read_goes_with_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = made(root)
+    monkeypatch.setattr(registry, "versions", lambda *_: [])
+    assert (kept(root, "inputs"), kept(root, "input_tags"), kept(root, "datasets")) == (
+        12,
+        12,
+        8,
+    )  # "of all": in two places
+    assert runs.collect(root, "models/w", DAYS) == 3
+    assert kept(root, "inputs") == 12  # `mlflow runs restore` can bring them back
+    grow_older(root, "runs", "deleted_time", DAYS + 1)
+    grow_older(root, "runs", "start_time", DAYS)  # "young" and "another's" are old now
+    with tracking.connected(root) as client:
+        client.set_terminated(known["at work"])
+    assert runs.collect(root, "models/w", DAYS) == 2
+    with tracking.connected(root) as client:
+        kinds = {name: client.get_run(known[name]).inputs.dataset_inputs for name in ("at work", "young", "another's")}
+    assert {name: sorted(one.dataset.name for one in found) for name, found in kinds.items()} == {
+        name: sorted([name, "rows of all"]) for name in kinds
+    }
+    assert (kept(root, "inputs"), kept(root, "input_tags"), kept(root, "datasets")) == (6, 6, 5)
 
 
 def test_on_a_server_runs_are_marked_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
