@@ -33,9 +33,10 @@ UNDISTILLED: dict[str, Any] = {
     "distill.teacher_rows": 0,
     "distill.unlabelled_limit": 0,
     "distill.variants": 0,
+    "distill.rows_limit": 300_000,
     "distill.control": False,
 }
-"""The same student, pre-trained and pruned, learns from the labels alone."""
+"""The same student, pre-trained and pruned, learns from the labels alone; the best of its passes on dev is taken."""
 RIVALS = ("control", "undistilled", "static", "fasttext", "tfidf")
 MODELS = ("teacher", "student", "bundle", *RIVALS)
 """`student` is the bundle before quantization, `control` the same student after plain distillation."""

@@ -147,7 +147,9 @@ def _started(port: int, note: TextIO) -> _Server:
     with Path(PREFECT_HOME.value(), _LOG).open("wb") as log:
         # It may outlive this process, so it holds none of its streams. In a session of its own: Ctrl-C ends what runs
         # here first, and the server after it.
-        process = psutil.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
+        process = psutil.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
     try:
         note.truncate(0)
         note.write(json.dumps({"address": address, "process": tag_of(process)}))
