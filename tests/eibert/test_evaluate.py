@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +23,7 @@ from eibert.evaluate.cost import Cost, cost_of
 from eibert.evaluate.features import Grams, TextFeatures, count, pair_features
 from eibert.evaluate.judgement import judge
 from eibert.evaluate.metrics import confusion, pearson, per_class, quality
-from eibert.evaluate.rivals import LinearRival, fit_linear, majority
+from eibert.evaluate.rivals import LinearRival, fit_linear, majority, solve
 from eibert.params.evaluate import EvaluateParams
 from eibert.params.load import Params
 from eibert.scores import agreement, score
@@ -256,6 +258,24 @@ def test_rival_answers_as_scikit_learn_does_without_collisions() -> None:
     reference = LogisticRegression(C=10.0).fit(expected, train.targets).predict(plain.transform(test.texts))
     rival = fitted(SPEC, train, 1 << 20, regularizations=(10.0,))
     np.testing.assert_array_equal(rival.logits(test).argmax(axis=1), reference)
+
+
+def test_linear_rival_is_at_its_optimum() -> None:
+    generator = np.random.default_rng(0)
+    inputs = sp.random(4000, 3000, density=0.004, random_state=0, format="csr", dtype=np.float32)
+    targets = (inputs @ generator.normal(size=3000) + generator.normal(size=4000) * 0.3 > 0).astype(np.int64)
+    signs = 2 * targets - 1
+
+    def objective(parameters: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+        weights, bias = parameters[:-1], parameters[-1]
+        margins = signs * (inputs @ weights + bias)
+        slopes = -3.0 * signs * expit(-margins)
+        gradient = np.append(inputs.T @ slopes + weights, slopes.sum())
+        return float(3.0 * np.logaddexp(0, -margins).sum() + 0.5 * weights @ weights), gradient
+
+    best = minimize(objective, np.zeros(3001), jac=True, method="L-BFGS-B").fun
+    found, biases = solve(TaskSpec("two", pair=False, labels=("no", "yes"), metric="accuracy"), inputs, targets, 3.0)
+    assert objective(np.append(found.ravel(), biases))[0] == pytest.approx(best, rel=0.01)
 
 
 def test_two_classes_have_logits_of_both_signs() -> None:
