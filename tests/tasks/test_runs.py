@@ -6,9 +6,9 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from mlflow.entities import Dataset, DatasetInput, InputTag
 
 from tasks import registry, runs, tracking
 
@@ -24,8 +24,10 @@ def root(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
-def read(name: str) -> DatasetInput:
+def read(name: str) -> Any:
     """A data set that a run has read."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
     return DatasetInput(Dataset(name, "0" * 12, "local", "{}"), [InputTag("mlflow.data.context", "train")])
 
 
