@@ -3,10 +3,12 @@
 A version stays while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`; a
 run of MLflow's for `retention.runs_days`, and while a version holds its files. An object of the cache stays while a
 workspace, a branch, a tag or a commit of the last `retention.days` names it, and for as many days after it was written;
-while any run is at work in the repository, the cache is left alone, and so is one outside it. Versions go while nobody
-else is at work in their workspace: a rollback could be about to put one in service.
+what the run cache says of a run stays as long, and while all that the run left is there. While any run is at work in
+the repository, the cache is left alone, and so is one outside it. Versions go while nobody else is at work in their
+workspace: a rollback could be about to put one in service.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -14,9 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from eibert.params.retention import RetentionParams
 from flows.alone import alone, at_work
-from flows.cache import DIRECTORY
+from flows.cache import DIRECTORY, entry_problem
 from flows.journal import settle
 from flows.rows import listed
 from flows.stage import opened
@@ -93,7 +97,29 @@ def _collect_cache(workspace: Workspace, days: float) -> str:
             if name not in needed and stat.st_mtime < oldest:
                 path.unlink()
                 removed, size_bytes = removed + 1, size_bytes + stat.st_size
-    return f"{removed} objects of DVC's cache, {size_bytes:,} bytes" if removed else ""
+        forgotten = _forget_runs(repo, oldest)
+    said = [f"{removed} objects of DVC's cache, {size_bytes:,} bytes"] if removed else []
+    return ", and ".join([*said, f"{forgotten} entries of its run cache"] if forgotten else said)
+
+
+def _forget_runs(repo: Any, oldest: float) -> int:
+    """Removes old entries of DVC's run cache that could restore nothing any more; returns how many."""
+    forgotten = 0
+    for path in Path(repo.stage_cache.cache_dir).glob("*/*/*"):
+        if path.stat().st_mtime < oldest and not _restores(repo, path):
+            path.unlink()
+            forgotten += 1
+            with contextlib.suppress(OSError):  # other entries of the same inputs stay
+                path.parent.rmdir()
+    return forgotten
+
+
+def _restores(repo: Any, entry: Path) -> bool:
+    """Returns whether all that an entry of the run cache names is in the cache; one that cannot be read stays."""
+    if entry_problem(entry):
+        return True  # `eibert verify` tells of it
+    outs = yaml.safe_load(entry.read_bytes())["outs"]
+    return all(Path(repo.cache.local.oid_to_path(out["md5"])).is_file() for out in outs if "md5" in out)
 
 
 def _needed(repo: Any, oldest: float) -> set[str]:

@@ -79,6 +79,34 @@ def test_objects_of_an_earlier_state_go_and_the_present_one_stays_whole(built: W
     assert ran(built) == []
 
 
+def entries(workspace: Workspace) -> set[Path]:
+    return {path for path in (workspace.root / ".dvc" / "cache" / "runs").rglob("*") if path.is_file()}
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_what_the_run_cache_says_goes_with_what_it_names(built: Workspace) -> None:
+    before = entries(built)
+    run(built, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
+    added = entries(built) - before
+    stale = {path for path in before if command_of(path) in {command_of(path) for path in added}}
+    unread = sorted(before - stale)[0]
+    unread.write_text("altered")
+    age(objects(built), 3)
+    [_] = collect(built)
+    assert entries(built) == before | added  # young
+    age(entries(built), 3)
+    assert collect(built) == [f"collected {len(stale)} entries of its run cache"]
+    assert entries(built) == before - stale | added
+    assert stale
+    assert unread.exists()  # for `eibert verify` to tell of
+    assert collect(built) == []
+
+
+def command_of(entry: Path) -> str:
+    """The first line of an entry of the run cache."""
+    return entry.read_text().split("\n", 1)[0]
+
+
 @pytest.mark.usefixtures("empty_registry")
 def test_young_objects_and_those_of_a_commit_stay(built: Workspace) -> None:
     import subprocess
