@@ -8,6 +8,20 @@ from eibert.passes import passes
 from eibert.teacher import Teacher
 
 
+def test_matrices_rounded_once_give_what_autocast_gives(teacher: Teacher) -> None:
+    rows = encode(teacher.tokenizer, ["play the song", "turn on the light please"], None, max_tokens=16)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    [(chosen, tokens, pooled)] = passes(
+        teacher, rows, batch_size=2, precision=Precision.BF16, report=lambda *_, **__: None
+    )
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected = teacher(rows.batch(chosen))
+    assert torch.equal(tokens, expected[0])
+    assert torch.equal(pooled, expected[1])
+    assert all(torch.equal(value, before[name]) for name, value in teacher.state_dict().items())
+    assert {value.dtype for value in teacher.state_dict().values()} == {torch.float32}
+
+
 def test_every_row_is_read_once_without_dropout_or_gradient_and_then_told(teacher: Teacher) -> None:
     texts = ["play the song", "stop now", "turn on the light please", "call mum", "off"]
     rows = encode(teacher.tokenizer, texts, None, max_tokens=16)
