@@ -143,7 +143,7 @@ def _started(port: int, note: TextIO) -> _Server:
         )
     address = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, _PAGE_ADDRESS: address}
+    environment = {_PAGE_ADDRESS: address, **os.environ}
     with Path(PREFECT_HOME.value(), _LOG).open("wb") as log:
         # It may outlive this process, so it holds none of its streams. In a session of its own: Ctrl-C ends what runs
         # here first, and the server after it.
