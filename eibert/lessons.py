@@ -15,7 +15,7 @@ from eibert.batches import Encoded, encode
 from eibert.corpus import Split, TaskSpec
 from eibert.outputs import Outputs
 from eibert.params.section import Precision
-from eibert.passes import passes
+from eibert.passes import ROWS, passes
 from eibert.progress import Report, silent
 from eibert.student import Student
 from eibert.teacher import Teacher
@@ -108,8 +108,8 @@ def answers(
     teacher: Teacher,
     rows: Encoded,
     *,
-    batch_size: int,
     precision: Precision,
+    batch_size: int = ROWS,
     outputs: Outputs | None = None,
     report: Report = silent,
 ) -> Answers:

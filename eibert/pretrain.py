@@ -17,7 +17,6 @@ from eibert.losses import representation_distance
 from eibert.matching import HeldOut
 from eibert.outputs import Outputs
 from eibert.params.pretrain import PretrainParams
-from eibert.passes import ROWS
 from eibert.progress import Report, silent
 from eibert.schedule import Schedule
 from eibert.student import Student, StudentShape
@@ -96,7 +95,7 @@ def pretrain(
     optimize.compile_student(student, params.compilation, device, plan.total)
     history: list[dict[str, float]] = memory.get("history", [])
     targets = TokenTargets.read(
-        teacher.to(device), rows, batch_size=ROWS, precision=params.precision, outputs=outputs,
+        teacher.to(device), rows, precision=params.precision, outputs=outputs,
         fewer="pretrain.texts_limit", report=read,
     )  # fmt: skip
     while done < plan.passes:

@@ -14,7 +14,6 @@ from eibert.lessons import Answers, Lessons, answers, gather
 from eibert.matching import HeldOut
 from eibert.outputs import Outputs
 from eibert.params.distill import DistillParams
-from eibert.passes import ROWS
 from eibert.progress import Report, silent
 from eibert.scores import score
 from eibert.student import Student
@@ -97,11 +96,11 @@ class Room:
         params, teacher = self.params, self.teacher
         if not params.token_weight:
             return answers(
-                teacher, self.rows_teacher, batch_size=ROWS, precision=params.precision,
+                teacher, self.rows_teacher, precision=params.precision,
                 outputs=self.outputs, report=report,
             )  # fmt: skip
         tokens = TokenTargets.read(
-            teacher, self.rows_teacher, batch_size=ROWS, precision=params.precision, outputs=self.outputs,
+            teacher, self.rows_teacher, precision=params.precision, outputs=self.outputs,
             fewer="distill.unlabelled_limit", report=report,
         )  # fmt: skip
         pooled = tokens.sentences()

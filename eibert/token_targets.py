@@ -11,7 +11,7 @@ from eibert.errors import RunError
 from eibert.losses import variance
 from eibert.outputs import Outputs
 from eibert.params.section import Pooling, Precision
-from eibert.passes import passes
+from eibert.passes import ROWS, passes
 from eibert.progress import Report, silent
 from eibert.teacher import Teacher
 
@@ -48,10 +48,10 @@ class TokenTargets:
         teacher: Teacher,
         rows: Encoded,
         *,
-        batch_size: int,
         precision: Precision,
         outputs: Outputs | None,
         fewer: str,
+        batch_size: int = ROWS,
         report: Report = silent,
     ) -> "TokenTargets":
         """Returns the outputs of the teacher over all rows: those kept on disk, else read now and kept.
@@ -59,10 +59,10 @@ class TokenTargets:
         Args:
             teacher: On the device where it is to read.
             rows: As the teacher's tokenizer cuts them.
-            batch_size: Rows per forward pass.
             precision: Arithmetic of the passes.
             outputs: Where they are kept, as they may be larger than memory; None: in memory.
             fewer: Dotted key that makes them smaller, for the message.
+            batch_size: Rows per forward pass.
             report: Told after each batch.
 
         Raises:

@@ -137,12 +137,12 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
     from mlflow import MlflowClient
 
     uri = store(root)
-    if not uri.startswith(_FILE):
+    if not is_file(root):
         _reach(uri)
         yield MlflowClient(tracking_uri=uri)
         return
     # Two processes that make one database at once break each other's.
-    with FileLock(f"{uri.removeprefix(_FILE)}.lock", timeout=60):
+    with FileLock(f"{path(root)}.lock", timeout=60):
         yield MlflowClient(tracking_uri=uri)
 
 
@@ -158,7 +158,7 @@ def experiment(client: "MlflowClient", root: Path, name: str) -> str:
     """Returns the id of a workspace's experiment, made if it is not there."""
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
-    local = store(root).startswith(_FILE) and "MLFLOW_TRACKING_URI" not in os.environ
+    local = is_file(root) and "MLFLOW_TRACKING_URI" not in os.environ
     location = (root / "mlartifacts" / name).as_uri() if local else None
     return str(client.create_experiment(name, artifact_location=location))
 
