@@ -26,7 +26,8 @@ from eibert import sample
 from eibert.batches import Batch, Encoded, encode
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec
-from eibert.distill import Weights, learn, with_head
+from eibert.distill import with_head
+from eibert.following import Weights, follow
 from eibert.lessons import Lessons
 from eibert.losses import logits_divergence, representation_distance, task_loss
 from eibert.params.load import Params, load
@@ -150,7 +151,7 @@ def eibert_seconds(room: Room, student: Student) -> float:
     learner = with_head(student, room, reuse=True)
     started = time.perf_counter()
     weights = Weights(1.0, 1.0, 1.0, room.params.token_weight)
-    learn(learner, room.teacher_says(), room, weights, Checkpoint(None))
+    follow(learner, room.teacher_says(), room, weights, Checkpoint(None))
     return time.perf_counter() - started
 
 

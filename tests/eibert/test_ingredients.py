@@ -12,9 +12,11 @@ from scipy.stats import entropy
 from eibert.batches import predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Pretraining, Split, TaskSpec
-from eibert.distill import Drift, Learnt, Weights, distill, feedback_share, learn, learn_together, with_head
+from eibert.distill import distill, with_head
+from eibert.following import Learnt, Weights, follow
 from eibert.lessons import Answers
 from eibert.matching import HeldOut
+from eibert.mutual import Drift, feedback_share, learn_together
 from eibert.outputs import Outputs
 from eibert.params.distill import Feedback
 from eibert.params.load import Params
@@ -57,7 +59,7 @@ def spoilt(place: Room, said: Answers, term: str) -> tuple[Room, Answers]:
 
 def learnt_with(place: Room, said: Answers, student: Student, off: str | None) -> Learnt:
     chosen = Weights(**{term: 0.0 if term == off else 1.0 for term in TERMS})
-    return learn(with_head(student, place, reuse=True), said, place, chosen, NOWHERE)
+    return follow(with_head(student, place, reuse=True), said, place, chosen, NOWHERE)
 
 
 @pytest.mark.parametrize("term", TERMS)

@@ -1,0 +1,117 @@
+"""First phase of cross-distillation: teacher and student learn from each other on labelled rows.
+
+Source: EI-BERT as reported: mutual updates with MSE and KL, the teacher with the smaller rate. Choice: the student's
+feedback has weights and temperature of its own, and a teacher that it spoils is put back (decision 0004).
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eibert import optimize
+from eibert.losses import logits_divergence, representation_distance, task_loss, variance
+from eibert.params.distill import Feedback
+from eibert.progress import Report, silent
+from eibert.room import Room
+from eibert.schedule import Schedule
+from eibert.student import Student
+
+_FEEDBACK = ("teacher_logits", "teacher_hidden")
+"""What the student tells the teacher."""
+_SCALE_ROWS = 512
+"""Rows from which the variance of the teacher's representations is taken."""
+_REMEDY = "lower distill.learning_rate or distill.teacher_learning_rate, or set distill.precision to fp32"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A teacher's dev score before the first phase and after; `put_back`: it fell too far, so the phase was undone."""
+
+    before: float
+    after: float
+    put_back: bool
+
+
+def learn_together(student: Student, room: Room, report: Report = silent) -> Drift:
+    """Lets both learn, at rates that rise and stay; returns what became of the teacher.
+
+    Where the teacher's dev score falls by more than `teacher_drift`, both are put back as they were, for the student
+    has learnt from a teacher that was spoilt. Both are changed in place.
+    """
+    params, teacher = room.params, room.teacher
+    first = room.dev_score(teacher)
+    if not params.teacher_rows:
+        return Drift(first, first, put_back=False)
+    before = [copy.deepcopy(model.state_dict()) for model in (teacher, student)]
+    _learn(student, room, report)
+    last = room.dev_score(teacher)
+    put_back = last < first - params.teacher_drift
+    if put_back:
+        for model, state in zip((teacher, student), before, strict=True):
+            model.load_state_dict(state)
+    return Drift(first, last, put_back)
+
+
+def feedback_share(feedback: Feedback, step: int, total: int) -> float:
+    """Returns the share of the weights of the student's feedback at a step (0-based)."""
+    return 1.0 if feedback is Feedback.CONSTANT else (step + 1) / total
+
+
+def _learn(student: Student, room: Room, report: Report) -> None:
+    params, teacher = room.params, room.teacher
+    learning = teacher.train_upper(params.teacher_layers)
+    optimizer = optimize.adamw(
+        [(student.parameters(), params.learning_rate), (learning, params.teacher_learning_rate)],
+        weight_decay=params.weight_decay,
+    )
+    labelled = room.rows.lengths[: room.lessons.labelled]
+    plan = Schedule(labelled, params.batch_size, params.epochs, params.teacher_rows, room.seed + 1)
+    scale = _scale(room)
+    student.train()
+    torch.manual_seed(room.seed)
+    for step, rows in enumerate(batch for epoch in range(plan.passes) for batch in plan.epoch(epoch)):
+        terms = _terms(student, room, rows, scale)
+        share = feedback_share(params.teacher_feedback, step, plan.total)
+        loss = sum(
+            getattr(params, f"{name}_weight") * term * (share if name in _FEEDBACK else 1.0)
+            for name, term in terms.items()
+        )
+        assert isinstance(loss, Tensor)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), _REMEDY)
+        report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
+    for parameter in teacher.parameters():
+        parameter.requires_grad_(False)
+
+
+@torch.no_grad()
+def _scale(room: Room) -> float:
+    """Returns the variance of the teacher's representations of some labelled rows."""
+    sample = np.random.default_rng(room.seed).permutation(room.lessons.labelled)[:_SCALE_ROWS]
+    return variance(room.teacher(room.rows_teacher.batch(sample, room.device))[1])
+
+
+def _terms(student: Student, room: Room, rows: np.ndarray[Any, Any], scale: float) -> dict[str, Tensor]:
+    """Returns the unweighted losses of a batch; in each term one of the two models is the guide and stays."""
+    params, teacher, regression = room.params, room.teacher, room.spec.regression
+    with optimize.autocast(params.precision, room.device):
+        guide_pooled = teacher(room.rows_teacher.batch(rows, room.device))[1].float()
+        pooled = student.project(student(room.rows.batch(rows, room.device))[1]).float()
+    guide, learner = teacher.answer(guide_pooled), student.head(pooled)  # type: ignore[misc]
+    targets = room.lessons.targets.to(room.device)[rows]
+
+    def divergence(one: Tensor, other: Tensor, temperature: float) -> Tensor:
+        return logits_divergence(one, other.detach(), temperature=temperature, regression=regression)
+
+    return {
+        "task": task_loss(learner, targets, regression=regression),
+        "logits": divergence(learner, guide, params.temperature),
+        "hidden": representation_distance(pooled, guide_pooled.detach(), scale=scale),
+        "teacher_task": task_loss(guide, targets, regression=regression),
+        "teacher_logits": divergence(guide, learner, params.teacher_temperature),
+        "teacher_hidden": representation_distance(guide_pooled, pooled.detach(), scale=scale),
+    }
