@@ -51,7 +51,8 @@ class Outputs:
         """
         device = next(teacher.parameters()).device
         how = (device.type, optimize.is_bf16(precision, device), torch.__version__, torch.get_num_threads())
-        config = sorted(teacher.encoder.config.to_dict().items())  # type: ignore[operator, union-attr]
+        config = teacher.encoder.config.to_dict()  # type: ignore[operator, union-attr]
+        config = sorted(entry for entry in config.items() if entry[0] != "_name_or_path")  # the folder it came from
         digest = hashlib.sha256(repr((self.made_by, how, config, teacher.pooling, conditions)).encode())
         for name, value in teacher.state_dict().items():
             digest.update(name.encode())

@@ -1,6 +1,7 @@
 """Outputs of a teacher on disk: found again by content, never altered, never over the limit."""
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -191,3 +192,10 @@ def test_what_other_code_said_is_read_anew(knowing: Teacher, rows: Encoded, tmp_
     for code in ("old", "new", "old"):
         said(knowing, rows, Outputs(tmp_path, made_by=code), told)
     assert told == [1, 2, 1, 2]
+
+
+def test_where_the_teacher_lies_does_not_change_the_key(teacher_folder: Path, rows: Encoded, tmp_path: Path) -> None:
+    copied = shutil.copytree(teacher_folder, tmp_path / "elsewhere")
+    folders = (teacher_folder, copied)
+    keys = {Outputs(tmp_path).key_of(load_base(folder, Pooling.MEAN), rows, FP32) for folder in folders}
+    assert len(keys) == 1
