@@ -100,7 +100,7 @@ def status(workspace: Folder = HERE, as_json: Json = False) -> None:
     from flows.workspace import find
 
     with stdout_reserved():
-        from flows.stage import read_graph
+        from flows.graph import read_graph
         from flows.status import causes
 
         place = find(workspace)

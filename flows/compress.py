@@ -21,8 +21,10 @@ from eibert.errors import GateError
 from eibert.redact import shown
 from flows.adapter import EXIT_BROKEN, EXIT_ERROR
 from flows.failure import Failure, failure
+from flows.graph import read_graph
 from flows.interrupt import interruptible
-from flows.stage import BrokenStageError, bring, is_passing, read_graph
+from flows.stage import bring, is_passing
+from flows.stage_failure import BrokenStageError
 from flows.status import own_causes
 from flows.workspace import find
 from tasks.progress import say

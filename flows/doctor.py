@@ -21,7 +21,7 @@ import psutil
 from eibert.code import project_root
 from eibert.errors import EibertError, RunError
 from flows import environment, workspace
-from tasks.tracking import masked, store
+from tasks.mlflow_store import masked, store
 
 _GIB = 2**30
 _MEMORY_GIB = 4

@@ -18,7 +18,7 @@ from flows.workspace import GRAPH, Workspace
 
 if TYPE_CHECKING:
     from eibert.trail import Record
-    from flows.stage import Graph
+    from flows.graph import Graph
 
 _SIGNED = "signed.json"
 _GOOD = {"Completed", "Restored", "Cached"}

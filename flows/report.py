@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> None:
     """Prints how the stages of a run ended and where its results are; the error, if any, goes to standard error."""
     from flows.run import facts
-    from tasks.tracking import masked, store
+    from tasks.mlflow_store import masked, store
 
     found = facts(workspace)
     if as_json:

@@ -21,9 +21,9 @@ import yaml
 from eibert.params.retention import RetentionParams
 from flows.alone import alone, at_work
 from flows.cache import DIRECTORY, entry_problem
+from flows.graph import opened
 from flows.journal import settle
 from flows.rows import listed
-from flows.stage import opened
 from flows.verify import workspaces
 from flows.workspace import Workspace
 from tasks import registry, runs

@@ -19,12 +19,12 @@ from eibert.errors import EibertError
 from eibert.redact import shown
 from flows import environment, history, promote, repeats
 from flows.adapter import first_line
+from flows.graph import read_graph
 from flows.history import Outcome, Retraining
 from flows.notify import notify
 from flows.refresh import accept, is_undecided, put_back, refresh
 from flows.retention import collect
 from flows.run import Result, Selection, run
-from flows.stage import read_graph
 from flows.status import causes
 from flows.workspace import Workspace
 from tasks import packing, registry

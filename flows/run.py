@@ -15,9 +15,9 @@ from flows.adapter import CODE, EXIT_ERROR
 from flows.alone import alone
 from flows.disk import is_told_in
 from flows.failure import Failure
+from flows.graph import Graph, read_graph
 from flows.interrupt import interruptible
 from flows.recording import record, settled
-from flows.stage import Graph, read_graph
 from flows.status import Cause, causes
 from flows.workspace import JOURNAL, Workspace, follow_params, restored_on_error, set_params
 from tasks import notes

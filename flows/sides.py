@@ -116,7 +116,7 @@ class _Objects:
     """Files of outputs that a dvc.lock records, from DVC's cache."""
 
     def __init__(self, workspace: Workspace, lock: Mapping[str, Any]) -> None:
-        from flows.stage import opened
+        from flows.graph import opened
 
         self._lock = lock
         with opened(workspace) as repo:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flows.cache import entry_problem, object_problem, remote_problems, unlistable_remote
 from flows.findings import Finding, Found, Unchecked
-from flows.stage import opened
+from flows.graph import opened
 from flows.workspace import Workspace
 
 _DELETE = "delete it and run `eibert run`, which puts it back from a sound output or rebuilds it"

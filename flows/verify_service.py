@@ -8,7 +8,7 @@ from eibert.errors import EibertError
 from flows import service
 from flows.findings import Finding
 from flows.workspace import JOURNAL, PRIVATE, Workspace
-from tasks import registry, tracking
+from tasks import mlflow_store, registry
 
 
 def check_service(workspace: Workspace) -> Iterator[Finding]:
@@ -21,7 +21,7 @@ def check_service(workspace: Workspace) -> Iterator[Finding]:
         promoted = service.history(workspace)
     except EibertError:
         return  # check_trail says why
-    if not promoted or (workspace.folder / PRIVATE / JOURNAL).is_file() or tracking.is_absent(workspace.root):
+    if not promoted or (workspace.folder / PRIVATE / JOURNAL).is_file() or mlflow_store.is_absent(workspace.root):
         return
     last, place = promoted[-1].body, registry.model_name(workspace.name)
     said = f"the trail says version {last['version']}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eibert import artifact
 from eibert.errors import CorruptArtifactError, EibertError, RegistryError
-from tasks import facts, packing, tracking
+from tasks import facts, mlflow_store, packing, tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,7 +93,7 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
     with connected(root) as client:
         if _aliases(client, name) is None:
             client.create_registered_model(model_name(name), tags={WORKSPACE_TAG: name})
-        place = tracking.experiment(client, root, name)
+        place = mlflow_store.experiment(client, root, name)
         run = client.create_run(place, tags={PROMOTION_TAG: tags[PROMOTION_TAG]}, run_name="version").info
         client.log_artifacts(run.run_id, str(contents))
         client.set_terminated(run.run_id)
@@ -160,7 +160,7 @@ def clear(root: Path, name: str, promotion: str, challenger: int | None) -> None
             if CHALLENGER in version.aliases and challenger is not None:
                 client.set_registered_model_alias(model_name(name), CHALLENGER, str(challenger))
             client.delete_model_version(model_name(name), str(version.number))
-        place = tracking.experiment(client, root, name)
+        place = mlflow_store.experiment(client, root, name)
         for run in client.search_runs([place], filter_string=f"tags.`{PROMOTION_TAG}` = '{promotion}'"):
             _delete_run(client, root, run.info)
 
@@ -208,7 +208,7 @@ def _delete_run(client: "MlflowClient", root: Path, run: Any) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     with suppress(OSError, NotImplementedError):
-        get_artifact_repository(run.artifact_uri, tracking.store(root)).delete_artifacts()
+        get_artifact_repository(run.artifact_uri, mlflow_store.store(root)).delete_artifacts()
     client.delete_run(run.run_id)
 
 
@@ -220,13 +220,13 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
         RegistryError: MLflow does not answer as expected.
     """
     try:
-        with tracking.connected(root) as client:
+        with mlflow_store.connected(root) as client:
             yield client
     except EibertError:
         raise
     except Exception as error:  # whatever MLflow raises, its caller needs one message
-        place = tracking.masked(tracking.store(root))
+        place = mlflow_store.masked(mlflow_store.store(root))
         raise RegistryError(
-            f"MLflow at {place} did not answer as expected ({tracking.masked(tracking.reason(error))}); "
+            f"MLflow at {place} did not answer as expected ({mlflow_store.masked(mlflow_store.reason(error))}); "
             "nothing is half done: start it, or mend MLFLOW_TRACKING_URI, and repeat the command"
         ) from error

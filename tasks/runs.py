@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eibert.errors import RegistryError
-from tasks import registry, tracking
+from tasks import mlflow_store, registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,9 +40,9 @@ def collect(root: Path, name: str, days: float) -> int:
             return 0
         for info in old:
             client.delete_run(info.run_id)
-        if tracking.is_file(root):
-            _delete_for_good(tracking.store(root), days)
-            _delete_inputs(tracking.path(root))
+        if mlflow_store.is_file(root):
+            _delete_for_good(mlflow_store.store(root), days)
+            _delete_inputs(mlflow_store.path(root))
     return len(old)
 
 
@@ -62,7 +62,9 @@ def _delete_for_good(uri: str, days: float) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise RegistryError(f"{tracking.masked(uri)}: `mlflow gc` failed: {tracking.masked(said)}; repeat the command")
+        raise RegistryError(
+            f"{mlflow_store.masked(uri)}: `mlflow gc` failed: {mlflow_store.masked(said)}; repeat the command"
+        )
 
 
 def _delete_inputs(database: Path) -> None:

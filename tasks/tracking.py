@@ -1,22 +1,15 @@
-"""Delivers notes of runs to MLflow: a run for each, a child run for each stage; and connects to it.
+"""Delivers notes of runs to MLflow, a run for each, a child run for each stage; and reads them back.
 
 What cannot be delivered now stays a note and is delivered after the next run; no failure here costs trained work.
 """
 
 import json
-import logging
-import os
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from filelock import FileLock
-
-from eibert.redact import shown
+from tasks.mlflow_store import connected, experiment, masked, reason, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,39 +21,9 @@ NOTE_TAG = "eibert.note"
 _SHA256_TAG = "sha256"
 
 _BATCH = 100
-_FILE = "sqlite:///"
-_STORE_LOGGER = "mlflow.store.db.utils"
 _DIGEST_CHARS = 36
 _TEXT_CHARS = 500
-_REASON_CHARS = 200
-_SECONDS_TO_CONNECT = 5
-_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _STATUS = {"Failed": "FAILED", "NotRun": "KILLED"}
-
-
-def store(root: Path) -> str:
-    """Returns the address of the record: MLFLOW_TRACKING_URI, else a file in the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{_FILE}{root / 'mlflow.db'}"
-
-
-def is_file(root: Path) -> bool:
-    """Returns whether the record is a database in a file, rather than a server's."""
-    return store(root).startswith(_FILE)
-
-
-def is_absent(root: Path) -> bool:
-    """Returns whether the record would be a file that is not there, as in a fresh clone."""
-    return is_file(root) and not path(root).exists()
-
-
-def path(root: Path) -> Path:
-    """Returns where the record lies, which must be a file."""
-    return Path(store(root).removeprefix(_FILE))
-
-
-def masked(text: str) -> str:
-    """Returns a text without passwords, tokens and the like."""
-    return shown(text)
 
 
 def deliver(root: Path, private: Path) -> str:
@@ -111,56 +74,6 @@ def run_of(root: Path, workspace: str, key: str) -> str | None:
             return str(found[0].info.run_id) if found else None
     except Exception:  # noqa: BLE001 — whatever the recorder raises, there is no id
         return None
-
-
-def reason(error: Exception) -> str:
-    """Returns the first line of an error's message, or its name."""
-    return next(iter(str(error).splitlines()), type(error).__name__)[:_REASON_CHARS]
-
-
-@contextmanager
-def connected(root: Path) -> Iterator["MlflowClient"]:
-    """Yields a client of the record; not to be nested, because one process at a time is at a database in a file.
-
-    Raises:
-        OSError: nobody listens at the server's address. MLflow itself would try for minutes.
-    """
-    for name, value in {
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-        "MLFLOW_LOGGING_LEVEL": "ERROR",
-    }.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger(_STORE_LOGGER).setLevel(logging.CRITICAL)  # else a traceback of what it raises besides
-    from mlflow import MlflowClient
-
-    uri = store(root)
-    if not is_file(root):
-        _reach(uri)
-        yield MlflowClient(tracking_uri=uri)
-        return
-    # Two processes that make one database at once break each other's.
-    with FileLock(f"{path(root)}.lock", timeout=60):
-        yield MlflowClient(tracking_uri=uri)
-
-
-def _reach(uri: str) -> None:
-    """Opens a connection to the server of an address, if it names one, and closes it."""
-    parts = urlsplit(uri)
-    port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
-    if parts.hostname and port:
-        socket.create_connection((parts.hostname, port), timeout=_SECONDS_TO_CONNECT).close()
-
-
-def experiment(client: "MlflowClient", root: Path, name: str) -> str:
-    """Returns the id of a workspace's experiment, made if it is not there."""
-    if found := client.get_experiment_by_name(name):
-        return str(found.experiment_id)
-    local = is_file(root) and "MLFLOW_TRACKING_URI" not in os.environ
-    location = (root / "mlartifacts" / name).as_uri() if local else None
-    return str(client.create_experiment(name, artifact_location=location))
 
 
 def _deliver(client: "MlflowClient", root: Path, note: Mapping[str, Any], key: str) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from eibert.errors import RunError
 from flows.alone import alone
+from flows.graph import opened
 from flows.run import Selection, run
-from flows.stage import opened
 from flows.workspace import Workspace, find, set_params
 from tests.flows.conftest import ran, server_address
 

@@ -15,8 +15,8 @@ from eibert.errors import RunError
 from flows.cache import folder_digest
 from flows.diff import diff
 from flows.findings import Verdict
+from flows.graph import opened, read_graph
 from flows.run import Selection, run
-from flows.stage import opened, read_graph
 from flows.status import causes
 from flows.verify import verify
 from flows.workspace import Workspace, set_params

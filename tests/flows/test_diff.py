@@ -14,7 +14,7 @@ from flows.run import Selection, run
 from flows.sides import Side
 from flows.views import flat_code
 from flows.workspace import Workspace
-from tasks import tracking
+from tasks import mlflow_store, tracking
 from tests import toy
 from tests.flows.conftest import command
 
@@ -61,7 +61,7 @@ def test_table_fits_a_hundred_columns_and_tells_the_change(history: Workspace) -
 
 def test_runs_of_the_record_are_compared(history: Workspace) -> None:
     assert tracking.deliver(history.root, history.private()) == ""
-    with tracking.connected(history.root) as client:
+    with mlflow_store.connected(history.root) as client:
         runs = client.search_runs(
             [client.get_experiment_by_name(history.name).experiment_id], filter_string="tags.mlflow.runName = 'run'"
         )
@@ -74,7 +74,7 @@ def test_runs_of_the_record_are_compared(history: Workspace) -> None:
 
 def test_a_run_is_compared_with_a_commit_in_what_both_tell(history: Workspace) -> None:
     assert tracking.deliver(history.root, history.private()) == ""
-    with tracking.connected(history.root) as client:
+    with mlflow_store.connected(history.root) as client:
         newest, *_ = client.search_runs(
             [client.get_experiment_by_name(history.name).experiment_id], filter_string="tags.mlflow.runName = 'run'"
         )
@@ -89,7 +89,7 @@ def test_a_run_is_compared_with_a_commit_in_what_both_tell(history: Workspace) -
 def test_runs_without_a_record_are_compared_as_mlflow_knows_them(history: Workspace) -> None:
     shutil.rmtree(history.root / "trail")
     assert tracking.deliver(history.root, history.private()) == ""
-    with tracking.connected(history.root) as client:
+    with mlflow_store.connected(history.root) as client:
         runs = client.search_runs(
             [client.get_experiment_by_name(history.name).experiment_id], filter_string="tags.mlflow.runName = 'run'"
         )

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.graph import read_graph
 from flows.run import Selection, run
-from flows.stage import bring, read_graph
+from flows.stage import bring
 from flows.status import causes
 from flows.workspace import Workspace, find
 from tests.flows.conftest import PROJECT

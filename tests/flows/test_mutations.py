@@ -22,8 +22,8 @@ import pytest
 import yaml
 
 from flows import stage as stages
+from flows.graph import read_graph
 from flows.run import Selection, run
-from flows.stage import read_graph
 from flows.status import causes
 from flows.workspace import Workspace, find, follow_params, set_params
 from tasks import code, tracking

@@ -3,14 +3,15 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from ruamel.yaml import YAML
 
 from eibert.errors import DataError, ParamsError, RunError
+from flows.graph import read_graph
 from flows.new import new
-from flows.stage import read_graph
 from flows.status import causes
 from flows.workspace import Workspace, find, follow_params, repository, set_params
 from tests.flows.conftest import PROJECT, command
@@ -63,13 +64,20 @@ def test_comments_are_kept(root: Path) -> None:
     assert (made.folder / "params.yaml").read_text().startswith(first)
 
 
+def leaves(tree: Any, at: str = "") -> dict[str, str]:
+    """Values of a nested document, as text, by dotted key."""
+    if not isinstance(tree, dict):
+        return {at: repr(tree)}
+    return {key: value for name, below in tree.items() for key, value in leaves(below, f"{at}.{name}").items()}
+
+
 @pytest.mark.parametrize("preset", [path.stem for path in (PROJECT / "presets").glob("*.yaml")])
 def test_each_preset_gives_valid_parameters(root: Path, preset: str) -> None:
     made = make(root, preset=preset)
     overlay = yaml.safe_load((root / "presets" / f"{preset}.yaml").read_text())
     found = yaml.safe_load((made.folder / "params.yaml").read_text())
-    for section, values in overlay.items():
-        assert values.items() <= found[section].items()
+    assert leaves(overlay).items() <= leaves(found).items()
+    assert leaves(found).keys() == leaves(yaml.safe_load((root / "params.yaml").read_text())).keys()
 
 
 def test_assignments_come_last(root: Path) -> None:
@@ -81,7 +89,7 @@ def test_assignments_come_last(root: Path) -> None:
     [
         ({"data": "nowhere.csv"}, DataError, "--data nowhere.csv: no such file"),
         ({"unlabelled": ["nowhere"]}, DataError, "--unlabelled nowhere: no such file"),
-        ({"preset": "slow"}, RunError, "no such preset; there are default, fast"),
+        ({"preset": "slow"}, RunError, "no such preset; there are best, default, fast, low-latency"),
         ({"assignments": ["prune.kep=1"]}, ParamsError, "prune.kep: unknown key"),
         ({"name": "."}, RunError, "root is a workspace already"),
         ({"name": "params.yaml"}, RunError, "params.yaml: a file, expected a folder"),

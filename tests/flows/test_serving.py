@@ -19,7 +19,7 @@ import pytest
 
 from flows import predict, promote
 from flows.workspace import Workspace
-from tasks import facts, tracking
+from tasks import facts, mlflow_store
 from tests import toy
 
 PROJECT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def address(workspace: Workspace, tmp_path: Path) -> Iterator[str]:
     mlflow = str(Path(sys.executable).with_name("mlflow"))
     command = [mlflow, "models", "serve", "-m", "models:/models.w@champion", "--env-manager", "local", "-p", str(port)]
     environment = {
-        **os.environ, "MLFLOW_TRACKING_URI": tracking.store(workspace.root), "PYTHONPATH": str(PROJECT),
+        **os.environ, "MLFLOW_TRACKING_URI": mlflow_store.store(workspace.root), "PYTHONPATH": str(PROJECT),
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }  # fmt: skip
     with (tmp_path / "log").open("wb") as log:

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from eibert import artifact
+from flows.graph import read_graph
 from flows.report import print_status
-from flows.stage import read_graph
 from flows.status import Cause, causes
 from flows.workspace import Workspace, follow_params, set_params
 from tasks import code

@@ -16,7 +16,7 @@ import pytest
 from eibert.errors import CorruptArtifactError, RegistryError
 from eibert.matching import HeldOut
 from eibert.runtime.model import Model
-from tasks import packing, registry, tracking
+from tasks import mlflow_store, packing, registry
 from tests import toy
 
 PROJECT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ def test_versions_answer_as_their_bundles_in_a_process_of_the_run_time_half(root
     for name, (task, _) in TASKS.items():
         register(root, name, name, **task)
         registry.set_champion(root, name, 1)
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": tracking.store(root), "PYTHONPATH": str(PROJECT)}
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_store.store(root), "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
         [sys.executable, "-c", CLIENT], input=json.dumps({name: rows for name, (_, rows) in TASKS.items()}),
         capture_output=True, text=True, env=environment, check=True, timeout=120,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tasks import registry, runs, tracking
+from tasks import mlflow_store, registry, runs
 
 DAYS = 30.0
 OLD, YOUNG = (datetime.now(UTC) - timedelta(days=days) for days in (31, 29))
@@ -41,8 +41,8 @@ def kept(root: Path, table: str) -> int:
 def made(root: Path) -> dict[str, str]:
     """Runs of a workspace by name, and one of another's."""
     found = {}
-    with tracking.connected(root) as client:
-        place, other = (tracking.experiment(client, root, name) for name in ("models/w", "models/x"))
+    with mlflow_store.connected(root) as client:
+        place, other = (mlflow_store.experiment(client, root, name) for name in ("models/w", "models/x"))
         for name, began, where in (
             ("old", OLD, place), ("stage of old", OLD, place), ("version", OLD, place), ("at work", OLD, place),
             ("young", YOUNG, place), ("another's", OLD, other),
@@ -61,7 +61,7 @@ def left(root: Path, *, marked: bool) -> set[str]:
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if marked else ViewType.ACTIVE_ONLY
-    with tracking.connected(root) as client:
+    with mlflow_store.connected(root) as client:
         places = [found.experiment_id for found in client.search_experiments(ViewType.ALL)]
         return {run.info.run_name for run in client.search_runs(places, run_view_type=view)}
 
@@ -87,7 +87,7 @@ def test_what_was_marked_long_ago_goes_for_good(root: Path, monkeypatch: pytest.
     assert runs.collect(root, "models/w", DAYS) == 3
     grow_older(root, "runs", "deleted_time", DAYS + 1)
     made(root)
-    with tracking.connected(root) as client:
+    with mlflow_store.connected(root) as client:
         client.delete_experiment(client.get_experiment_by_name("models/x").experiment_id)  # a minute ago, by mistake
     assert runs.collect(root, "models/w", DAYS) == 3
     assert left(root, marked=True) == {"old", "stage of old", "version", "another's"}  # of the second time
@@ -106,10 +106,10 @@ def test_what_the_runs_had_read_goes_with_them(root: Path, monkeypatch: pytest.M
     assert kept(root, "inputs") == 12  # `mlflow runs restore` can bring them back
     grow_older(root, "runs", "deleted_time", DAYS + 1)
     grow_older(root, "runs", "start_time", DAYS)  # "young" and "another's" are old now
-    with tracking.connected(root) as client:
+    with mlflow_store.connected(root) as client:
         client.set_terminated(known["at work"])
     assert runs.collect(root, "models/w", DAYS) == 2
-    with tracking.connected(root) as client:
+    with mlflow_store.connected(root) as client:
         kinds = {name: client.get_run(known[name]).inputs.dataset_inputs for name in ("at work", "young", "another's")}
     assert {name: sorted(one.dataset.name for one in found) for name, found in kinds.items()} == {
         name: sorted([name, "rows of all"]) for name in kinds
@@ -120,7 +120,7 @@ def test_what_the_runs_had_read_goes_with_them(root: Path, monkeypatch: pytest.M
 def test_on_a_server_runs_are_marked_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made(root)
     monkeypatch.setattr(registry, "versions", lambda *_: [])
-    monkeypatch.setattr(tracking, "is_file", lambda _: False)
+    monkeypatch.setattr(mlflow_store, "is_file", lambda _: False)
     monkeypatch.setattr(runs, "_delete_for_good", None)
     assert runs.collect(root, "models/w", DAYS) == 3
     assert runs.collect(root, "models/w", DAYS) == 0  # what is marked is not counted again

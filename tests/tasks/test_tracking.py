@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from eibert import artifact
-from tasks import notes, tracking
+from tasks import mlflow_store, notes, tracking
 
 OUTCOME = {"state": "Completed", "started": 1000.0, "seconds": 2.5, "reasons": ("never run",), "error": ""}
 
@@ -41,7 +41,7 @@ def deliver(root: Path) -> str:
 def runs(root: Path) -> dict[str, Any]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=tracking.store(root))
+    client = MlflowClient(tracking_uri=mlflow_store.store(root))
     experiment = client.get_experiment_by_name("models/w")
     latest_first = client.search_runs([experiment.experiment_id])
     return {run.info.run_name: run for run in reversed(latest_first)}
@@ -74,7 +74,7 @@ def test_history_is_recorded_by_step(root: Path) -> None:
     build(root)
     note(root, finetune={})
     deliver(root)
-    history = MlflowClient(tracking_uri=tracking.store(root)).get_metric_history(
+    history = MlflowClient(tracking_uri=mlflow_store.store(root)).get_metric_history(
         runs(root)["finetune"].info.run_id, "loss"
     )
     assert [(metric.step, metric.value) for metric in history] == [(5, 1.5), (10, 0.5)]
@@ -132,7 +132,7 @@ def test_broken_note_does_not_keep_the_later_ones(root: Path) -> None:
     ],
 )
 def test_users_and_passwords_are_masked(text: str, shown: str) -> None:
-    assert tracking.masked(text) == shown
+    assert mlflow_store.masked(text) == shown
 
 
 def test_note_half_delivered_is_delivered_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_note_half_delivered_is_delivered_once(root: Path, monkeypatch: pytest.M
     deliver(root)
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=tracking.store(root))
+    client = MlflowClient(tracking_uri=mlflow_store.store(root))
     experiment = client.get_experiment_by_name("models/w")
     assert len(client.search_runs([experiment.experiment_id])) == 2
 
