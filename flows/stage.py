@@ -10,13 +10,14 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 import psutil
+from dvc import rwlock
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
-from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
 
 from eibert import artifact
 from eibert.errors import ArtifactError, CorruptArtifactError
@@ -117,7 +118,7 @@ def _attempt(workspace: Workspace, stage: str, *, force: bool, share_terminal: b
                 done = repo.reproduce([address(workspace, stage)], single_item=True, force=force, run_env=environment)
         except DvcException as error:
             cause = error.__cause__ or error
-            if isinstance(cause, RWLockFileCorruptedError | RWLockFileFormatError):
+            if _list_is_spoilt(cause):
                 return _recovered(workspace, stage, force=force, share_terminal=share_terminal, ran=mark.exists())
             if is_passing(cause) or not isinstance(cause, DvcException):
                 raise cause from error  # the disk's, or a defect; not what DVC or the stage has to say
@@ -127,8 +128,16 @@ def _attempt(workspace: Workspace, stage: str, *, force: bool, share_terminal: b
     return "Completed" if ran else "Restored" if done else "Cached"
 
 
+def _list_is_spoilt(cause: BaseException) -> bool:
+    """Returns whether DVC's list of readers and writers is torn, or was made anew without those at work."""
+    if isinstance(cause, AssertionError):
+        innermost = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(cause.__traceback__)][-1:]
+        return innermost == [rwlock.__name__]
+    return isinstance(cause, rwlock.RWLockFileCorruptedError | rwlock.RWLockFileFormatError)
+
+
 def _recovered(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool, ran: bool) -> str:
-    """Goes on where a kill beside this run tore DVC's list: what was computed meanwhile is recorded, not lost."""
+    """Goes on where a kill beside this run spoilt DVC's list: what was computed meanwhile is recorded, not lost."""
     if ran and not _problems(workspace, stage):
         with opened(workspace, mending=True) as repo:
             repo.commit(address(workspace, stage), force=True)

@@ -8,8 +8,9 @@ from typing import IO, Any
 
 from dvc.fs import LocalFileSystem
 
-_IN_PLACE = "w+"
-"""How DVC 3.67 opens dvc.lock and dvc.yaml to write them anew."""
+_IN_PLACE = {"w+": True, "w": False}
+"""How DVC 3.67 opens dvc.lock and dvc.yaml, then its list of readers and writers, to write them anew; whether the text
+is to survive a loss of power, which ends the readers and writers too."""
 
 
 class WholeFiles(LocalFileSystem):  # type: ignore[misc]
@@ -17,17 +18,18 @@ class WholeFiles(LocalFileSystem):  # type: ignore[misc]
 
     def open(self, path: str | os.PathLike[str], mode: str = "r", **options: Any) -> Any:
         """Returns the file as a context manager."""
-        return _anew(Path(path), options) if mode == _IN_PLACE else super().open(path, mode, **options)
+        return _anew(Path(path), mode, options) if mode in _IN_PLACE else super().open(path, mode, **options)
 
 
 @contextmanager
-def _anew(path: Path, options: dict[str, Any]) -> Iterator[IO[str]]:
+def _anew(path: Path, mode: str, options: dict[str, Any]) -> Iterator[IO[str]]:
     part = path.with_name(f".{path.name}.part")
     try:
-        with part.open(_IN_PLACE, **options) as file:
+        with part.open(mode, **options) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if _IN_PLACE[mode]:
+                file.flush()
+                os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -37,6 +37,8 @@ if pathlib.Path(f"break-{stage}").exists():
     sys.exit(70 if "broke" in message else 1)
 if pathlib.Path(f"tear-{stage}").exists():
     pathlib.Path("../../.dvc/tmp/rwlock").write_text("")
+if pathlib.Path(f"forget-{stage}").exists():
+    pathlib.Path("../../.dvc/tmp/rwlock").unlink()
 time.sleep(float(os.environ.get("STUB_SECONDS", "0")))
 params = {"seed": 17, stage: yaml.safe_load(open("params.yaml"))[stage]}
 digests = artifact.verified(pathlib.Path(), *inputs)

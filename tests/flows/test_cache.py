@@ -6,10 +6,12 @@ import logging
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 import pytest
+from dvc.rwlock import rwlock
 
 from eibert.errors import RunError
 from flows.cache import folder_digest
@@ -139,6 +141,27 @@ def test_write_of_dvc_lock_that_is_cut_off_leaves_the_one_that_was_there(
     assert (workspace.folder / "dvc.lock").read_text() == before
     assert not [path for path in workspace.folder.iterdir() if path.name.endswith(".part")]
     assert run(workspace, Selection()).error == ""
+
+
+def test_write_of_dvcs_list_that_is_cut_off_leaves_those_at_work(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(_: object, stream: TextIO) -> None:
+        stream.write('{"write": {"/da')
+        stream.flush()
+        raise KeyboardInterrupt
+
+    with opened(workspace) as repo:
+        path, locked = Path(repo.tmp_dir, "rwlock"), partial(rwlock, repo.tmp_dir, repo.fs, read=[], hardlink=False)
+        with locked("one", write=[str(workspace.folder / "data" / "ingest")]):
+            before = path.read_text()
+            another = locked("another", write=[str(workspace.folder / "data" / "finetune")])
+            monkeypatch.setattr("json.dump", cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                another.__enter__()
+            monkeypatch.undo()
+            assert path.read_text() == before
+            assert "data/ingest" in before
 
 
 READERS: dict[str, Callable[[Workspace], object]] = {

@@ -147,10 +147,11 @@ def test_list_of_locks_torn_by_a_kill_is_healed(workspace: Workspace, torn: str)
     assert ran(workspace) == ["quantize", "export", "evaluate"]
 
 
-def test_work_is_kept_where_a_kill_beside_tears_the_list_meanwhile(workspace: Workspace) -> None:
-    """A run that is killed while DVC writes its list leaves it torn for the stages of every other run."""
+@pytest.mark.parametrize("harm", ["tear", "forget"])
+def test_work_is_kept_where_the_list_is_torn_or_made_anew_meanwhile(workspace: Workspace, harm: str) -> None:
+    """Plain DVC that is killed while it writes its list leaves it torn for all others; who heals it forgets them."""
     changed(workspace)
-    (workspace.folder / "tear-quantize").touch()
+    (workspace.folder / f"{harm}-quantize").touch()
     assert run(workspace, Selection()).states["quantize"] == "Completed"
     assert ran(workspace) == ["quantize", "export", "evaluate"]
     assert run(workspace, Selection()).states == dict.fromkeys(STAGES, "Cached")
