@@ -20,8 +20,9 @@ import psutil
 
 from eibert.code import project_root
 from eibert.errors import EibertError, RunError
+from eibert.redact import shown
 from flows import environment, workspace
-from tasks.mlflow_store import masked, store
+from tasks.mlflow_store import store
 
 _GIB = 2**30
 _MEMORY_GIB = 4
@@ -155,16 +156,16 @@ def _record(folder: Path) -> Iterator[Finding]:
     environment.prepare(root)
     uri = store(root)
     if not uri.startswith(("http://", "https://")):
-        yield Finding("MLflow", masked(uri))
+        yield Finding("MLflow", shown(uri))
         return
-    shown, wait = masked(uri), "runs work; their records wait until it answers well"
+    place, wait = shown(uri), "runs work; their records wait until it answers well"
     try:
         with urllib.request.urlopen(_health(uri), timeout=_SECONDS):  # noqa: S310 — http only, see above
-            yield Finding("MLflow", shown)
+            yield Finding("MLflow", place)
     except urllib.error.HTTPError as error:
-        yield Finding("MLflow", f"{shown} answers {error.code}", remedy=wait)
+        yield Finding("MLflow", f"{place} answers {error.code}", remedy=wait)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        yield Finding("MLflow", f"{shown}: {error}", remedy=wait)
+        yield Finding("MLflow", f"{place}: {error}", remedy=wait)
 
 
 def _health(uri: str) -> urllib.request.Request:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from eibert import artifact
 from eibert.errors import MissingArtifactError
+from eibert.redact import shown
 from flows.terminal import print_facts, print_json, print_lines, print_table
 from flows.workspace import Workspace
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> None:
     """Prints how the stages of a run ended and where its results are; the error, if any, goes to standard error."""
     from flows.run import facts
-    from tasks.mlflow_store import masked, store
+    from tasks.mlflow_store import store
 
     found = facts(workspace)
     if as_json:
@@ -37,7 +38,7 @@ def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> No
     if not as_json and not result.error:
         size = f"{found['bytes']:,} bytes" if found["bytes"] else None
         places = {"bundle": found["bundle"], "size": size, "report": found["report"]}
-        print_facts(places | {"MLflow": masked(store(workspace.root))})
+        print_facts(places | {"MLflow": shown(store(workspace.root))})
     _print_trouble(result)
 
 

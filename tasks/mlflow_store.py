@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from eibert.redact import shown
-
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -41,11 +39,6 @@ def is_absent(root: Path) -> bool:
 def path(root: Path) -> Path:
     """Returns where the record lies, which must be a file."""
     return Path(store(root).removeprefix(_FILE))
-
-
-def masked(text: str) -> str:
-    """Returns a text without passwords, tokens and the like."""
-    return shown(text)
 
 
 def reason(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eibert import artifact
 from eibert.errors import CorruptArtifactError, EibertError, RegistryError
+from eibert.redact import shown
 from tasks import facts, mlflow_store, packing, tracking
 
 if TYPE_CHECKING:
@@ -225,8 +226,7 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
     except EibertError:
         raise
     except Exception as error:  # whatever MLflow raises, its caller needs one message
-        place = mlflow_store.masked(mlflow_store.store(root))
+        said = f"MLflow at {mlflow_store.store(root)} did not answer as expected ({mlflow_store.reason(error)})"
         raise RegistryError(
-            f"MLflow at {place} did not answer as expected ({mlflow_store.masked(mlflow_store.reason(error))}); "
-            "nothing is half done: start it, or mend MLFLOW_TRACKING_URI, and repeat the command"
+            f"{shown(said)}; nothing is half done: start it, or mend MLFLOW_TRACKING_URI, and repeat the command"
         ) from error

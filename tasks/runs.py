@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eibert.errors import RegistryError
+from eibert.redact import shown
 from tasks import mlflow_store, registry
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def _delete_for_good(uri: str, days: float) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise RegistryError(
-            f"{mlflow_store.masked(uri)}: `mlflow gc` failed: {mlflow_store.masked(said)}; repeat the command"
-        )
+        raise RegistryError(shown(f"{uri}: `mlflow gc` failed: {said}; repeat the command"))
 
 
 def _delete_inputs(database: Path) -> None:

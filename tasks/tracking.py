@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.mlflow_store import connected, experiment, masked, reason, store
+from eibert.redact import shown
+from tasks.mlflow_store import connected, experiment, reason, store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,10 +49,10 @@ def deliver(root: Path, private: Path) -> str:
                     client.search_experiments(max_results=1)  # raises where not the note but the store is the cause
                     refused[path] = error
     except Exception as error:  # noqa: BLE001
-        return masked(f"MLflow at {store(root)} did not take the record, the next run delivers it: {reason(error)}")
+        return shown(f"MLflow at {store(root)} did not take the record, the next run delivers it: {reason(error)}")
     if refused:
         path, first = next(iter(refused.items()))
-        return masked(
+        return shown(
             f"MLflow at {store(root)} refused {len(refused)} of {len(pending)} records, the next run tries again; "
             f"delete a note that is broken; the first: {path}: {reason(first)}"
         )

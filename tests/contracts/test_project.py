@@ -87,8 +87,8 @@ def test_orchestrators_have_one_owner_each() -> None:
         },
         "dvc": {
             "flows/cache.py",
-            "flows/healing.py",
             "flows/graph.py",
+            "flows/healing.py",
             "flows/stage.py",
             "flows/stage_failure.py",
             "flows/status.py",

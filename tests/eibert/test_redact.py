@@ -2,7 +2,7 @@
 
 import pytest
 
-from eibert.redact import redacted
+from eibert.redact import redacted, shown
 from tests.canaries import FORMS, VARIABLES
 
 
@@ -12,6 +12,19 @@ def test_secret_is_known_by_its_form(text: str) -> None:
     assert "canary" not in found.lower()
     assert found.startswith("before ")
     assert "canary" not in str(redacted({"a": [text, {text: 1}]})).lower()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://me:se@cret@host:5000/a did not", "http://***@host:5000/a did not"),
+        ("postgresql://me:secret@host/db", "postgresql://***@host/db"),
+        ("http://host/a@b", "http://host/a@b"),
+        ("sqlite:////folder/a@b.db", "sqlite:////folder/a@b.db"),
+    ],
+)
+def test_users_and_passwords_of_addresses_are_blotted_out(text: str, expected: str) -> None:
+    assert shown(text) == expected
 
 
 @pytest.mark.parametrize("name", VARIABLES)

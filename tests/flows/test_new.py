@@ -80,6 +80,16 @@ def test_each_preset_gives_valid_parameters(root: Path, preset: str) -> None:
     assert leaves(found).keys() == leaves(yaml.safe_load((root / "params.yaml").read_text())).keys()
 
 
+def test_presets_of_other_shapes_train_as_default_does() -> None:
+    default, other = (
+        leaves(yaml.safe_load((PROJECT / "presets" / f"{name}.yaml").read_text()))
+        for name in ("default", "low-latency")
+    )
+    shape = {name for name in other if name.startswith((".pretrain.student.", ".prune.keep"))}
+    assert shape
+    assert {name: value for name, value in other.items() if name not in shape} == default
+
+
 def test_assignments_come_last(root: Path) -> None:
     assert make(root, preset="fast", assignments=["prune.keep=4321"]).params().prune.keep == 4321
 

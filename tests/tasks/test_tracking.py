@@ -122,19 +122,6 @@ def test_broken_note_does_not_keep_the_later_ones(root: Path) -> None:
     assert [path.name for path in pending.iterdir()] == ["0-broken.json"]
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("http://me:se@cret@host:5000/a did not", "http://***@host:5000/a did not"),
-        ("postgresql://me:secret@host/db", "postgresql://***@host/db"),
-        ("http://host/a@b", "http://host/a@b"),
-        ("sqlite:////folder/a@b.db", "sqlite:////folder/a@b.db"),
-    ],
-)
-def test_users_and_passwords_are_masked(text: str, shown: str) -> None:
-    assert mlflow_store.masked(text) == shown
-
-
 def test_note_half_delivered_is_delivered_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(root)
     path = note(root, finetune={})
