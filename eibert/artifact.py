@@ -5,13 +5,12 @@ Knows nothing of the clock, the host or absolute paths: equal inputs give an equ
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from eibert import atomic
 from eibert.errors import CorruptArtifactError, MissingArtifactError
 from eibert.redact import redacted
 
@@ -33,9 +32,7 @@ def sha256(path: Path) -> str:
 def write_json(path: Path, value: object) -> None:
     """Writes value as JSON with sorted keys, so that equal values give equal bytes; complete or not at all."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    atomic.write(path, text.encode())
 
 
 def read_json(path: Path) -> Any:
@@ -71,12 +68,7 @@ def writing(workspace: Path, stage: str, *, params: Mapping[str, Any], inputs: M
         params: What shaped the result: the seed, the section, and any shared section used, JSON values.
         inputs: SHA-256 of each input by its name, as `verified` returns them.
     """
-    target = folder(workspace, stage)
-    part = target.with_name(f".{stage}.part-{os.getpid()}")
-    for stale in target.parent.glob(f".{stage}.part-*"):
-        shutil.rmtree(stale)
-    part.mkdir(parents=True)
-    try:
+    with atomic.folder(folder(workspace, stage)) as part:
         yield part
         files = {
             path.relative_to(part).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -89,19 +81,6 @@ def writing(workspace: Path, stage: str, *, params: Mapping[str, Any], inputs: M
             "files": files,
         }  # fmt: skip
         write_json(part / MANIFEST, manifest)
-        take_place(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def take_place(part: Path, target: Path) -> None:
-    """Puts a complete folder in the place of an earlier one, if there is one, which goes."""
-    earlier = part.with_name(f"{part.name}-earlier")
-    shutil.rmtree(earlier, ignore_errors=True)
-    if target.exists():
-        target.replace(earlier)
-    part.replace(target)
-    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def read_manifest(workspace: Path, stage: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from eibert import atomic
+
 
 class Checkpoint:
     """Saves and restores named modules and an optimiser, for runs with equal inputs only.
@@ -32,10 +34,9 @@ class Checkpoint:
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{key}": value.reshape(value.shape) for key, value in state.items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_name(f".{self.path.name}.part")
         metadata = {"key": self.key, "epoch": str(epoch), "memory": json.dumps(memory)}
-        save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
-        part.replace(self.path)
+        with atomic.file(self.path) as part:
+            save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
 
     def restore(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
         """Loads stored state into modules and optimiser; returns epochs done and the memory, else (0, {})."""

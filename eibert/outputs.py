@@ -5,7 +5,6 @@ An output may be lost at any time and is then computed anew; one that was altere
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from eibert import optimize
-from eibert.artifact import read_json, sha256
+from eibert import atomic, optimize
+from eibert.artifact import read_json, sha256, write_json
 from eibert.batches import Encoded
 from eibert.errors import EibertError
 from eibert.params.section import Precision
@@ -86,17 +85,11 @@ class Outputs:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_room(size_bytes)
-        part, described = self._part(key), self._part(key + _DESCRIPTION)
-        try:
+        with atomic.file(self.folder / key) as part:
             with part.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, max(1, size_bytes))
             yield part
-            described.write_text(json.dumps({"sha256": sha256(part)}), encoding="utf-8")
-            described.replace((self.folder / key).with_suffix(_DESCRIPTION))
-            part.replace(self.folder / key)
-        finally:
-            part.unlink(missing_ok=True)
-            described.unlink(missing_ok=True)
+            write_json((self.folder / key).with_suffix(_DESCRIPTION), {"sha256": sha256(part)})
 
     @contextmanager
     def alone(self, key: str) -> Iterator[None]:
@@ -110,13 +103,8 @@ class Outputs:
         finally:
             lock.release()
 
-    def _part(self, name: str) -> Path:
-        return self.folder / f".{name}.part-{os.getpid()}"
-
     def _make_room(self, coming: int) -> None:
-        for part in self.folder.glob(".*.part-*"):
-            if not _alive(int(part.name.rpartition("-")[2])):
-                part.unlink(missing_ok=True)
+        atomic.clear(self.folder)
         found = []
         for path in self.folder.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another process made room too
@@ -140,12 +128,3 @@ def _remove(path: Path) -> None:
 def _free_bytes(folder: Path) -> int:
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
-
-
-def _alive(process: int) -> bool:
-    with contextlib.suppress(PermissionError):
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            return False
-    return True

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eibert import atomic
 from eibert.errors import SignatureError, TrailError
 
 RECORDS, HEAD = "records.jsonl", "head.json"
@@ -155,7 +156,7 @@ def append(folder: Path, body: dict[str, Any], *, seal: Seal, unseal: Unseal, lo
         # What JSON changes (a tuple, a key that is a number) is changed before the digest is taken.
         record = Record(len(records) + 1, previous, json.loads(canonical(body)))
         with _as_before(folder):
-            _replace(folder / HEAD, seal(record.line))
+            atomic.write(folder / HEAD, seal(record.line), durable=True)
             _write_line(folder, record.line)
     return record
 
@@ -224,7 +225,7 @@ def _write_line(folder: Path, line: bytes) -> None:
         file.write(line + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    _settle(folder)
+    atomic.sync(folder)
 
 
 @contextmanager
@@ -244,28 +245,6 @@ def _as_before(folder: Path) -> Iterator[None]:
             raise
     finally:
         kept.unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    _settle(path.parent)
-
-
-def _settle(folder: Path) -> None:
-    """Makes names in a folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

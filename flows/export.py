@@ -1,12 +1,11 @@
 """A built bundle written elsewhere, in the layout of those who read it there."""
 
-import os
 import shutil
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from eibert import artifact
+from eibert import artifact, atomic
 from eibert.errors import BundleError, EibertError, RunError
 from eibert.hub import write_hub
 from eibert.runtime.bundle import CONFIGURATION, read_bundle
@@ -42,13 +41,8 @@ def write(bundle: Path, layout: Layout, out: Path, repository: Path) -> dict[str
     if not bundle.is_dir():
         raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
     _check_place(out)
-    part = out.absolute().with_name(f".{out.absolute().name}.part-{os.getpid()}")
-    part.mkdir(parents=True)
-    try:
+    with atomic.folder(out.absolute()) as part:
         record = _write(bundle, layout, part, repository, out.absolute().name)
-        artifact.take_place(part, out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     return {"folder": str(out), "layout": layout.value, "bytes": size, "record": record and record.digest}
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from eibert import atomic
 from eibert.redact import redacted
-from flows.workspace import PRIVATE, Workspace, replace_text
+from flows.workspace import PRIVATE, Workspace
 
 _FILE = "retrainings.jsonl"
 
@@ -74,7 +75,7 @@ def add(workspace: Workspace, found: Retraining, *, limit: int | None) -> None:
     if limit is not None:
         kept = kept[-limit:]
     lines = [json.dumps(redacted(one.as_object(), os.environ), ensure_ascii=False, sort_keys=True) for one in kept]
-    replace_text(workspace.private() / _FILE, "".join(f"{line}\n" for line in lines))
+    atomic.write(workspace.private() / _FILE, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _parsed(line: str) -> Retraining | None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eibert import atomic
 from flows import history
-from flows.workspace import Workspace, replace_text
+from flows.workspace import Workspace
 from tasks import registry
 from tasks.history import Point, render
 from tasks.registry import CHAMPION, Version
@@ -26,7 +27,7 @@ def write(workspace: Workspace) -> Path:
     metric = next((version.tags[_METRIC] for version in found if _METRIC in version.tags), "score")
     retrainings = [one.as_object() for one in history.read(workspace)]
     path = workspace.private() / PAGE
-    replace_text(path, render(workspace.name, metric, points, retrainings))
+    atomic.write(path, render(workspace.name, metric, points, retrainings).encode())
     return path
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from eibert import atomic
 from eibert.errors import DataError, ParamsError, RunError
 from eibert.params.load import parse
 from flows.workspace import (
@@ -18,7 +19,6 @@ from flows.workspace import (
     is_local_teacher,
     overlay,
     read_yaml,
-    replace_text,
     repository,
     set_params,
 )
@@ -61,8 +61,8 @@ def new(
     files = [folder / name for name in (*texts, ".gitignore")]
     try:
         for name, text in texts.items():
-            replace_text(folder / name, text)
-        replace_text(folder / ".gitignore", _IGNORED + "/data/\n/logs/\n/.eibert/\n")
+            atomic.write(folder / name, text.encode())
+        atomic.write(folder / ".gitignore", f"{_IGNORED}/data/\n/logs/\n/.eibert/\n".encode())
         set_params(folder, assignments)
         workspace = Workspace(folder, root)
         follow_params(workspace, workspace.params())

@@ -7,14 +7,13 @@ stays aside until both gates are passed: rows that a gate refuses are put back o
 mended takes their place the next time.
 """
 
-import os
 import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from eibert import artifact
+from eibert import artifact, atomic
 from eibert.corpus import SplitName
 from eibert.errors import DataError
 from eibert.ingest.reading import stem_of, suffix_of
@@ -26,7 +25,7 @@ from flows.workspace import Workspace
 _KEY = "retrain.incoming"
 _ASIDE = "rows-before"
 _EARLIER = "-earlier"
-"""Ends the name of what `artifact.take_place` moves away for a moment."""
+"""Ends the name of what `atomic.take_place` moves away for a moment."""
 _BLOCK_BYTES = 1 << 20
 _DESCRIPTION = "dataset.json"
 
@@ -72,7 +71,7 @@ def put_back(workspace: Workspace) -> bool:
         return False
     for kept in list(aside.iterdir()):  # one, or none where a kill came just after it went back
         if not kept.name.endswith(_EARLIER):
-            artifact.take_place(kept, workspace.folder / unquote(kept.name))
+            atomic.take_place(kept, workspace.folder / unquote(kept.name))
     shutil.rmtree(aside)
     return True
 
@@ -104,14 +103,12 @@ def _clear(workspace: Workspace) -> None:
 
 def _set_aside(workspace: Workspace, target: Path) -> None:
     """Copies a folder, which need not be there, under a name that tells its place; complete or not at all."""
-    aside = _aside(workspace)
-    part = aside.with_name(f".{aside.name}.part")
-    copy = part / quote(target.relative_to(workspace.folder).as_posix(), safe="")
-    if target.is_dir():
-        shutil.copytree(target, copy, symlinks=True)
-    else:
-        copy.mkdir(parents=True)
-    part.rename(aside)
+    with atomic.folder(_aside(workspace)) as part:
+        copy = part / quote(target.relative_to(workspace.folder).as_posix(), safe="")
+        if target.is_dir():
+            shutil.copytree(target, copy, symlinks=True)
+        else:
+            copy.mkdir()
 
 
 def _target(workspace: Workspace, source: str) -> Path:
@@ -196,11 +193,7 @@ def _exchange(
 
     Where it has no description, what the arriving one says is written.
     """
-    part = target.with_name(f".{target.name}.part-{os.getpid()}")
-    for stale in target.parent.glob(f".{target.name}.part-*"):
-        shutil.rmtree(stale)
-    try:
-        part.mkdir(parents=True)
+    with atomic.folder(target) as part:
         if target.is_dir():
             _carry_over(target, part, replaced)
         place = part / next((path.parent.relative_to(target) for path in replaced), Path())
@@ -213,9 +206,6 @@ def _exchange(
                 shutil.copyfile(path, place / f"{split}-{index:05}-of-{len(paths):05}{ending}")
         if about and not (part / _DESCRIPTION).is_file():
             artifact.write_json(part / _DESCRIPTION, about)
-        artifact.take_place(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _carry_over(source: Path, target: Path, replaced: Collection[Path]) -> None:

@@ -8,6 +8,8 @@ from typing import IO, Any
 
 from dvc.fs import LocalFileSystem
 
+from eibert import atomic
+
 _IN_PLACE = {"w+": True, "w": False}
 """How DVC 3.67 opens dvc.lock and dvc.yaml, then its list of readers and writers, to write them anew; whether the text
 is to survive a loss of power, which ends the readers and writers too."""
@@ -23,13 +25,5 @@ class WholeFiles(LocalFileSystem):  # type: ignore[misc]
 
 @contextmanager
 def _anew(path: Path, mode: str, options: dict[str, Any]) -> Iterator[IO[str]]:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open(mode, **options) as file:
-            yield file
-            if _IN_PLACE[mode]:
-                file.flush()
-                os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic.file(path, durable=_IN_PLACE[mode]) as part, part.open(mode, **options) as file:
+        yield file

@@ -5,7 +5,6 @@ Edits keep comments and layout, and are complete or not made at all.
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from eibert import atomic
 from eibert.errors import DataError, ParamsError, RunError
 from eibert.params.load import Params, load, parse
 
@@ -102,7 +102,7 @@ def set_params(folder: Path, assignments: Sequence[str]) -> None:
         _assign(document, assignment)
     text = dump_yaml(document)
     parse(yaml.safe_load(text), f"{path} with --set")
-    replace_text(path, text)
+    atomic.write(path, text.encode())
 
 
 def overlay(document: Any, values: Mapping[str, Any]) -> None:
@@ -150,7 +150,7 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
             stages[stage].setdefault("deps", deps)[:] = [*inside, *outside]
             changed = True
     if changed:
-        replace_text(path, dump_yaml(document))
+        atomic.write(path, dump_yaml(document).encode())
     return changed
 
 
@@ -168,7 +168,7 @@ def restored_on_error(folder: Path) -> Iterator[None]:
     except BaseException:
         for path, content in before.items():
             if path.read_bytes() != content:
-                _replace(path, content)
+                atomic.write(path, content)
         raise
 
 
@@ -189,17 +189,6 @@ def dump_yaml(document: Any) -> str:
     stream = io.StringIO()
     _yaml().dump(document, stream)
     return stream.getvalue()
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a text file, complete or not at all."""
-    _replace(path, text.encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part-{os.getpid()}")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def _assign(document: Any, assignment: str) -> None:

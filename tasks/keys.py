@@ -7,7 +7,7 @@
 import os
 from pathlib import Path
 
-from eibert import envelope, trail
+from eibert import atomic, envelope, trail
 from eibert.errors import SignatureError
 from eibert.trail import Unseal
 
@@ -37,9 +37,7 @@ def private_key(root: Path) -> Path:
     public = public_key(root / TRAIL, envelope.fingerprint(pem))
     if not public.is_file() or public.read_bytes() != pem:
         public.parent.mkdir(parents=True, exist_ok=True)
-        part = public.with_name(f".{public.name}.part")
-        part.write_bytes(pem)
-        part.replace(public)
+        atomic.write(public, pem)
     return path
 
 

@@ -1,13 +1,12 @@
 """What a run leaves to be recorded: notes made from finished artifacts, kept until they are delivered."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from eibert import artifact
+from eibert import artifact, atomic
 from eibert.errors import ArtifactError
 from eibert.redact import redacted
 from tasks import git
@@ -23,9 +22,7 @@ def publish_metrics(workspace: Path, stages: Iterable[str]) -> None:
         target = workspace / "metrics" / f"{stage}.json"
         if source.is_file() and not (target.is_file() and target.read_bytes() == source.read_bytes()):
             target.parent.mkdir(exist_ok=True)
-            part = target.with_name(f".{target.name}.part")
-            shutil.copyfile(source, part)
-            part.replace(target)
+            atomic.write(target, source.read_bytes())
 
 
 def write(workspace: Path, name: str, outcomes: Mapping[str, Mapping[str, Any]], *, started: float) -> Path:

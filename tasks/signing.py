@@ -8,12 +8,11 @@ data/provenance/bom.cdx.json             CycloneDX; its digest stands in the pro
 import contextlib
 import io
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eibert import artifact, envelope, trail
+from eibert import artifact, atomic, envelope, trail
 from eibert.errors import SignatureError
 
 SIGNATURE, PROVENANCE, BOM = "bundle.sig", "provenance.intoto.json", "bom.cdx.json"
@@ -35,10 +34,7 @@ def sign(bundle: Path, target: Path, key: Path, bom: str, statement: Mapping[str
     """
     from model_signing import signing  # brings sigstore along: half a second
 
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with atomic.folder(target) as part:
         try:
             config = signing.Config().use_elliptic_key_signer(private_key=key)
             config.set_hashing_config(_hashing()).sign(bundle, part / SIGNATURE)
@@ -46,9 +42,6 @@ def sign(bundle: Path, target: Path, key: Path, bom: str, statement: Mapping[str
             raise SignatureError(f"{bundle}: cannot be signed: {error}") from error
         (part / BOM).write_text(bom, encoding="utf-8")
         (part / PROVENANCE).write_bytes(envelope.seal(trail.canonical(statement), IN_TOTO, key))
-        artifact.take_place(part, target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def check_signature(bundle: Path, provenance: Path, key: Path) -> list[str]:

@@ -42,7 +42,7 @@ def test_a_failed_write_leaves_the_earlier_artifact_and_nothing_else(tmp_path: P
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "data" / ".prune.part-1").mkdir(parents=True)
+    (tmp_path / "data" / ".prune.part-4194305").mkdir(parents=True)
     build(tmp_path)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["prune"]
 

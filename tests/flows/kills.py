@@ -10,10 +10,10 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
-from eibert import artifact, trail
+from eibert import artifact, atomic, trail
 from eibert.judge import Verdict
 from eibert.matching import HeldOut
 from flows import alone, journal, promote, service
@@ -24,7 +24,8 @@ from tests import toy
 KILLED = 9
 EFFECTS: list[Callable[..., Any]] = [
     promote._carried_out, journal.open_journal, journal.finish, journal.close_journal, artifact.write_json,
-    registry.register, registry.set_champion, promotions.enter, trail.append, trail._replace, trail._write_line,
+    registry.register, registry.set_champion, promotions.enter, trail.append, trail._write_line,
+    atomic.file.__wrapped__,  # type: ignore[attr-defined]
 ]  # fmt: skip
 """Functions that have effects, or call those that have."""
 SETTLING: list[Callable[..., Any]] = [journal.settle, journal.finish, journal.close_journal, registry.clear]
@@ -50,7 +51,7 @@ class Lines:
 
     def _line(self, frame: FrameType, event: str, *_: object) -> Any:
         if event == "line":
-            place = _place(frame.f_code, frame.f_lineno)
+            place = _place(frame)
             if place not in self.seen:
                 self.seen.append(place)
                 if len(self.seen) == self._last:
@@ -58,8 +59,14 @@ class Lines:
         return self._line
 
 
-def _place(code: CodeType, line: int) -> str:
-    return f"{Path(code.co_filename).name}:{line}"
+def _place(frame: FrameType) -> str:
+    """The line about to run; one that writes for others, with who it writes for."""
+    place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+    inner, caller = frame, frame
+    while Path(caller.f_code.co_filename).name in {"atomic.py", "artifact.py", "contextlib.py"}:
+        assert caller.f_back is not None
+        inner, caller = caller, caller.f_back
+    return place if inner is caller else f"{place} for {caller.f_code.co_name}"
 
 
 def in_fork(work: Callable[[], Any]) -> Any:
