@@ -35,7 +35,8 @@ from eibert.params.section import Precision
 from eibert.pretrain import initial_student
 from eibert.room import Room
 from eibert.student import Student
-from eibert.teacher import Teacher, load_base, locate
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base, locate
 from eibert.words import shared, word_means
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -133,7 +133,7 @@ def _workspace(folder: Path) -> Iterator[Finding]:
     try:
         place = workspace.find(folder)
         params = place.params()
-        from eibert.teacher import locate
+        from eibert.teacher_files import locate
 
         yield Finding("workspace", str(place.folder))
         with tempfile.TemporaryFile(dir=place.folder):

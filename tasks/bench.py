@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from eibert import __version__, artifact
+from eibert import __version__, artifact, atomic
 from eibert.bench.measure import BARE, BUNDLE, REFERENCE_TOKENS, Start, measure_cells, measure_starts
 from eibert.bench.profile import profile
 from eibert.bench.texts import of_length
@@ -102,9 +102,7 @@ def run(
         figures["profile"] = asdict(profile(bundle, tokens=tokens, rounds=_PROFILE_ROUNDS))
     out.mkdir(parents=True, exist_ok=True)
     artifact.write_json(out / FIGURES, figures)
-    part = out / f".{PAGE}.part"
-    part.write_text(render(figures), encoding="utf-8")
-    part.replace(out / PAGE)
+    atomic.write(out / PAGE, render(figures).encode())
     return figures
 
 
@@ -152,7 +150,7 @@ def _rivals(workspace: Path, own: Contestant, place: Path, seed: int) -> Field:
     from eibert.bench.rivals import tiny, write_linear, write_teacher
     from eibert.evaluate.features import Grams
     from eibert.evaluate.rivals import fit_chosen
-    from eibert.teacher import load_teacher
+    from eibert.teacher_files import load_teacher
 
     artifact.verified(workspace, "ingest", "finetune")
     ingest = artifact.folder(workspace, "ingest")

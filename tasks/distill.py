@@ -14,7 +14,7 @@ from eibert.params.section import Shared
 from eibert.progress import Report
 from eibert.room import Room
 from eibert.student import WEIGHTS, load_student, save_student
-from eibert.teacher import load_teacher
+from eibert.teacher_files import load_teacher
 from tasks.adapter import STATE, checkpoint, outputs, recorded
 from tasks.beside import Beside, beside
 from tasks.progress import reporting, say

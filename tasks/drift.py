@@ -14,7 +14,7 @@ from eibert.params.drift import DriftParams
 from eibert.params.section import Shared
 from eibert.profile import Judged, Profile, Reference
 from eibert.runtime.model import Model
-from eibert.teacher import WEIGHTS, load_base, locate
+from eibert.teacher_files import WEIGHTS, load_base, locate
 
 _SPLITS = ("train", "dev", "test")
 _TOLERATED = 0.9  # share of judged numbers whose error counts as agreement

@@ -19,7 +19,7 @@ from eibert.params.section import Shared
 from eibert.runtime.model import Model
 from eibert.scores import predicted
 from eibert.student import SHAPE, VOCABULARY, WEIGHTS, load_student
-from eibert.teacher import load_teacher
+from eibert.teacher_files import load_teacher
 from tasks.adapter import recorded
 from tasks.progress import reporting, say
 from tasks.report import read_background, render

@@ -8,7 +8,7 @@ from eibert.errors import DataError
 from eibert.finetune import finetune
 from eibert.params.finetune import FinetuneParams
 from eibert.params.section import Shared
-from eibert.teacher import digests, load_base, locate, save_teacher
+from eibert.teacher_files import digests, load_base, locate, save_teacher
 from tasks.adapter import checkpoint, recorded
 from tasks.progress import reporting, say
 from tasks.verdict import passed

@@ -8,7 +8,7 @@ from eibert.params.pretrain import PretrainParams
 from eibert.params.section import Shared
 from eibert.pretrain import pretrain
 from eibert.student import save_student
-from eibert.teacher import digests, load_base, locate
+from eibert.teacher_files import digests, load_base, locate
 from tasks.adapter import checkpoint, outputs, recorded
 from tasks.progress import reporting, say
 from tasks.verdict import passed

@@ -17,7 +17,7 @@ from eibert.params.section import Shared
 from eibert.prune import choose, costs_of, coverage, coverage_curve, needed, slice_student, token_importance
 from eibert.runtime.tokenizer import wordpiece
 from eibert.student import Student, load_student, save_student
-from eibert.teacher import load_teacher
+from eibert.teacher_files import load_teacher
 from tasks.adapter import recorded
 from tasks.progress import reporting, say
 

@@ -11,7 +11,8 @@ from eibert.corpus import Split, TaskSpec
 from eibert.params.load import Params, load
 from eibert.params.section import Pooling
 from eibert.student import Student, StudentShape
-from eibert.teacher import Teacher, load_base
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base
 from tasks import tracking
 from tests.recorded import make_repository
 from tests.toy import letters_and, random_teacher

@@ -9,7 +9,8 @@ from eibert.finetune import finetune
 from eibert.params.load import Params
 from eibert.params.section import Precision
 from eibert.student import Student
-from eibert.teacher import Teacher, load_base
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base
 from tests.rooms import NOWHERE, lone, pretrained
 
 

@@ -32,7 +32,8 @@ from eibert.params.load import Params
 from eibert.quantize.post_training import quantize
 from eibert.runtime.tokenizer import Encoder
 from eibert.student import Student
-from eibert.teacher import Teacher, load_base, load_teacher, save_teacher
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base, load_teacher, save_teacher
 from tests.conftest import TOKENS
 
 SMALL = BenchParams(lengths=(8,), batches=(1, 2), threads=(1,), texts=3, rounds=2, turn=2, cell_seconds=60.0, starts=1)

@@ -26,7 +26,8 @@ from eibert.progress import silent
 from eibert.room import Room
 from eibert.schedule import Schedule
 from eibert.student import Student
-from eibert.teacher import Teacher, load_base
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base
 from tests.rooms import NOWHERE, learnt, lone, room, same, weights
 
 TERMS = ("task", "logits", "hidden", "token")

@@ -20,7 +20,8 @@ from eibert.params.load import Params
 from eibert.params.section import Pooling
 from eibert.quantize.post_training import quantize
 from eibert.student import Student
-from eibert.teacher import Teacher, load_base
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base
 from tests.rooms import NOWHERE, learnt, lone, pretrained, room, same, weights
 
 

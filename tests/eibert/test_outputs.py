@@ -13,7 +13,8 @@ from eibert.batches import Encoded, encode
 from eibert.lessons import Answers, answers
 from eibert.outputs import Outputs
 from eibert.params.section import Pooling, Precision
-from eibert.teacher import Teacher, load_base
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base
 
 FP32 = Precision.FP32
 

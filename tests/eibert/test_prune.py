@@ -25,7 +25,8 @@ from eibert.prune import (
 )  # fmt: skip
 from eibert.runtime.tokenizer import SPECIALS, UNKNOWN, wordpiece
 from eibert.student import Student
-from eibert.teacher import Teacher, load_base
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base
 
 ROOT = Path(__file__).resolve().parents[2]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

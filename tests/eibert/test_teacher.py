@@ -13,7 +13,8 @@ from eibert.batches import encode
 from eibert.errors import TeacherError
 from eibert.params.load import Params
 from eibert.params.section import Pooling, TeacherParams
-from eibert.teacher import Teacher, load_base, load_teacher, locate, save_teacher
+from eibert.teacher import Teacher
+from eibert.teacher_files import load_base, load_teacher, locate, save_teacher
 
 
 def section(model: str, digest: str | None = None) -> TeacherParams:

@@ -20,7 +20,8 @@ from eibert.params.evaluate import EvaluateParams
 from eibert.params.load import Params
 from eibert.quantize.post_training import measure, quantize
 from eibert.student import Student, save_student
-from eibert.teacher import Teacher, save_teacher
+from eibert.teacher import Teacher
+from eibert.teacher_files import save_teacher
 from tasks import evaluate
 
 STAGES = ("ingest", "finetune", "pretrain", "prune", "distill", "quantize", "export")

@@ -114,7 +114,7 @@ def test_altered_bundle_is_not_recorded(signed: Path) -> None:
 
 
 def test_teachers_package_is_the_one_that_is_loaded() -> None:
-    from eibert.teacher import BUNDLED_PACKAGE
+    from eibert.teacher_files import BUNDLED_PACKAGE
 
     assert facts.TEACHER_PACKAGE == BUNDLED_PACKAGE
 

