@@ -5,52 +5,21 @@ principal directions; each student layer takes over the heads and neurons that m
 matrices and norms are fitted by least squares to the teacher's projected representations (decision 0008).
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 — torch's own custom
 
 from eibert.batches import Batch, Encoded
 from eibert.bert import BertLayer, bert_layers
+from eibert.least_squares import fit_linear, fit_norm, solve
+from eibert.narrow import Basis, narrowed_scores, narrowed_value
 from eibert.student import MASKED, Layer, Student
 from eibert.teacher import Teacher
 
-_RIDGE = 1e-3
-"""Penalty of the least squares in units of the inputs' mean square."""
 _BATCH_ROWS = 64
-
-
-@dataclass(frozen=True)
-class Basis:
-    """A narrow space of the teacher's representations: x ≈ x' @ directions.T + offset, with x' = x @ directions.
-
-    Attributes:
-        directions: Float (H_T, H). The coordinates of x' sum to zero, so a layer norm's centring leaves them alone.
-        offset: The mean outside the space, float (H_T,).
-    """
-
-    directions: Tensor
-    offset: Tensor
-
-    @classmethod
-    def of(cls, states: list[Tensor], width: int, seed: int) -> "Basis":
-        """Returns the space that keeps most variance of states, float (M, H_T) each, in `width` coordinates."""
-        mean = torch.stack([state.double().mean(dim=0) for state in states]).mean(dim=0)
-        second = torch.stack([_second_moment(state.double() - mean) for state in states]).sum(dim=0)
-        principal = torch.linalg.eigh(second).eigenvectors.flip(-1)[:, : width - 1]
-        principal = principal * principal.gather(0, principal.abs().argmax(dim=0, keepdim=True)).sign()
-        frame = torch.randn(width, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        frame[:, 0] = 1.0
-        turned = torch.linalg.qr(frame).Q[:, 1 : 1 + principal.shape[1]]  # orthonormal columns, each sums to zero
-        outside = mean - principal @ (principal.T @ mean)
-        return cls((principal @ turned.T).float(), outside.float())
-
-    def narrow(self, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-        """Returns weight (O, H) and bias (O,) of a linear map of the teacher that reads x' in place of x."""
-        return linear.weight @ self.directions, linear.bias + linear.weight @ self.offset
 
 
 class Sample:
@@ -120,7 +89,7 @@ def inherit(student: Student, teacher: Teacher, rows: Encoded, *, tokens: int, s
         hidden = _inherit_feed_forward(layer, layers[level], basis, mixed, states[level + 1], hidden)
     projection = student.projection
     assert projection is not None
-    _fit_linear(projection, hidden, states[-1])
+    fit_linear(projection, hidden, states[-1])
     found = projection(hidden)
     return {
         "token": _distance(found, states[-1]),
@@ -146,7 +115,7 @@ def _inherit_embeddings(student: Student, teacher: Teacher, basis: Basis, sample
     table = student.table.weight
     seen = torch.bincount(sample.ids, minlength=len(table)).float().sqrt().unsqueeze(-1) + 0.1
     projected = teacher.table @ basis.directions
-    student.embedding_projection.weight.copy_(_least_squares((table * seen).double(), (projected * seen).double()))
+    student.embedding_projection.weight.copy_(solve((table * seen).double(), (projected * seen).double()))
     for own, given in (
         (student.positions.weight, embeddings.position_embeddings.weight),
         (student.segments.weight, embeddings.token_type_embeddings.weight),
@@ -155,7 +124,7 @@ def _inherit_embeddings(student: Student, teacher: Teacher, basis: Basis, sample
         own[:count] = given[:count] @ basis.directions
     summed = student.embedding_projection(student.table(sample.ids))
     summed = summed + student.positions(sample.positions) + student.segments(sample.segments)
-    return _fit_norm(student.embedding_norm, summed, sample.states[0] @ basis.directions)
+    return fit_norm(student.embedding_norm, summed, sample.states[0] @ basis.directions)
 
 
 def _inherit_attention(
@@ -167,20 +136,20 @@ def _inherit_attention(
     output = basis.directions.T @ source.attention_output.weight  # (H, heads · d_T)
     parts = torch.split(contexts, width, dim=1), torch.split(output, width, dim=1)
     worth = torch.stack([(part @ into.T).var(dim=0).sum() for part, into in zip(*parts, strict=True)])
-    query, key, value = (_with_bias(*basis.narrow(part)) for part in (source.query, source.key, source.value))
+    query, key, value = (basis.augmented(part) for part in (source.query, source.key, source.value))
     rows = layer.qkv.weight.view(3, layer.heads, size, -1), layer.qkv.bias.view(3, layer.heads, size)
     for place, head in enumerate(_largest(worth, layer.heads)):
         part = slice(head * width, (head + 1) * width)
-        asked, offered = _narrowed_scores(query[part], key[part], size)
-        carried = _narrowed_value(value[part], output[:, part], size)
+        asked, offered = narrowed_scores(query[part], key[part], size)
+        carried = narrowed_value(value[part], output[:, part], size)
         for kind, found in enumerate((asked, offered, carried)):
             rows[0][kind, place, : len(found)] = found[:, :-1]
             rows[1][kind, place, : len(found)] = found[:, -1]
     before = state + source.attention_output(contexts)
     own = sample.flat([layer.context(values, bias) for values, bias in sample.padded(hidden)])
-    _fit_linear(layer.attention_output, own, before @ basis.directions - hidden)
+    fit_linear(layer.attention_output, own, before @ basis.directions - hidden)
     after: Tensor = source.attention_norm(before)
-    return after, _fit_norm(layer.attention_norm, hidden + layer.attention_output(own), after @ basis.directions)
+    return after, fit_norm(layer.attention_norm, hidden + layer.attention_output(own), after @ basis.directions)
 
 
 def _inherit_feed_forward(
@@ -195,73 +164,12 @@ def _inherit_feed_forward(
     layer.feed_forward_input.bias[: len(chosen)] = bias[chosen]
     before = mixed + source.feed_forward_output(active)
     own = F.gelu(layer.feed_forward_input(hidden))
-    _fit_linear(layer.feed_forward_output, own, before @ basis.directions - hidden)
-    return _fit_norm(layer.feed_forward_norm, hidden + layer.feed_forward_output(own), state @ basis.directions)
+    fit_linear(layer.feed_forward_output, own, before @ basis.directions - hidden)
+    return fit_norm(layer.feed_forward_norm, hidden + layer.feed_forward_output(own), state @ basis.directions)
 
 
 def _largest(worth: Tensor, count: int) -> list[int]:
     return sorted(worth.argsort(descending=True, stable=True)[:count].tolist())
-
-
-def _with_bias(weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.cat([weight, bias.unsqueeze(-1)], dim=1)
-
-
-def _narrowed_scores(query: Tensor, key: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Returns at most `size` rows of query and key, (d, H + 1), whose scores q·k / √size are nearest to q·k / √d_T."""
-    scale = (size / len(query)) ** 0.5
-    if len(query) <= size:
-        return query * scale, key
-    left, values, right = torch.linalg.svd(query.double().T @ key.double(), full_matrices=False)
-    root = (values[:size] * scale).sqrt().unsqueeze(-1)
-    return (root * left.T[:size]).float(), (root * right[:size]).float()
-
-
-def _narrowed_value(value: Tensor, output: Tensor, size: int) -> Tensor:
-    """Returns at most `size` rows of the value map, (d, H + 1), that carry most of what reaches the output (H, d_T)."""
-    if len(value) <= size:
-        return value
-    _, values, right = torch.linalg.svd(output.double() @ value.double(), full_matrices=False)
-    narrowed: Tensor = values[:size].unsqueeze(-1) * right[:size]
-    return narrowed.float()
-
-
-def _fit_linear(linear: nn.Linear, inputs: Tensor, targets: Tensor) -> None:
-    """Sets a linear map to the least squares of targets (M, O) from inputs (M, I)."""
-    known, wanted = inputs.double(), targets.double()
-    known_mean, wanted_mean = known.mean(dim=0), wanted.mean(dim=0)
-    known, wanted = known - known_mean, wanted - wanted_mean
-    weight = _least_squares(known, wanted)
-    linear.weight.copy_(weight)
-    linear.bias.copy_(wanted_mean - weight @ known_mean)
-
-
-def _least_squares(known: Tensor, wanted: Tensor) -> Tensor:
-    """Returns the map (O, I) from known (M, I) to wanted (M, O), with a little ridge.
-
-    By normal equations: `torch.linalg.lstsq` gives other last bits from call to call.
-    """
-    second = _second_moment(known)
-    second += _RIDGE * second.diagonal().mean() * torch.eye(len(second), dtype=second.dtype)
-    weight: Tensor = torch.linalg.solve(second, known.T @ wanted / len(known)).T
-    return weight
-
-
-def _fit_norm(norm: nn.LayerNorm, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Sets gain and bias of each coordinate to the least squares of targets (M, H); returns the normed inputs."""
-    plain, wanted = F.layer_norm(inputs, norm.normalized_shape, eps=norm.eps).double(), targets.double()
-    plain_mean, wanted_mean = plain.mean(dim=0), wanted.mean(dim=0)
-    spread = (plain - plain_mean).square().mean(dim=0).clamp(min=1e-12)
-    gain = ((plain - plain_mean) * (wanted - wanted_mean)).mean(dim=0) / spread
-    norm.weight.copy_(gain)
-    norm.bias.copy_(wanted_mean - gain * plain_mean)
-    found: Tensor = norm(inputs)
-    return found
-
-
-def _second_moment(values: Tensor) -> Tensor:
-    moment: Tensor = values.T @ values / len(values)
-    return moment
 
 
 def _distance(found: Tensor, wanted: Tensor) -> float:
