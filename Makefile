@@ -64,4 +64,4 @@ endif
 	touch $@
 
 clean:
-	rm -rf .venv .prefect .eibert logs
+	rm -rf .venv .prefect .eibert/outputs logs   # keys and what is under way in .eibert stay

@@ -7,7 +7,8 @@ own token table in place of a masked language model, which a sentence encoder la
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -51,11 +52,20 @@ class Variants:
         self._generator = generator
         self._held_out = held_out
         self._texts = texts
-        counts = Counter(filter(None, (_parts(word)[1] for text in texts for word in text.split())))
-        self._words = sorted(counts)
-        weights = np.array([counts[word] for word in self._words], np.float64) ** 0.75
-        self._weights = np.cumsum(weights / weights.sum()) if self._words else weights
-        self._neighbours = _neighbours({word.lower() for word in self._words}, tokens, table)
+        self._tokens, self._table = tokens, table
+
+    @cached_property
+    def _words(self) -> tuple[list[str], np.ndarray[Any, Any]]:
+        """The corpus' words, and for each the share of draws that end with it or a word before it."""
+        counts = Counter(filter(None, (_parts(word)[1] for text in self._texts for word in text.split())))
+        words = sorted(counts)
+        weights = np.array([counts[word] for word in words], np.float64) ** 0.75
+        return words, np.cumsum(weights / weights.sum()) if words else weights
+
+    @cached_property
+    def _neighbours(self) -> dict[str, list[str]]:
+        words = self._words[0]
+        return _neighbours({*words, *(word.lower() for word in words)}, self._tokens, self._table)
 
     def of(self, text: str) -> str:
         """Returns one variant of a text, or the text itself; it has at least one word if the text has one."""
@@ -112,10 +122,11 @@ class Variants:
     def _exchange(self, word: str) -> str:
         """Returns a word for one that a text has, with the same punctuation; itself where it has no neighbours."""
         before, core, after = _parts(word)
-        near = self._neighbours.get(core.lower(), [core])
+        near = self._neighbours.get(core) or self._neighbours.get(core.lower(), [core])
         new = near[self._generator.integers(len(near))]
-        if core and self._words and self._generator.random() < FOREIGN:
-            new = self._words[min(int(np.searchsorted(self._weights, self._generator.random())), len(self._words) - 1)]
+        words, shares = self._words
+        if core and words and self._generator.random() < FOREIGN:
+            new = words[min(int(np.searchsorted(shares, self._generator.random())), len(words) - 1)]
         return before + new + after
 
 

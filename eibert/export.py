@@ -14,6 +14,7 @@ from eibert.corpus import Split, TaskSpec
 from eibert.errors import BudgetError
 from eibert.graph import ONNXRUNTIME, Graph
 from eibert.params.export import ExportParams
+from eibert.params.section import Pooling
 from eibert.quantize.modules import QuantizedStudent
 from eibert.runtime.bundle import LINEAGE
 from eibert.runtime.model import Model
@@ -82,13 +83,19 @@ def build(student: Student, quantized: QuantizedStudent, params: ExportParams) -
     real = graph.add("Cast", mask, to=TensorProto.INT32)
     for index in range(shape.layers):
         hidden = _layer(graph, quantized, floats, f"layers.{index}", shape.heads, hidden, real)
-    mask = graph.add("Cast", mask, to=TensorProto.FLOAT)
-    kept = graph.add("Unsqueeze", mask, graph.integers(2))  # (B, T) → (B, T, 1)
-    summed = graph.add("ReduceSum", graph.add("Mul", hidden, kept), graph.integers(1), keepdims=0)
-    pooled = graph.add("Div", summed, graph.add("ReduceSum", kept, graph.integers(1), keepdims=0))
+    pooled = _pooled(graph, hidden, mask, shape.pooling)
     logits = graph.linear("head", weights["head"], floats["head.bias"], pooled)
     graph.nodes.append(helper.make_node("Identity", [logits], ["logits"]))
     return _model(graph, shape.outputs, params)
+
+
+def _pooled(graph: Graph, hidden: str, mask: str, pooling: Pooling) -> str:
+    if pooling is Pooling.CLS:
+        return graph.add("Gather", hidden, "nought", axis=1)
+    mask = graph.add("Cast", mask, to=TensorProto.FLOAT)
+    kept = graph.add("Unsqueeze", mask, graph.integers(2))  # (B, T) → (B, T, 1)
+    summed = graph.add("ReduceSum", graph.add("Mul", hidden, kept), graph.integers(1), keepdims=0)
+    return graph.add("Div", summed, graph.add("ReduceSum", kept, graph.integers(1), keepdims=0))
 
 
 def _layer(

@@ -11,6 +11,7 @@ from eibert import optimize
 from eibert.batches import encode, predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec
+from eibert.errors import TeacherError
 from eibert.losses import task_loss
 from eibert.params.finetune import FinetuneParams
 from eibert.progress import Report, silent
@@ -56,7 +57,15 @@ def finetune(
         seed: Seed of head, order and dropout.
         checkpoint: Where whole epochs are kept; a run with the same key goes on from the last one.
         report: Told after each step.
+
+    Raises:
+        TeacherError: the rows are pairs, and the teacher knows one text only.
     """
+    if spec.pair and getattr(teacher.encoder.config, "type_vocab_size", 2) == 1:
+        raise TeacherError(
+            "teacher.model: it knows one text at a time (type_vocab_size 1), while the rows are pairs; choose one that "
+            "knows two"
+        )
     device = optimize.prepare(params.threads)
     torch.manual_seed(seed)
     teacher.head = nn.Linear(teacher.hidden, spec.outputs)

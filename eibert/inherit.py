@@ -16,6 +16,7 @@ from eibert.batches import Batch, Encoded
 from eibert.bert import BertLayer, bert_layers
 from eibert.least_squares import fit_linear, fit_norm, solve
 from eibert.narrow import Basis, narrowed_scores, narrowed_value
+from eibert.params.section import Pooling
 from eibert.student import MASKED, Layer, Student
 from eibert.teacher import Teacher
 
@@ -26,7 +27,7 @@ class Sample:
     """Some rows through the teacher, their tokens in one flat sequence of M without padding."""
 
     def __init__(self, teacher: Teacher, batches: list[Batch]) -> None:
-        self._masks = [batch.mask.bool() for batch in batches]
+        self._masks, self._pooling = [batch.mask.bool() for batch in batches], teacher.pooling
         found = [
             teacher.encoder(
                 input_ids=batch.ids,
@@ -55,9 +56,9 @@ class Sample:
         return batches
 
     def sentences(self, flat: Tensor) -> Tensor:
-        """Returns the mean over each row's tokens, (N, H)."""
+        """Returns each row's representation, (N, H): the mean over its tokens or the first, as in the teacher."""
         parts = torch.split(flat, [int(count) for mask in self._masks for count in mask.sum(dim=1)])
-        return torch.stack([part.mean(dim=0) for part in parts])
+        return torch.stack([part.mean(dim=0) if self._pooling is Pooling.MEAN else part[0] for part in parts])
 
 
 @torch.no_grad()
@@ -142,6 +143,7 @@ def _inherit_attention(
         part = slice(head * width, (head + 1) * width)
         asked, offered = narrowed_scores(query[part], key[part], size)
         carried = narrowed_value(value[part], output[:, part], size)
+        rows[0][1, place, len(offered) :] = rows[1][1, place, len(offered) :] = 0.0  # what else is asked finds nothing
         for kind, found in enumerate((asked, offered, carried)):
             rows[0][kind, place, : len(found)] = found[:, :-1]
             rows[1][kind, place, : len(found)] = found[:, -1]

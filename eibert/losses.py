@@ -1,9 +1,14 @@
 """Distillation losses: pure functions from tensors to unweighted scalars."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 — torch's own custom
 
 from eibert.errors import ShapeError
+from eibert.params.section import Pooling
+
+_SPREAD_ROWS = 8192
+"""Rows in double precision at once."""
 
 
 def task_loss(logits: Tensor, targets: Tensor, *, regression: bool) -> Tensor:
@@ -79,8 +84,10 @@ def representation_distance(learner: Tensor, guide: Tensor, *, scale: float, kee
     return (squared * keep).sum() / keep.sum().clamp(min=1) / scale
 
 
-def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Returns the mean over real tokens: float (B, T, H) and mask (B, T) → (B, H)."""
+def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
+    """Returns one representation of each row, its mean or its first token: float (B, T, H), mask (B, T) → (B, H)."""
+    if pooling is Pooling.CLS:
+        return hidden[:, 0]
     weights = mask.to(hidden.dtype).unsqueeze(-1)  # (B, T) → (B, T, 1)
     return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
 
@@ -90,6 +97,29 @@ def _same_shape(learner: Tensor, guide: Tensor) -> None:
         raise ShapeError(f"learner has shape {tuple(learner.shape)}, guide {tuple(guide.shape)}; they must agree")
 
 
+class Spread:
+    """The variance of rows that come in batches."""
+
+    def __init__(self) -> None:
+        self._count, self._sum, self._squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
+
+    def add(self, rows: Tensor) -> None:
+        """Takes further rows, float (N, H)."""
+        values = rows.detach().double()
+        self._count += len(values)
+        self._sum = self._sum + values.sum(dim=0)
+        self._squares = self._squares + values.square().sum(dim=0)
+
+    @property
+    def variance(self) -> float:
+        """Variance of entries around their column's mean, at least 1e-6."""
+        mean = self._sum / self._count
+        return max(float((self._squares / self._count - mean.square()).mean()), 1e-6)
+
+
 def variance(rows: Tensor) -> float:
     """Returns the variance of entries around their column's mean: float (N, H) → number, at least 1e-6."""
-    return max(float(rows.float().var(dim=0, unbiased=False).mean()), 1e-6)
+    spread = Spread()
+    for part in torch.split(rows, _SPREAD_ROWS):
+        spread.add(part)
+    return spread.variance

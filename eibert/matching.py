@@ -1,6 +1,7 @@
-"""When two texts count as equal, whatever their case and white space, and what must not be learnt from."""
+"""When two texts count as equal, and what must not be learnt from."""
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,8 +9,9 @@ _DIGEST_BYTES = 8
 
 
 def text_key(text: str) -> str:
-    """Returns what equal texts have in common."""
-    return " ".join(text.casefold().split())
+    """Returns what equal texts have in common: neither case, white space nor forms of one character (NFKC) count."""
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return " ".join(folded.casefold().split())
 
 
 def pair_key(text: str, text_b: str | None) -> tuple[str, str]:

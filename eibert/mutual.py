@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from eibert import optimize
-from eibert.losses import logits_divergence, representation_distance, task_loss, variance
+from eibert.losses import Spread, logits_divergence, representation_distance, task_loss
 from eibert.params.distill import Feedback
+from eibert.passes import ROWS
 from eibert.progress import Report, silent
 from eibert.room import Room
 from eibert.schedule import Schedule
@@ -91,8 +92,10 @@ def _learn(student: Student, room: Room, report: Report) -> None:
 @torch.no_grad()
 def _scale(room: Room) -> float:
     """Returns the variance of the teacher's representations of some labelled rows."""
-    sample = np.random.default_rng(room.seed).permutation(room.lessons.labelled)[:_SCALE_ROWS]
-    return variance(room.teacher(room.rows_teacher.batch(sample, room.device))[1])
+    sample, spread = np.random.default_rng(room.seed).permutation(room.lessons.labelled)[:_SCALE_ROWS], Spread()
+    for start in range(0, len(sample), ROWS):
+        spread.add(room.teacher(room.rows_teacher.batch(sample[start : start + ROWS], room.device))[1])
+    return spread.variance
 
 
 def _terms(student: Student, room: Room, rows: np.ndarray[Any, Any], scale: float) -> dict[str, Tensor]:

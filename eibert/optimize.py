@@ -1,6 +1,7 @@
 """What every training loop shares: seeds, threads, arithmetic, optimiser and schedule."""
 
 import contextlib
+import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
@@ -17,8 +18,12 @@ COMPILED_STEPS = 2000
 
 
 def prepare(threads: int) -> torch.device:
-    """Sets torch to deterministic arithmetic on a fixed number of threads; returns the device to train on."""
+    """Sets torch to deterministic arithmetic on a fixed number of threads; returns the device to train on.
+
+    On CUDA as far as its kernels are deterministic: one that is not is used with a warning.
+    """
     torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it products on CUDA are not
     torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports the compiler too: 2 s
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 — no attribute to mypy
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -153,6 +153,7 @@ def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> 
         outputs=0,
         lowercase=casing.lowercase,
         strip_accents=casing.strip_accents,
+        pooling=teacher.pooling,
     )
     student = Student(shape, teacher.tokens)
     counts = np.bincount(np.concatenate(rows.ids), minlength=len(student.tokens))[: len(student.tokens)]
@@ -163,8 +164,9 @@ def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> 
         student.table.weight.copy_(table / scale)
         for other in (student.positions, student.segments):
             torch.nn.init.normal_(other.weight, std=0.02)
-        if teacher.position_table is not None:
-            learnt = teacher.position_table[: shape.positions].float().cpu() @ directions / scale  # (P, H_T) → (P, E)
+        positions = teacher.position_table
+        if positions is not None and positions.shape[1] == len(directions):  # else they are added elsewhere
+            learnt = positions[: shape.positions].float().cpu() @ directions / scale  # (P, H_T) → (P, E)
             student.positions.weight[: len(learnt)] = learnt @ student.embedding_projection.weight.T
     return student
 

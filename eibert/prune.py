@@ -17,6 +17,8 @@ from eibert.student import Student, student_of
 from eibert.teacher import Teacher
 
 CONTINUES = "##"
+_CELLS = 64 * 128 * 128
+"""Weights of attention that each head of each layer holds at once; all of them are in memory together."""
 Array = np.ndarray[Any, Any]
 
 
@@ -59,7 +61,7 @@ def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, repor
     size = len(teacher.tokens)
     specials = torch.tensor([teacher.tokenizer.token_to_id(token) for token in SPECIALS])
     attention, counts = torch.zeros(size, dtype=torch.float64), torch.zeros(size, dtype=torch.int64)
-    batches = by_length(rows.lengths, params.batch_size)
+    batches = _batches(rows.lengths, params.batch_size)
     for position, batch_rows in enumerate(batches):
         batch = rows.batch(batch_rows)
         output = teacher.encoder(
@@ -73,6 +75,15 @@ def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, repor
         report(position + 1, len(batches))
     counts[specials] = 0  # two in every text, always kept: they would hide what is lost of the words
     return Importances((attention / max(1, len(rows))).numpy(), counts.numpy())
+
+
+def _batches(lengths: Array, batch_size: int) -> list[Array]:
+    """Returns row indices in batches of rising length, with fewer rows where they are long."""
+    found = []
+    for rows in by_length(lengths, batch_size):
+        count = max(1, _CELLS // int(lengths[rows].max()) ** 2)
+        found += [rows[first : first + count] for first in range(0, len(rows), count)]
+    return found
 
 
 def _received(layer: torch.Tensor, asks: torch.Tensor) -> torch.Tensor:
@@ -177,9 +188,9 @@ class Coverage:
     tokens_per_text: float
 
 
-def coverage(tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] | None, covered: float) -> Coverage:
+def coverage(tokenizer: Tokenizer, texts: Sequence[str], covered: float) -> Coverage:
     """Returns how a tokenizer writes texts, uncut; `covered` is passed on."""
-    rows = encode(tokenizer, texts, texts_b, max_tokens=100_000)
+    rows = encode(tokenizer, texts, None, max_tokens=100_000)
     unknown = tokenizer.token_to_id(UNKNOWN)
     total = int(rows.lengths.sum())
     return Coverage(covered, sum(int((row == unknown).sum()) for row in rows.ids) / max(1, total), total / len(rows))
@@ -212,7 +223,7 @@ def coverage_curve(
         seen = np.cumsum(found.counts[order]) / max(1, found.counts.sum())
         for size in sizes:
             kept = [tokens[index] for index in np.sort(order[:size])]
-            written = coverage(make(kept), texts, None, float(seen[min(size, len(seen)) - 1]))
+            written = coverage(make(kept), texts, float(seen[min(size, len(seen)) - 1]))
             point = {"covered": written.covered, "tokens_per_text": written.tokens_per_text}
             curve.append({"importance": importance.value, "kept": int(size), **point})
     return curve

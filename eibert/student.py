@@ -1,6 +1,7 @@
 """The student: a small BERT with a factorised token table, whole definition in one file.
 
-Choice: post-norm layers as in BERT, one matrix for query, key and value, mean pooling, no pooler (decision 0003).
+Choice: post-norm layers as in BERT, one matrix for query, key and value, no pooler, pooling as the
+teacher's (decision 0003).
 """
 
 import dataclasses
@@ -16,7 +17,8 @@ from torch.nn import functional as F  # noqa: N812 — torch's own custom
 from eibert.artifact import read_json, write_json
 from eibert.batches import Batch
 from eibert.errors import CorruptArtifactError, ShapeError
-from eibert.losses import mean_pool
+from eibert.losses import pool
+from eibert.params.section import Pooling
 from eibert.runtime.tokenizer import wordpiece
 
 WEIGHTS, SHAPE, VOCABULARY = "student.safetensors", "student.json", "vocab.txt"
@@ -40,6 +42,7 @@ class StudentShape:
         outputs: Logits C; 0 before the task is known.
         lowercase: The tokenizer lower-cases.
         strip_accents: The tokenizer removes accents; None: exactly when lowercasing.
+        pooling: How tokens become one representation, as in the teacher.
     """
 
     layers: int
@@ -53,6 +56,7 @@ class StudentShape:
     outputs: int
     lowercase: bool
     strip_accents: bool | None
+    pooling: Pooling = Pooling.MEAN
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float) -> Tensor:
@@ -124,7 +128,7 @@ class Student(nn.Module):
         self.head: nn.Linear | None = nn.Linear(shape.teacher_hidden, shape.outputs) if shape.outputs else None
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns token representations float (B, T, H) and their mean over real tokens (B, H).
+        """Returns token representations float (B, T, H) and one representation of each row (B, H).
 
         Raises:
             ShapeError: the rows are longer than the student's positions.
@@ -138,7 +142,7 @@ class Student(nn.Module):
         bias = (1.0 - batch.mask.to(hidden.dtype))[:, None, None, :] * MASKED  # (B, T) → (B, 1, 1, T)
         for layer in self.layers:
             hidden = layer(hidden, bias)
-        return hidden, mean_pool(hidden, batch.mask)
+        return hidden, pool(hidden, batch.mask, self.shape.pooling)
 
     def project(self, hidden: Tensor) -> Tensor:
         """Returns representations in the teacher's space: float (..., H) → (..., H_teacher)."""
@@ -183,8 +187,9 @@ def read_shape(folder: Path) -> StudentShape:
         CorruptArtifactError: the file holds other keys.
     """
     try:
-        return StudentShape(**read_json(folder / SHAPE))
-    except TypeError as error:
+        found = read_json(folder / SHAPE)
+        return StudentShape(**found | {"pooling": Pooling(found["pooling"])})
+    except (TypeError, KeyError, ValueError) as error:
         raise CorruptArtifactError(f"{folder / SHAPE}: {error}; run `eibert run` to rebuild it") from error
 
 

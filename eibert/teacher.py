@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from eibert.batches import Batch
 from eibert.errors import TeacherError
-from eibert.losses import mean_pool
+from eibert.losses import pool
 from eibert.params.section import Pooling
 
 
@@ -44,7 +44,7 @@ class Teacher(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns token representations float (B, T, H) and the sentence representation (B, H)."""
         tokens = self.encoder(input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.segments)[0]
-        return tokens, mean_pool(tokens, batch.mask) if self.pooling is Pooling.MEAN else tokens[:, 0]
+        return tokens, pool(tokens, batch.mask, self.pooling)
 
     def answer(self, pooled: Tensor) -> Tensor:
         """Returns logits of sentence representations: float (B, H) → (B, C)."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import nn
@@ -91,7 +92,7 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise TeacherError(
             f"{folder}: not a transformers model: {_first_line(error)}; "
             "set teacher.model to a folder saved by transformers"
@@ -100,7 +101,13 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
         raise TeacherError(f"{folder}: {WEIGHTS} lacks {len(absent)} weights, e.g. {min(absent)}; get the whole model")
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # not used, and random where the file has none
-    return Teacher(encoder, _load_tokenizer(folder), pooling).eval()
+    teacher = Teacher(encoder, _load_tokenizer(folder), pooling).eval()
+    if (rows := encoder.get_input_embeddings().num_embeddings) < len(teacher.tokens):
+        raise TeacherError(
+            f"{folder}: {len(teacher.tokens)} tokens, but {rows} rows in the table of {WEIGHTS}; get the tokenizer "
+            "that belongs to it"
+        )
+    return teacher
 
 
 def save_teacher(teacher: Teacher, folder: Path) -> None:
@@ -127,7 +134,7 @@ def load_teacher(folder: Path, *, attentions: bool = False) -> Teacher:
 
 def _load_tokenizer(folder: Path) -> Tokenizer:
     if (folder / TOKENIZER).is_file():
-        tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        tokenizer = _tokenizer_file(folder / TOKENIZER)
         tokens, kind = tokenizer.get_vocab(), json.loads(tokenizer.to_str())["model"]["type"]
     elif (folder / "vocab.txt").is_file():
         lines = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
@@ -140,11 +147,24 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
             f"{folder}: tokens are {kind}, without {', '.join(missing) or 'nothing'}; expected WordPiece with "
             f"{', '.join(SPECIALS)}, {PAD} the first"
         )
+    if sorted(tokens.values()) != list(range(len(tokens))):
+        raise TeacherError(
+            f"{folder}: ids of the tokens have gaps, or a token stands twice; expected each of 0 to {len(tokens) - 1} "
+            "once, as rows of the table are known by them"
+        )
     if tokenizer is None:
         config = folder / "tokenizer_config.json"
         lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
         tokenizer = wordpiece(list(tokens), lowercase=lowercase, strip_accents=None, max_tokens=512)
+    tokenizer.encode_special_tokens = True  # "[MASK]" in a text is text, as it is to the student
     return tokenizer
+
+
+def _tokenizer_file(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # of the library's own, which has no class but this
+        raise TeacherError(f"{path}: not a tokenizer: {_first_line(error)}; get the right file") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from eibert.batches import Encoded, by_length, moved
 from eibert.errors import RunError
-from eibert.losses import variance
+from eibert.losses import Spread, pool
 from eibert.outputs import Outputs
 from eibert.params.section import Pooling, Precision
 from eibert.passes import ROWS, passes
@@ -38,9 +38,13 @@ class TokenTargets:
         self._memory, self._pooling = memory, pooling
         self._starts = np.concatenate([[0], np.cumsum(rows.lengths)])
         sample = np.random.default_rng(0).permutation(len(rows))[:_SCALE_ROWS]
-        mask = rows.batch(sample).mask
-        tokens, pooled = self.of(sample, mask)
-        self.token_scale, self.sentence_scale = variance(tokens[mask.bool()]), variance(pooled)
+        tokens, sentences = Spread(), Spread()
+        for start in range(0, len(sample), ROWS):  # all at once would be gigabytes where rows are long
+            mask = rows.batch(chosen := sample[start : start + ROWS]).mask
+            padded, pooled = self.of(chosen, mask)
+            tokens.add(padded[mask.bool()])
+            sentences.add(pooled)
+        self.token_scale, self.sentence_scale = tokens.variance, sentences.variance
 
     @classmethod
     def read(
@@ -97,9 +101,7 @@ class TokenTargets:
             values = self._memory[self._starts[row] : self._starts[row + 1]]
             found[position, : len(values)] = values
         tokens = moved(torch.from_numpy(found), mask.device)
-        if self._pooling is Pooling.CLS:
-            return tokens, tokens[:, 0]
-        return tokens, tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return tokens, pool(tokens, mask, self._pooling)
 
     def sentences(self) -> Tensor:
         """Returns the sentence vectors of all rows in order, float16 (N, H)."""

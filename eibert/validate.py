@@ -5,12 +5,13 @@ and is never marked by its characters: whether it may be missing is another ques
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+
+from eibert.matching import text_key
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 RowNumbers = np.ndarray[Any, np.dtype[np.int64]]
@@ -58,7 +59,7 @@ def inputs(texts: Iterable[str | None], texts_b: Iterable[str | None] | None = N
         ValueError: texts and texts_b differ in length.
     """
     columns = [texts] if texts_b is None else [texts, texts_b]
-    return list(zip(*([_normal(text or "") for text in column] for column in columns), strict=True))
+    return list(zip(*([text_key(text or "") for text in column] for column in columns), strict=True))
 
 
 def repeated(keys: Inputs, labels: Sequence[Hashable]) -> RowNumbers:
@@ -110,11 +111,6 @@ def histogram(values: np.ndarray[Any, Any], edges: Sequence[float]) -> list[int]
     """
     bins = np.searchsorted(np.asarray(edges[1:-1]), values[values >= edges[0]], side="right")
     return [int(count) for count in np.bincount(bins, minlength=len(edges) - 1)]
-
-
-def _normal(text: str) -> str:
-    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return " ".join(folded.casefold().split())
 
 
 def _mask(values: Iterable[bool]) -> Mask:

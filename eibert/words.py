@@ -36,8 +36,10 @@ def word_places(
     places = []
     for start in range(0, len(inputs), _CHUNK):
         for found in tokenizer.encode_batch(inputs[start : start + _CHUNK]):
-            pairs = zip(found.word_ids, found.type_ids, strict=True)
-            places.append(np.array([-1 if w is None else w + _SECOND_TEXT * s for w, s in pairs], np.int32))
+            pairs = zip(found.word_ids, found.sequence_ids, strict=True)
+            places.append(
+                np.array([-1 if w is None or s is None else w + _SECOND_TEXT * s for w, s in pairs], np.int32)
+            )
     return places
 
 

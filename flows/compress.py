@@ -75,7 +75,7 @@ def bring_up_to_date(folder: str, stage: str, force: bool, share_terminal: bool)
     started = time.time()
     reasons = tuple(own_causes(workspace, stage)) or (("forced",) if force else ())
     for reason in reasons:
-        say(stage, reason)
+        say(stage, f"starts: {reason}")
     state = bring(workspace, stage, force=force, share_terminal=share_terminal)
     seconds = time.time() - started
     say(stage, f"{state} in {seconds:.1f} s")

@@ -192,5 +192,6 @@ def _check_upstream(graph: Graph, chosen: Sequence[str], found: dict[str, list[C
     if stale:
         lines = "\n  ".join(f"{name}: {found[name][0].text}" for name in stale)
         raise RunError(
-            f"what the chosen stages depend on is not up to date; run `eibert run --until {stale[-1]}` first\n  {lines}"
+            f"what the chosen stages depend on is not up to date; `eibert run --until {chosen[-1]}` runs that first\n"
+            f"  {lines}"
         )

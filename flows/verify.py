@@ -9,7 +9,7 @@ from pathlib import Path
 from eibert.errors import RunError
 from eibert.runtime.bundle import CONFIGURATION
 from flows.findings import BundleCheck, Finding, Found, RepositoryCheck, Shipped, Unchecked, Verdict, WorkspaceCheck
-from flows.verify_artifacts import check_artifacts, check_inputs, check_lock_file
+from flows.verify_artifacts import check_artifacts, check_inputs, check_lock_file, check_presence
 from flows.verify_bundle import check_bundle
 from flows.verify_cache import check_cache, check_remote, check_run_cache
 from flows.verify_service import check_service
@@ -17,7 +17,7 @@ from flows.verify_trail import check_papers, check_promotion, check_signature, c
 from flows.workspace import GRAPH, PARAMS, Workspace, find, repository
 
 WORKSPACE_CHECKS: list[WorkspaceCheck] = [
-    check_artifacts, check_inputs, check_lock_file, check_papers, check_promotion, check_service,
+    check_presence, check_artifacts, check_inputs, check_lock_file, check_papers, check_promotion, check_service,
 ]  # fmt: skip
 TRAIL_CHECKS: list[RepositoryCheck] = [check_trail]
 STORE_CHECKS: list[RepositoryCheck] = [check_cache, check_run_cache, check_remote]

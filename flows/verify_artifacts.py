@@ -9,7 +9,7 @@ import yaml
 from eibert import artifact
 from eibert.errors import ArtifactError
 from flows.cache import folder_digest
-from flows.findings import Finding
+from flows.findings import Finding, Unchecked
 from flows.healing import LOCK_FILE, torn_lock_file
 from flows.workspace import GRAPH, Workspace
 
@@ -30,6 +30,19 @@ def check_artifacts(workspace: Workspace) -> Iterator[Finding]:
         for line in lines:
             place, _, rest = line.partition(": ")
             yield Finding(place, rest.partition("; ")[0], _AGAIN)
+
+
+def check_presence(workspace: Workspace) -> Iterator[Unchecked]:
+    """Yields what dvc.lock records and is not here, or that nothing is."""
+    built, lock = set(_built(workspace)), workspace.folder / LOCK_FILE
+    recorded = {} if torn_lock_file(lock) else _outputs(lock)
+    absent = [Path(path).name for path in recorded if Path(path).name not in built]
+    if absent:
+        yield Unchecked(
+            str(lock), f"{', '.join(absent)} recorded there and not here; `eibert run` restores or rebuilds"
+        )
+    elif not built:
+        yield Unchecked(str(workspace.folder), "nothing is built here yet; `eibert run` does it")
 
 
 def check_inputs(workspace: Workspace) -> Iterator[Finding]:

@@ -84,7 +84,10 @@ def repository(folder: Path) -> Path:
     for candidate in (folder, *folder.parents):
         if (candidate / ".dvc").is_dir():
             return candidate
-    raise RunError(f"{folder}: no .dvc here or in a folder above; run `git init && dvc init` in the project's root")
+    raise RunError(
+        f"{folder}: no .dvc here or in a folder above; choose a folder inside a repository of this project, such as "
+        "models/NAME, or run `git init && dvc init` in the root of a new one"
+    )
 
 
 def set_params(folder: Path, assignments: Sequence[str]) -> None:

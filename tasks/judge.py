@@ -39,7 +39,7 @@ def judge(workspace: Path, champion: Champion | None, params: JudgeParams, share
         ArtifactError: the bundle or its evaluation is missing, altered or not up to date.
         BundleError: the bundle cannot be loaded.
     """
-    inputs = artifact.verified(workspace, "ingest", "export", "evaluate")
+    inputs = artifact.verified(workspace, "evaluate", "export", "ingest")
     exported, evaluated = (artifact.read_manifest(workspace, stage) for stage in ("export", "evaluate"))
     for stage in ("ingest", "export"):
         if evaluated["inputs"].get(stage) != inputs[stage]:

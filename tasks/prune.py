@@ -51,9 +51,9 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
     kept_ids, costs = choose(student.tokens, scores, row_bytes, params), costs_of(student.tokens, row_bytes, params)
     pruned = slice_student(student, kept_ids)
     kept = np.isin(np.arange(len(scores)), kept_ids)
-    before = coverage(student.tokenizer, texts, None, 1.0)
+    before = coverage(student.tokenizer, texts, 1.0)
     covered = float(found.counts[kept].sum() / max(1, found.counts.sum()))
-    after = coverage(pruned.tokenizer, texts, None, covered)
+    after = coverage(pruned.tokenizer, texts, covered)
     say(
         STAGE,
         f"{len(kept_ids)} of {len(scores)} entries kept; {after.covered:.2%} of tokens covered, "

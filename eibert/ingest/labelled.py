@@ -1,5 +1,6 @@
 """The rows of a labelled source, checked: texts, labels, ids, and labels that train has never seen."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,10 @@ from eibert.ingest.reading import PLAIN_TEXT, Table, read, stem_of, suffix_of
 from eibert.ingest.rows import Raw, Refused, Row, UnusableError, class_of, number_of, text_of
 from eibert.ingest.sources import SPLITS, File, Source, split_of
 from eibert.params.ingest import ColumnParams, IngestParams, Inputs, Target
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_MOST_DECIMALS = 20
+"""So many numbers with decimals may be names of classes, as stars with halves are; more are measurements."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
             intake.take(tables[file.name], file.name, split)
     intake.check_task(source.origin)
     if not regression:
+        if params.target is Target.AUTO:
+            _check_are_classes(intake.sound["train"], source.origin)
         intake.refuse_unseen_labels()
     read_rows = {split: len(intake.sound[split]) + len(intake.refused[split]) for split in SPLITS}
     for split in SPLITS:
@@ -102,6 +109,16 @@ def _regression(source: Source, params: IngestParams) -> bool:
         raise DataError(f"{source.origin}/dataset.json: the task is {task!r}, expected a labelled one; {remedy}")
     by_description = task == "regression" or source.about.get("labels") == []
     return params.target is Target.NUMBER or (params.target is Target.AUTO and by_description)
+
+
+def _check_are_classes(train: list[Row], origin: str) -> None:
+    """Refuses to take measurements for the names of classes."""
+    names = {str(row.label) for row in train}
+    if len(names) > _MOST_DECIMALS and any("." in name for name in names) and all(map(_NUMBER.fullmatch, names)):
+        raise DataError(
+            f"{origin}: the labels are {len(names)} different numbers, expected names of classes; set ingest.target "
+            "to number for regression, or to class where each of them is one"
+        )
 
 
 class _Intake:

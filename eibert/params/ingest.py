@@ -41,7 +41,10 @@ class IngestParams(Section):
     unlabelled: Annotated[tuple[str, ...], Field(strict=False)] = Field(description="Further sources of plain text.")
     columns: ColumnParams
     inputs: Inputs = Field(strict=False, description="Single texts or pairs.")
-    target: Target = Field(strict=False, description="A class, or a number (regression).")
+    target: Target = Field(
+        strict=False,
+        description="A class, or a number (regression); `auto`: what the source's dataset.json says, else a class.",
+    )
     dev_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out where there is no dev split.")
     test_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out where there is no test split.")
     refused_rows_limit: int = Field(ge=0, description="Stop when more rows than this are refused.")

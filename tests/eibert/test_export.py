@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from eibert.errors import BudgetError
 from eibert.export import bundle_logits, write_bundle
 from eibert.params.load import Params
 from eibert.params.quantize import Activations, Granularity
+from eibert.params.section import Pooling
 from eibert.quantize.modules import QuantizedStudent, simulate
 from eibert.quantize.post_training import quantize
 from eibert.quantize.search import spend
@@ -46,6 +48,20 @@ def test_bundle_of_pairs_answers_as_torch_does(
     write_bundle(student, quantized, spec, params.export, tmp_path)
     expected = predict(simulate(student, quantized), pairs, batch_size=16)
     assert np.allclose(bundle_logits(tmp_path, pairs), expected, atol=2e-5)
+
+
+def test_bundle_of_the_first_token_answers_as_torch_does(
+    student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_path: Path
+) -> None:
+    other = Student(replace(student.shape, pooling=Pooling.CLS), student.tokens)
+    other.load_state_dict(student.state_dict())
+    other.eval().fold()
+    quantized = quantize(other, spec, rows, params.quantize)[1]
+    write_bundle(other, quantized, spec, params.export, tmp_path)
+    expected = predict(simulate(other, quantized), rows, batch_size=16)
+    assert np.allclose(bundle_logits(tmp_path, rows), expected, atol=2e-5)
+    student.fold()
+    assert not np.allclose(expected, predict(student, rows, batch_size=16), atol=0.1)
 
 
 def test_graph_names_what_it_was_made_of(

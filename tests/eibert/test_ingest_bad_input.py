@@ -276,6 +276,30 @@ def test_file_that_may_be_the_missing_split_is_not_passed_over(tmp_path: Path, n
         ingest(params(source="data"), 1, tmp_path)
 
 
+MEASURED = b"text,label\n" + b"".join(b"row %d,%d.%d\n" % (n, n % 6, n % 10) for n in range(300))
+
+
+def test_measurements_are_not_taken_for_names_of_classes(tmp_path: Path) -> None:
+    put(tmp_path, {"data/train.csv": MEASURED})
+    with pytest.raises(DataError, match=r"data: the labels are 30 different numbers.*set ingest.target to number"):
+        ingest(params(), 1, tmp_path)
+    assert len(ingest(params(target="class"), 1, tmp_path).dataset["labels"]) == 30
+    assert ingest(params(target="number"), 1, tmp_path).dataset["labels"] == []
+
+
+@pytest.mark.parametrize("label", ["%d", "%d.5 stars", "v1.%d"])
+def test_numbers_without_decimals_and_other_names_are_classes(tmp_path: Path, label: str) -> None:
+    rows = "".join(f"row {n},{label % (n % 30)}\n" for n in range(300))
+    put(tmp_path, {"data/train.csv": f"text,label\n{rows}".encode()})
+    assert len(ingest(params(), 1, tmp_path).dataset["labels"]) == 30
+
+
+def test_halves_of_stars_are_classes(tmp_path: Path) -> None:
+    rows = "".join(f"row {n},{n % 10 / 2}\n" for n in range(300))
+    put(tmp_path, {"data/train.csv": f"text,label\n{rows}".encode()})
+    assert len(ingest(params(), 1, tmp_path).dataset["labels"]) == 10
+
+
 @pytest.mark.parametrize("target", ["abc", "nan", "inf", "-Infinity", "1_000", "1e999", ""])
 def test_target_that_is_no_finite_number_is_refused(tmp_path: Path, target: str) -> None:
     rows = "".join(f"row {n},{n / 2}\n" for n in range(40))

@@ -64,6 +64,32 @@ def test_a_student_with_room_for_everything_is_the_teacher(grown: Teacher, texts
     assert distance(student, grown, texts) == pytest.approx(found["token"], rel=1e-3)  # all texts were used
 
 
+def test_a_student_pools_as_its_teacher_does(grown: Teacher, texts: Encoded) -> None:
+    grown.pooling = Pooling.CLS
+    student = started(grown)
+    student.shape = replace(student.shape, pooling=Pooling.CLS)
+    found = inherit(student, grown, texts, tokens=5000, seed=1)
+    assert found is not None
+    assert found["token"] < 0.01
+    assert found["sentence"] < 0.05
+    batch = texts.batch(range(len(texts)))
+    with torch.no_grad():
+        learnt, taught = student.project(student(batch)[1]), grown(batch)[1]
+    distance = float((learnt - taught).square().sum() / (taught - taught.mean(dim=0)).square().sum())
+    assert distance == pytest.approx(found["sentence"], rel=1e-3)
+
+
+def test_what_wider_heads_ask_besides_finds_nothing(grown: Teacher, texts: Encoded) -> None:
+    student = started(grown, heads=2)  # twelve wide, the teacher's six
+    inherit(student, grown, texts, tokens=5000, seed=1)
+    layer = student.layers[0]
+    weight, bias = layer.qkv.weight.view(3, 2, 12, -1), layer.qkv.bias.view(3, 2, 12)
+    assert not weight[1, :, 6:].any()
+    assert not bias[1, :, 6:].any()
+    assert weight[1, :, :6].any()
+    assert weight[0, :, 6:].any()  # so that it can still learn
+
+
 @pytest.mark.parametrize(
     "changes",
     [

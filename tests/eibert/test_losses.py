@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from eibert.errors import ShapeError
-from eibert.losses import logits_divergence, mean_pool, representation_distance, task_loss, variance
+from eibert.losses import Spread, logits_divergence, pool, representation_distance, task_loss, variance
+from eibert.params.section import Pooling
 
 
 def test_divergence_of_two_classes_matches_hand_arithmetic() -> None:
@@ -79,14 +81,24 @@ def test_a_learner_that_knows_only_the_mean_is_at_distance_one() -> None:
     assert float(representation_distance(mean, guide, scale=variance(guide))) == pytest.approx(1.0, rel=1e-5)
 
 
+def test_spread_of_batches_is_that_of_all_rows() -> None:
+    rows, spread = torch.randn(1000, 7) * 3.0 + 100.0, Spread()
+    for part in rows.split(64):
+        spread.add(part)
+    expected = float(np.var(rows.double().numpy(), axis=0).mean())
+    assert spread.variance == pytest.approx(expected, rel=1e-9)
+    assert variance(rows) == pytest.approx(expected, rel=1e-9)
+
+
 def test_padding_does_not_change_distance_or_pool() -> None:
     hidden, guide = torch.randn(2, 5, 3), torch.randn(2, 5, 3)
     mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]])
     other = torch.where(mask.bool().unsqueeze(-1), hidden, torch.full_like(hidden, 99.0))
     distances = [representation_distance(x, guide, scale=1.0, keep=mask.bool()) for x in (hidden, other)]
     assert torch.equal(distances[0], distances[1])
-    assert torch.equal(mean_pool(hidden, mask), mean_pool(other, mask))
-    assert torch.allclose(mean_pool(hidden, mask)[1], hidden[1, :2].mean(dim=0))
+    assert torch.equal(pool(hidden, mask, Pooling.MEAN), pool(other, mask, Pooling.MEAN))
+    assert torch.allclose(pool(hidden, mask, Pooling.MEAN)[1], hidden[1, :2].mean(dim=0))
+    assert torch.equal(pool(hidden, mask, Pooling.CLS), hidden[:, 0])
 
 
 def test_different_shapes_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from safetensors.torch import load_file, save_file
 
 from eibert.artifact import sha256
 from eibert.batches import encode
+from eibert.checkpoint import Checkpoint
+from eibert.corpus import Split, TaskSpec
 from eibert.errors import TeacherError
+from eibert.finetune import finetune
 from eibert.params.load import Params
 from eibert.params.section import Pooling, TeacherParams
 from eibert.teacher import Teacher
@@ -80,6 +84,52 @@ def test_a_tokenizer_that_is_not_wordpiece_is_refused(teacher_folder: Path, tmp_
     (tmp_path / "t" / "vocab.txt").write_text("a\nb\n")
     with pytest.raises(TeacherError, match=r"without \[PAD\], \[UNK\]"):
         load_base(tmp_path / "t", Pooling.MEAN)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "message"),
+    [
+        (lambda lines: [*lines[:5], lines[5], *lines[5:]], "a token stands twice"),
+        (lambda lines: [*lines, "more"], r"tokens, but \d+ rows in the table"),
+    ],
+)
+def test_a_vocabulary_that_is_not_the_tables_is_refused(
+    teacher_folder: Path, tmp_path: Path, vocabulary: Callable[[list[str]], list[str]], message: str
+) -> None:
+    shutil.copytree(teacher_folder, tmp_path / "t")
+    lines = (teacher_folder / "vocab.txt").read_text().splitlines()
+    (tmp_path / "t" / "vocab.txt").write_text("".join(f"{line}\n" for line in vocabulary(lines)))
+    with pytest.raises(TeacherError, match=message):
+        load_base(tmp_path / "t", Pooling.MEAN)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("model.safetensors", b"version https://git-lfs.github.com/spec/v1\n", "not a transformers model"),
+        ("model.safetensors", None, "not a transformers model"),
+        ("tokenizer.json", b"{", "not a tokenizer"),
+        ("config.json", b'{"model_type": "bert", "hidden_size": 32, "num_attention_heads": 2}', "not a transformers"),
+    ],
+)
+def test_a_broken_file_is_named(
+    teacher_folder: Path, tmp_path: Path, name: str, content: bytes | None, message: str
+) -> None:
+    shutil.copytree(teacher_folder, tmp_path / "t")
+    path = tmp_path / "t" / name
+    path.write_bytes(path.read_bytes()[:500] if content is None else content)
+    with pytest.raises(TeacherError, match=message):
+        load_base(tmp_path / "t", Pooling.MEAN)
+
+
+def test_a_teacher_of_one_text_is_refused_for_pairs(
+    teacher: Teacher, rows: Split, quick: Params, tmp_path: Path
+) -> None:
+    teacher.encoder.config.type_vocab_size = 1  # type: ignore[union-attr]
+    spec = TaskSpec("pairs", pair=True, labels=("a", "b", "c"), metric="accuracy")
+    pairs = Split(rows.texts, rows.texts, rows.targets)
+    with pytest.raises(TeacherError, match="it knows one text at a time"):
+        finetune(teacher, spec, pairs, pairs, quick.finetune, seed=1, checkpoint=Checkpoint(None))
 
 
 def test_a_saved_teacher_answers_alike(teacher: Teacher, tmp_path: Path) -> None:

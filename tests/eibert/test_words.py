@@ -34,6 +34,15 @@ def test_the_texts_of_a_pair_have_their_own_places() -> None:
     assert found[5] == -1
 
 
+def test_special_tokens_in_a_text_are_words_of_it(teacher: Teacher, student: Student) -> None:
+    text = "play [MASK] the song [SEP] now"
+    for model in (teacher, student):
+        ids = encode(model.tokenizer, [text], None, max_tokens=32).ids[0]
+        assert [int((ids == model.tokenizer.token_to_id(token)).sum()) for token in ("[MASK]", "[SEP]")] == [0, 1]
+    found = [word_places(model.tokenizer, [text], None, max_tokens=32)[0].tolist() for model in (teacher, student)]
+    assert max(found[0]) == max(found[1]) == 9  # play [ mask ] the song [ sep ] now
+
+
 def test_words_that_one_side_has_not_do_not_count() -> None:
     teacher = [np.array([-1, 0, 1, 2, -1], np.int32)]
     student = [np.array([-1, 0, 0, 2, 2, 2, -1], np.int32)]  # the student has no word 1

@@ -96,6 +96,18 @@ def test_each_fault_has_its_line(
         assert line.startswith(beginning)
 
 
+def test_what_is_not_here_is_not_called_sound(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.folder / "data" / "quantize")
+    found = [str(one) for one in verify(workspace.folder, everything=False).not_checked]
+    place = f"{workspace.folder}/dvc.lock"
+    assert found == [f"not checked: {place}: quantize recorded there and not here; `eibert run` restores or rebuilds"]
+    shutil.rmtree(workspace.folder / "data")
+    (workspace.folder / "dvc.lock").unlink()
+    verdict = verify(workspace.folder, everything=False)
+    assert f"{workspace.folder}: nothing is built here yet" in str(verdict.not_checked[0])
+    assert list(verdict.lines())[-1] == f"sound but for what was not checked: {workspace.folder}"
+
+
 def test_manifest_and_file_altered_together_disagree_with_what_was_made_of_them(workspace: Workspace) -> None:
     folder = workspace.folder / "data" / "finetune"
     manifest = json.loads((folder / "manifest.json").read_text())
