@@ -10,19 +10,15 @@ from pathlib import Path
 from typing import TextIO
 
 from eibert.errors import INTERRUPTED, EibertError, GateError, RunError
-from eibert.params.load import load
 from eibert.redact import shown
 from flows.disk import refusal
-from flows.workspace import PARAMS
+from flows.steady import CODE, steady
 
 ERROR = "error: "
 """Begins the last message of a stage that failed, on standard error and in its log."""
 
 RAN_MARK = "EIBERT_RAN_MARK"
 """Names a file which a stage's process touches: it ran, rather than being restored."""
-
-CODE = "code"
-"""The stage that looks at the code itself; it has no parameters, and DVC's run cache is not asked for it."""
 
 EXIT_ERROR = 1
 EXIT_REFUSED = 3
@@ -82,8 +78,8 @@ def _run(workspace: Path, stage: str) -> None:
     if stage == CODE:
         adapter.run(workspace)
     else:
-        params = load(workspace / PARAMS)
-        adapter.run(workspace, params.section(stage), params.shared)
+        with steady(workspace, stage) as params:
+            adapter.run(workspace, params.section(stage), params.shared)
 
 
 def _mark() -> None:

@@ -28,7 +28,7 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show for each text.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Answer with a bundle; in a pair the two texts stand apart by a tab."""
+    """Answer with a bundle; the two texts of a pair are separated by a tab."""
     from flows.predict import lines, predictions
     from flows.terminal import print_json
 
@@ -47,7 +47,7 @@ def demo(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Serve a page, to this machine only, on which a bundle answers what one types."""
+    """Serve a page for trying a bundle, to this machine only."""
     from flows.demo import open_server
     from flows.terminal import print_json
 

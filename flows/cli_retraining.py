@@ -152,11 +152,15 @@ def _page(folder: Path) -> str | None:
 
 
 def _chosen(workspace: Sequence[Path] | None, *, everything: bool) -> list[Path]:
+    from eibert.errors import RunError
     from flows.verify import workspaces
     from flows.workspace import find, repository
 
     if everything:
-        return [place.folder for place in workspaces(repository((workspace or [HERE])[0]))]
+        root = repository((workspace or [HERE])[0])
+        if found := [place.folder for place in workspaces(root)]:
+            return found
+        raise RunError(f"{root}: no workspace in it; make one with `eibert new`")
     return list(dict.fromkeys(find(folder).folder for folder in workspace or [HERE]))
 
 

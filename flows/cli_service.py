@@ -46,7 +46,7 @@ def rollback(
     workspace: Folder = HERE,
     as_json: Json = False,
 ) -> None:
-    """Put an earlier version back in service, once its files are found to be what the trail says."""
+    """Put an earlier version back in service, after its files were checked against the trail."""
     from flows.models import print_promotion
     from flows.terminal import stdout_reserved
     from flows.workspace import find

@@ -1,5 +1,6 @@
 """What an error means to who gave the command: one message, an exit code, and for a defect its traceback in a file."""
 
+import contextlib
 import sys
 import tempfile
 import traceback
@@ -42,7 +43,8 @@ def tell(error: Exception, arguments: Sequence[str]) -> int:
     sys.stderr.write(f"{ERROR}{found.text}\n")
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--json" in options:  # every command prints its answer last, so there is none before this one
-        print_json({"error": found.text})
+        with contextlib.suppress(OSError):  # standard output may be the very trouble
+            print_json({"error": found.text})
     return found.exit_code
 
 

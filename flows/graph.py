@@ -99,7 +99,7 @@ def read_graph(workspace: Workspace, *, mending: bool = False) -> Graph:
 
 def collect(repo: Any, workspace: Workspace, stage: str) -> Any:
     """Returns DVC's stage of that name."""
-    return repo.stage.collect(address(workspace, stage))[0]
+    return repo.stage.load_one(str(workspace.folder / GRAPH), stage)
 
 
 def collect_all(repo: Any, workspace: Workspace) -> dict[str, Any]:
@@ -107,9 +107,9 @@ def collect_all(repo: Any, workspace: Workspace) -> dict[str, Any]:
     return {stage.name: stage for stage in repo.stage.load_all(str(workspace.folder / GRAPH))}
 
 
-def address(workspace: Workspace, stage: str) -> str:
-    """Returns the name by which DVC knows a stage from anywhere in the repository."""
-    return f"{workspace.folder / GRAPH}:{stage}"
+def address(stage: str) -> str:
+    """Returns the name by which DVC knows a stage in its workspace's folder; it takes a path no further than an @."""
+    return f"{GRAPH}:{stage}"
 
 
 def _ordered(listed: list[str], upstream: dict[str, frozenset[str]]) -> tuple[str, ...]:

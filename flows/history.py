@@ -63,7 +63,7 @@ class Retraining:
 def read(workspace: Workspace) -> list[Retraining]:
     """Returns the retrainings of a workspace, the oldest first; a line that is none is left out."""
     try:
-        lines = (workspace.folder / PRIVATE / _FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (workspace.folder / PRIVATE / _FILE).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return []
     return [found for line in lines if (found := _parsed(line)) is not None]

@@ -25,7 +25,12 @@ from flows.workspace import (
 
 SAMPLE = "sample"
 _REMOTE = "hf:"
-_IGNORED = "# What DVC, MLflow and the command keep for themselves; metrics/ and dvc.lock belong in git.\n"
+_IGNORED = """\
+# What DVC, MLflow and the command keep for themselves; metrics/ and dvc.lock belong in git.
+/data/
+/logs/
+/.eibert/
+"""
 
 
 def new(
@@ -58,11 +63,15 @@ def new(
     texts = {PARAMS: _params(root, folder, sources, preset), GRAPH: _graph(root, folder)}
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    files = [folder / name for name in (*texts, ".gitignore")]
+    ignored = folder / ".gitignore"
+    if not ignored.exists():
+        texts[".gitignore"] = _IGNORED
+    elif absent := [line for line in _IGNORED.splitlines()[1:] if line not in ignored.read_text().splitlines()]:
+        raise RunError(f"{ignored}: lacks {', '.join(absent)}; add these lines, or choose another folder")
+    files = [folder / name for name in texts]
     try:
         for name, text in texts.items():
             atomic.write(folder / name, text.encode())
-        atomic.write(folder / ".gitignore", f"{_IGNORED}/data/\n/logs/\n/.eibert/\n".encode())
         set_params(folder, assignments)
         workspace = Workspace(folder, root)
         follow_params(workspace, workspace.params())

@@ -12,8 +12,8 @@ import yaml
 
 from eibert import artifact, trail
 from eibert.errors import ArtifactError
-from flows.adapter import CODE
 from flows.failure import Failure, failure
+from flows.steady import CODE
 from flows.workspace import GRAPH, Workspace
 
 if TYPE_CHECKING:
@@ -69,12 +69,17 @@ def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -
 
 
 def _recorded(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> "Record":
+    from flows.stage import code_is_current
     from tasks.record import Built, keep
 
     graph = yaml.safe_load((workspace.folder / GRAPH).read_text(encoding="utf-8"))
     listed = [dep for stage in graph["stages"].values() for dep in stage.get("deps", [])]
     deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in listed]
-    built = Built(workspace.folder, workspace.root, workspace.name, states, deps)
+
+    def by_this_code() -> bool:
+        return CODE not in states or code_is_current(workspace)
+
+    built = Built(workspace.folder, workspace.root, workspace.name, states, deps, by_this_code)
     return keep(built, lambda: _mlflow(workspace, note))
 
 

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 from eibert import artifact, atomic
 from eibert.corpus import SplitName
@@ -24,8 +23,8 @@ from flows.workspace import Workspace
 
 _KEY = "retrain.incoming"
 _ASIDE = "rows-before"
-_EARLIER = "-earlier"
-"""Ends the name of what `atomic.take_place` moves away for a moment."""
+_ROWS, _PLACE = "rows", "place.txt"
+"""In the folder set aside: the rows, and their folder's path from the workspace."""
 _BLOCK_BYTES = 1 << 20
 _DESCRIPTION = "dataset.json"
 
@@ -69,9 +68,9 @@ def put_back(workspace: Workspace) -> bool:
     aside = _aside(workspace)
     if not aside.is_dir():
         return False
-    for kept in list(aside.iterdir()):  # one, or none where a kill came just after it went back
-        if not kept.name.endswith(_EARLIER):
-            atomic.take_place(kept, workspace.folder / unquote(kept.name))
+    if (aside / _ROWS).is_dir():  # else a kill came just after they went back
+        place = (aside / _PLACE).read_text(encoding="utf-8")
+        atomic.take_place(aside / _ROWS, workspace.folder / place)
     shutil.rmtree(aside)
     return True
 
@@ -102,13 +101,13 @@ def _clear(workspace: Workspace) -> None:
 
 
 def _set_aside(workspace: Workspace, target: Path) -> None:
-    """Copies a folder, which need not be there, under a name that tells its place; complete or not at all."""
+    """Copies a folder, which need not be there, and notes its place; complete or not at all."""
     with atomic.folder(_aside(workspace)) as part:
-        copy = part / quote(target.relative_to(workspace.folder).as_posix(), safe="")
+        (part / _PLACE).write_text(target.relative_to(workspace.folder).as_posix(), encoding="utf-8")
         if target.is_dir():
-            shutil.copytree(target, copy, symlinks=True)
+            shutil.copytree(target, part / _ROWS, symlinks=True)
         else:
-            copy.mkdir()
+            (part / _ROWS).mkdir()
 
 
 def _target(workspace: Workspace, source: str) -> Path:

@@ -19,6 +19,7 @@ from eibert.errors import EibertError
 from eibert.redact import shown
 from flows import environment, history, promote, repeats
 from flows.adapter import first_line
+from flows.alone import alone
 from flows.graph import read_graph
 from flows.history import Outcome, Retraining
 from flows.notify import notify
@@ -69,7 +70,9 @@ class _Attempt:
         """Goes through all steps until one of them ends it."""
         self._note(promote.recover(self.workspace))
         self.champion = registry.champion(self.workspace.root, self.workspace.name)
-        self._note(refresh(self.workspace, self.params))
+        with alone(self.workspace, wait=True):  # no run reads rows that are being exchanged
+            arrived = refresh(self.workspace, self.params)
+        self._note(arrived)
         if broken := self._broken(self._run(Selection(until=GATE))):
             return broken
         if self._is_up_to_date() and (same := self._repeated()):
@@ -168,7 +171,9 @@ def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining
     if not is_undecided(workspace):
         return found
     try:
-        if put_back(workspace):
+        with alone(workspace, wait=True):
+            back = put_back(workspace)
+        if back:
             note = "what had arrived was put back out of the rows; "
             if found.outcome is Outcome.STOPPED:
                 note += "mend it where it arrives, it is read again next time"

@@ -11,7 +11,7 @@ from eibert import artifact
 from eibert.errors import ArtifactError, EibertError, RunError
 from eibert.redact import shown
 from flows import environment
-from flows.adapter import CODE, EXIT_ERROR
+from flows.adapter import EXIT_ERROR
 from flows.alone import alone
 from flows.disk import is_told_in
 from flows.failure import Failure
@@ -19,6 +19,7 @@ from flows.graph import Graph, read_graph
 from flows.interrupt import interruptible
 from flows.recording import record, settled
 from flows.status import Cause, causes
+from flows.steady import CODE
 from flows.workspace import JOURNAL, Workspace, follow_params, restored_on_error, set_params
 from tasks import notes
 from tasks.progress import say

@@ -28,6 +28,7 @@ from flows.workspace import find
 from tasks.progress import say
 
 NAME = "schedule"
+_FIELDS = 5
 
 
 def check_cron(cron: str, timezone: str) -> CronSchedule:
@@ -37,22 +38,30 @@ def check_cron(cron: str, timezone: str) -> CronSchedule:
         RunError: it is none, or there is no such time zone.
     """
     try:
-        return CronSchedule(cron=cron, timezone=timezone)
-    except (ValidationError, ValueError) as error:
+        if not cron.startswith("@") and len(cron.split()) != _FIELDS:
+            raise ValueError  # six would have seconds last, not first
+        schedule = CronSchedule(cron=cron, timezone=timezone)
+        _dates(schedule, datetime.now(UTC), 1)
+    except (ValidationError, ValueError) as error:  # croniter's are ValueErrors
         raise RunError(
-            f'--cron "{cron}", --timezone {timezone}: no schedule; write five fields, as "0 3 * * *", and a name as UTC'
+            f'--cron "{cron}", --timezone {timezone}: no schedule, or never due; write five fields, as "0 3 * * *", '
+            "and a name as UTC"
         ) from error
+    return schedule
 
 
 def is_missed(schedule: CronSchedule, last: datetime | None, now: datetime) -> bool:
     """Returns whether a run was due between the last one and now; without a last one nothing was missed."""
     if last is None:
         return False
+    return any(last < date <= now for date in _dates(schedule, last, 2))
+
+
+def _dates(schedule: CronSchedule, start: datetime, count: int) -> list[datetime]:
     from prefect.server.schemas.schedules import CronSchedule as Dates
 
     dates = Dates(cron=schedule.cron, timezone=schedule.timezone, day_or=schedule.day_or)
-    due = asyncio.run(dates.get_dates(2, start=last))
-    return any(last < date <= now for date in due)
+    return list(asyncio.run(dates.get_dates(count, start=start)))
 
 
 def last_run(folders: Sequence[Path]) -> datetime | None:

@@ -21,10 +21,11 @@ from dvc.lock import LockError
 
 from eibert import artifact
 from eibert.errors import ArtifactError, CorruptArtifactError
-from flows.adapter import CODE, RAN_MARK
+from flows.adapter import RAN_MARK
 from flows.cache import check_list
 from flows.graph import address, collect, opened
 from flows.stage_failure import failure
+from flows.steady import CODE
 from flows.workspace import Workspace
 from tasks import code
 from tasks.progress import say
@@ -115,7 +116,7 @@ def _attempt(workspace: Workspace, stage: str, *, force: bool, share_terminal: b
         environment = _environment(mark, share_terminal=share_terminal)
         try:
             with opened(workspace, thorough=True, mending=True) as repo:
-                done = repo.reproduce([address(workspace, stage)], single_item=True, force=force, run_env=environment)
+                done = repo.reproduce([address(stage)], single_item=True, force=force, run_env=environment)
         except DvcException as error:
             cause = error.__cause__ or error
             if _list_is_spoilt(cause):
@@ -140,7 +141,7 @@ def _recovered(workspace: Workspace, stage: str, *, force: bool, share_terminal:
     """Goes on where a kill beside this run spoilt DVC's list: what was computed meanwhile is recorded, not lost."""
     if ran and not _problems(workspace, stage):
         with opened(workspace, mending=True) as repo:
-            repo.commit(address(workspace, stage), force=True)
+            repo.commit(address(stage), force=True)
         return "Completed"
     return _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
 
@@ -181,7 +182,7 @@ def _refilled(workspace: Workspace, stage: str) -> bool:
                 return False
             if any(out.workspace_status() for out in found.outs) or not any(out.changed_cache() for out in found.outs):
                 return False
-        repo.commit(address(workspace, stage), force=True)
+        repo.commit(address(stage), force=True)
     return True
 
 

@@ -9,12 +9,12 @@ from dvc.dependency import ParamsDependency
 
 from eibert import artifact
 from eibert.errors import ArtifactError
-from flows.adapter import CODE
 from flows.changes import code_changes, params_changes
 from flows.graph import Graph, collect, collect_all, opened
 from flows.healing import reading
 from flows.rows import files_changed, listed, source_changes
 from flows.stage import recorded_code
+from flows.steady import CODE
 from flows.workspace import Workspace
 from tasks import code
 

@@ -57,9 +57,10 @@ def workspaces(root: Path) -> list[Workspace]:
     """Returns all workspaces of a repository, the root's own first."""
     found = []
     for folder, names, files in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _NOT_OURS)
-        if PARAMS in files and GRAPH in files:
+        if is_one := PARAMS in files and GRAPH in files:
             found.append(Workspace(Path(folder), root))
+        left_out = _NOT_OURS if is_one else _NOT_OURS - {"data"}
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in left_out)
     return found
 
 

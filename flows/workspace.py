@@ -200,7 +200,7 @@ def _assign(document: Any, assignment: str) -> None:
         raise ParamsError(f"--set {assignment}: found no key=value; write for example --set prune.keep=6000")
     try:
         value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # a date that the calendar lacks is a ValueError
         raise ParamsError(f"--set {assignment}: the value is no YAML; quote it") from error
     *sections, last = key.split(".")
     place = document

@@ -49,7 +49,8 @@ def checked_out(root: Path, commit: str, outside: Sequence[str]) -> Iterator[Pat
 
 
 def _worktree(root: Path, *arguments: str) -> str | None:
-    return git.answer(root, "worktree", *arguments, seconds=None)
+    hooks = ("-c", "core.hooksPath=/dev/null")  # DVC's own would check its files out, too
+    return git.answer(root, *hooks, "worktree", *arguments, seconds=None)
 
 
 def _link(path: Path, target: Path) -> None:

@@ -28,6 +28,7 @@ class Built:
         name: Name of the workspace.
         states: Stage that is up to date → how the run left it: Completed, Restored or Cached.
         deps: Everything that dvc.yaml names as a dependency.
+        by_this_code: Tells whether the code that built it is the code that is here now.
     """
 
     workspace: Path
@@ -35,6 +36,7 @@ class Built:
     name: str
     states: Mapping[str, str]
     deps: Sequence[str]
+    by_this_code: Callable[[], bool]
 
 
 def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
@@ -65,6 +67,8 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
     if clean := next((record for record in same if not record.body["git"]["dirty"]), None):
         return clean
     commit = git.state(built.root, _shaping(built))
+    if not commit["dirty"] and not built.by_this_code():  # a commit that came meanwhile
+        commit = {"commit": commit["commit"], "dirty": True}
     if known := next((record for record in same if record.body["git"] == commit), None):
         return known
     body = {

@@ -3,6 +3,7 @@
 `champion` is in service; `challenger` is the newest version put up for service. `tasks/packing.py` makes its files.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,8 +48,8 @@ class Version:
 
 
 def model_name(name: str) -> str:
-    """Returns the name of a workspace's registered model; MLflow takes no slash."""
-    return name.replace("/", ".").replace(":", ".")
+    """Returns the name of a workspace's registered model; MLflow takes no / and no :, and finds nothing with a '."""
+    return re.sub("[/:']", ".", name)
 
 
 def champion(root: Path, name: str) -> Version | None:
@@ -65,7 +66,9 @@ def champion(root: Path, name: str) -> Version | None:
 
 
 def versions(root: Path, name: str) -> list[Version]:
-    """Returns all versions, the oldest first; raises as `champion` does."""
+    """Returns all versions, the oldest first; raises as `champion` does. Makes no record where there is none."""
+    if mlflow_store.is_absent(root):
+        return []
     with connected(root) as client:
         aliases = _aliases(client, name)
         found = client.search_model_versions(f"name='{model_name(name)}'") if aliases is not None else []
@@ -114,6 +117,8 @@ def set_champion(root: Path, name: str, number: int) -> None:
 
 def last_run(root: Path, name: str) -> datetime | None:
     """Returns when the pipeline last ran in a workspace, UTC; None: never. Raises as `champion` does."""
+    if mlflow_store.is_absent(root):
+        return None
     with connected(root) as client:
         return tracking.last_run(client, name)
 

@@ -56,9 +56,10 @@ def commit(root: Path) -> None:
         subprocess.run(["git", *command], cwd=root, check=True)
 
 
-def record(root: Path) -> Record:
+def record(root: Path, *, by_this_code: bool = True) -> Record:
     """Records what is built."""
-    return keep(Built(root / "w", root, "w", STAGES, ["../rows.csv", "data/ingest"]), lambda: {"note": "n", "run": "r"})
+    built = Built(root / "w", root, "w", STAGES, ["../rows.csv", "data/ingest"], lambda: by_this_code)
+    return keep(built, lambda: {"note": "n", "run": "r"})
 
 
 def sign(root: Path, found: Record) -> None:

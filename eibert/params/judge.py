@@ -9,7 +9,7 @@ class JudgeParams(Section):
     """Bounds of the gates; docs/promotion.md says what each of them asks."""
 
     margin: Share = Field(
-        description="Largest loss of the task metric against the champion with which a challenger counts as no worse;"
+        description="Non-inferiority margin: most that a challenger's task metric may be below the champion's;"
         " of accuracy, 0 asks for a challenger that is better beyond chance."
     )
     confidence: float = Field(gt=0.5, lt=1.0, description="Confidence with which the loss is within the margin.")

@@ -90,7 +90,7 @@ def load(path: Path) -> Params:
         raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 — a SafeLoader
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: missing; make a workspace with `eibert new`, or choose one with -C") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # of characters, or of a date that the calendar lacks
         raise ParamsError(f"{path}: not readable as YAML: {_one_line(error)}; mend that line") from error
     return parse(raw, str(path))
 

@@ -32,6 +32,17 @@ def test_without_json_standard_output_stays_empty(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == ""
 
 
+def test_standard_output_that_takes_nothing_costs_no_traceback(unbuilt: Workspace) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli", "status", "--json"],
+            cwd=unbuilt.folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "No space left on device" in done.stderr
+
+
 def test_defect_is_one_line_that_names_its_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

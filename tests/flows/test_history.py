@@ -42,6 +42,11 @@ def test_torn_line_costs_itself_only(unbuilt: Workspace) -> None:
     assert [one.version for one in history.read(unbuilt)] == [1, 2]
 
 
+def test_any_label_may_stand_in_a_reason(unbuilt: Workspace) -> None:
+    history.add(unbuilt, some(1, notes=["class a\u2028b\u0085c"]), limit=9)
+    assert [one.notes for one in history.read(unbuilt)] == [["class a\u2028b\u0085c"]]
+
+
 def test_secrets_do_not_enter_the_history(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_TOKEN", "hunter22222")
     history.add(unbuilt, some(1, notes=["https://me:pa55word@host", "hunter22222"]), limit=9)

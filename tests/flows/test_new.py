@@ -115,6 +115,21 @@ def test_refusal_leaves_nothing_behind(
     assert sorted(root.rglob("*")) == before
 
 
+def test_list_of_ignored_files_that_is_there_stays(root: Path) -> None:
+    path = root / "models" / "trec6" / ".gitignore"
+    path.parent.mkdir(parents=True)
+    path.write_text("mine\n")
+    with pytest.raises(RunError, match=r"\.gitignore: lacks /data/, /logs/, /\.eibert/; add these lines"):
+        make(root)
+    assert [file.name for file in path.parent.iterdir()] == [".gitignore"]
+    path.write_text(ignored := "# ours\n/data/\n/logs/\n/.eibert/\nmine\n")
+    with pytest.raises(ParamsError):
+        make(root, assignments=["nope=1"])
+    assert [file.name for file in path.parent.iterdir()] == [".gitignore"]
+    make(root)
+    assert path.read_text() == ignored
+
+
 def test_workspace_is_not_overwritten(root: Path) -> None:
     made = make(root)
     before = (made.folder / "params.yaml").read_bytes()

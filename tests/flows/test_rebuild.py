@@ -182,6 +182,15 @@ def test_lost_commit_is_told(signed: Path) -> None:
         rebuild.rebuild(signed, bundle)
 
 
+def test_hooks_of_dvc_do_not_hinder_a_checkout(signed: Path) -> None:
+    hook = signed / ".git" / "hooks" / "post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with checked_out(signed, git.answer(signed, "rev-parse", "HEAD") or "", []) as place:
+        assert (place / "w" / "params.yaml").is_file() or place.is_dir()
+
+
 def test_outside_paths_lead_to_what_is_there_now(signed: Path, tmp_path: Path) -> None:
     (tmp_path / "far" / "data").mkdir(parents=True)
     (tmp_path / "far" / "data" / "train.csv").write_text("x")

@@ -158,6 +158,18 @@ def test_refused_rows_go_out_again_and_a_mended_delivery_comes_in(place: Workspa
     assert rows(place)["train-00001-of-00002.csv"] == "text,label\nplay it,play\n"
 
 
+@pytest.mark.parametrize("name", ["rows-earlier", "行" * 60, "a b'%2F"])
+def test_rows_go_back_whatever_their_folder_is_called(place: Workspace, params: Params, name: str) -> None:
+    (place.folder / name).mkdir()
+    (place.folder / name / "train.csv").write_text(TRAIN)
+    deliver(place, "train.csv", "text,label\nbad,bad\n")
+    refresh(place, taking(params, mode=Mode.REPLACE, source=name))
+    assert "bad" in next((place.folder / name).glob("train*")).read_text()
+    assert put_back(place)
+    assert [path.read_text() for path in (place.folder / name).iterdir()] == [TRAIN]
+    assert not is_undecided(place)
+
+
 def test_a_killed_retraining_leaves_nothing_undecided(place: Workspace, params: Params) -> None:
     """Rows that no gate has seen to the end are out before the next delivery is looked at."""
     (place.folder / "rows" / "train.csv").write_text(TRAIN)

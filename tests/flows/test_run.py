@@ -10,7 +10,7 @@ import pytest
 
 from eibert.errors import DataError, ParamsError, RunError
 from flows.run import Selection, run
-from flows.workspace import Workspace, set_params
+from flows.workspace import Workspace, find, set_params
 from tasks import notes, tracking
 from tests.flows.conftest import STAGES, break_stage, command, ran, server_address
 
@@ -182,9 +182,19 @@ def test_until_runs_what_the_stage_depends_on(workspace: Workspace) -> None:
 
 def test_only_refuses_a_stage_whose_input_is_stale(workspace: Workspace) -> None:
     changed(workspace)
-    with pytest.raises(RunError, match=r"--until quantize(.|\n)*quantize: params quantize.percentile 99.99 → 99.5"):
+    with pytest.raises(RunError, match=r"--until export(.|\n)*quantize: params quantize.percentile 99.99 → 99.5"):
         run(workspace, Selection(only="export"))
     assert ran(workspace) == []
+
+
+def test_folder_may_have_any_name(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.folder.rename(workspace.root / "models" / "o'brien@3")
+    workspace.root.rename(tmp_path / "job@2 é")
+    workspace = find(tmp_path / "job@2 é" / "models" / "o'brien@3")
+    changed(workspace)
+    assert run(workspace, Selection(only="quantize")).states == {"quantize": "Completed"}
+    shutil.rmtree(workspace.folder / "data" / "quantize")
+    assert run(workspace, Selection(only="quantize")).states == {"quantize": "Restored"}
 
 
 def test_force_runs_what_is_up_to_date(workspace: Workspace) -> None:
@@ -270,7 +280,6 @@ def test_dvc_agrees_with_a_run_and_a_run_with_dvc(workspace: Workspace) -> None:
 
 
 def test_workspaces_share_equal_work(workspace: Workspace) -> None:
-    from flows.workspace import find
 
     other = workspace.root / "models" / "v"
     other.mkdir()
@@ -293,7 +302,7 @@ def test_command_prints_one_json_object_and_all_else_elsewhere(workspace: Worksp
         "warning": None,
     }
     assert "chatter on standard output" in done.stderr
-    assert "quantize  params quantize.percentile 99.99 → 99.5" in done.stderr
+    assert "quantize  starts: params quantize.percentile 99.99 → 99.5" in done.stderr
 
 
 def test_command_with_nothing_to_do_says_so(workspace: Workspace) -> None:

@@ -38,7 +38,16 @@ def test_missed_run_is_caught_up_once(last: str | None, now: str, missed: bool) 
     assert is_missed(check_cron("0 3 * * *", "UTC"), at(last) if last else None, at(now)) is missed
 
 
-@pytest.mark.parametrize(("cron", "zone"), [("every night", "UTC"), ("0 3 * *", "UTC"), ("0 3 * * *", "Mars/Olympus")])
+@pytest.mark.parametrize(
+    ("cron", "zone"),
+    [
+        ("every night", "UTC"),
+        ("0 3 * *", "UTC"),
+        ("0 0 3 * * *", "UTC"),
+        ("0 0 31 2 *", "UTC"),
+        ("0 3 * * *", "Mars/Olympus"),
+    ],
+)
 def test_what_is_no_schedule_is_refused(cron: str, zone: str) -> None:
     from flows.schedule import check_cron
 

@@ -199,6 +199,23 @@ def test_folder_that_is_neither_is_refused(workspace: Workspace, name: str) -> N
     assert len((done.stdout + done.stderr).splitlines()) == 1
 
 
+def test_a_workspace_called_data_is_found_and_what_lies_in_ones_data_is_not(workspace: Workspace) -> None:
+    other = workspace.root / "data"
+    for place in (other, workspace.folder / "data"):
+        place.mkdir(exist_ok=True)
+        for name in ("params.yaml", "dvc.yaml"):
+            shutil.copy(workspace.folder / name, place / name)
+    assert [place.folder for place in module.workspaces(workspace.root)] == [other, workspace.folder]
+
+
+@pytest.mark.parametrize("name", ["retrain", "collect"])
+def test_all_of_none_is_said(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".dvc").mkdir()
+    done = command(name, "--all", folder=tmp_path)
+    assert done.returncode == 1
+    assert "no workspace in it; make one with `eibert new`" in done.stderr
+
+
 def test_bundle_knows_of_no_repository(bundle: Path) -> None:
     with pytest.raises(RunError, match="--all is about a repository"):
         verify(bundle, everything=True)

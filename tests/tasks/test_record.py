@@ -7,7 +7,7 @@ import pytest
 
 from eibert import artifact, trail
 from eibert.errors import ArtifactError
-from tasks import facts
+from tasks import facts, git
 from tasks.record import Built, keep
 from tests.recorded import STAGES, commit, make, record
 
@@ -107,6 +107,14 @@ def test_before_the_first_commit_all_is_uncommitted(signed: Path) -> None:
     assert record(signed).body["git"] == {"commit": None, "dirty": True}
 
 
+def test_bundle_of_other_code_than_the_commits_is_not_called_clean(signed: Path) -> None:
+    (signed / "trail").rename(signed / "elsewhere")
+    commit(signed)
+    found = record(signed, by_this_code=False).body["git"]
+    assert found == {"commit": git.answer(signed, "rev-parse", "HEAD"), "dirty": True}
+    assert not record(signed).body["git"]["dirty"]
+
+
 def test_altered_bundle_is_not_recorded(signed: Path) -> None:
     (facts.bundle_folder(signed / "w") / "vocab.txt").write_text("x")
     with pytest.raises(ArtifactError, match=r"vocab\.txt: altered"):
@@ -123,5 +131,5 @@ def test_hub_teacher_has_its_revision(signed: Path) -> None:
     teacher = {"model": "hf:owner/name@abc123", "pooling": "mean", "sha256": None}
     with artifact.writing(signed / "w", "finetune", params={"teacher": teacher}, inputs={}) as part:
         (part / "model.safetensors").write_bytes(b"weights")
-    built = Built(signed / "w", signed, "w", STAGES, [])
+    built = Built(signed / "w", signed, "w", STAGES, [], lambda: True)
     assert keep(built, dict).body["teacher"]["revision"] == "abc123"

@@ -47,6 +47,21 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, list[str]]]] = {
 pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
 
 
+def test_looking_makes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert registry.versions(tmp_path, NAME) == []
+    assert registry.champion(tmp_path, NAME) is None
+    assert registry.last_run(tmp_path, NAME) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["models/o'brien", "a:b/c", "models/行"])
+def test_any_name_of_a_workspace_is_found_again(root: Path, name: str) -> None:
+    made = register(root, name=name)
+    registry.set_champion(root, name, made.number)
+    assert registry.champion(root, name) == registry.find(root, name, made.number)
+
+
 @pytest.fixture
 def root(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

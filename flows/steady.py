@@ -1,0 +1,81 @@
+"""What a stage reads must stay as it was while the stage runs, since DVC looks at it afterwards.
+
+Else rows, parameters or code that came meanwhile would be recorded as what the result was made of, and the result
+served for them ever after.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from eibert import artifact
+from eibert.code import CodeReader, project_root
+from eibert.errors import ArtifactError, ParamsError, RunError
+from eibert.params.load import Params, load
+from flows.workspace import GRAPH, PARAMS
+
+CODE = "code"
+"""The stage that looks at the code itself; it has no parameters, and DVC's run cache is not asked for it."""
+
+_BY_DVC = "DVC_STAGE"
+"""DVC names the stage here to the process that it starts."""
+
+_AGAIN = "what it made is not recorded; run it again"
+
+
+@contextmanager
+def steady(workspace: Path, stage: str) -> Iterator[Params]:
+    """Yields the parameters for a stage to run with.
+
+    Raises:
+        RunError: the code is not the one that `code` recorded for the run; or, when the body has ended, parameters of
+            the stage or files that it depends on are not what they were.
+        ParamsError: params.yaml is not valid.
+    """
+    if _BY_DVC in os.environ:
+        _check_code(workspace, stage)
+    params, files = load(workspace / PARAMS), _files(workspace, stage)
+    yield params
+    try:
+        now = load(workspace / PARAMS)
+    except ParamsError as error:
+        raise RunError(f"{error}; that was valid when {stage} began, so {_AGAIN}") from error
+    if (now.section(stage), now.shared) != (params.section(stage), params.shared):
+        raise RunError(f"{workspace / PARAMS}: changed while {stage} was running; {_AGAIN}")
+    if changed := sorted(path for path, _ in files.items() ^ _files(workspace, stage).items()):
+        raise RunError(f"{changed[0]}: changed while {stage} was running; {_AGAIN}")
+
+
+def _check_code(workspace: Path, stage: str) -> None:
+    """Refuses to run code that was changed since `code` looked at it."""
+    path = artifact.folder(workspace, CODE) / f"{stage}.json"
+    try:
+        recorded = artifact.read_json(path)
+    except ArtifactError:
+        return  # a workspace whose graph has no `code`
+    if recorded != CodeReader(project_root()).digests(stage):
+        raise RunError(f"{path}: the code of {stage} has changed since `code` looked at it; run `eibert run` again")
+
+
+def _files(workspace: Path, stage: str) -> dict[str, tuple[int, ...]]:
+    """Returns size, time and identity of each file from outside the pipeline that a stage depends on."""
+    path = workspace / GRAPH
+    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.is_file() else {}
+    named = [dep if isinstance(dep, str) else next(iter(dep)) for dep in stages.get(stage, {}).get("deps", [])]
+    outside = [workspace / name for name in named if not name.startswith(f"{artifact.DATA}/")]
+    return {str(path): _identity(path.stat()) for place in outside for path in _below(place)}
+
+
+def _below(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        for folder, _, names in os.walk(place, followlinks=True):
+            yield from (path for name in names if (path := Path(folder, name)).exists())
+    elif place.exists():
+        yield place
+
+
+def _identity(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_size, found.st_mtime_ns, found.st_ino

@@ -1,0 +1,121 @@
+"""What a stage reads must stay as it was while it runs: nothing is recorded of what was made of anything else."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eibert import artifact
+from eibert.code import CodeReader, project_root
+from eibert.errors import ParamsError, RunError
+from flows.steady import steady
+from tests.flows.conftest import PROJECT
+
+GRAPH = """
+stages:
+  ingest:
+    cmd: none
+    deps: [data/code/ingest.json, ../rows, ../text.txt]
+  prune:
+    cmd: none
+    deps: [data/code/prune.json, data/pretrain]
+"""
+
+Change = Callable[[Path], object]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A workspace with two stages, and the code's digests as they are."""
+    place = tmp_path / "w"
+    (tmp_path / "rows" / "deep").mkdir(parents=True)
+    for name in ("rows/train.csv", "rows/deep/dev.csv", "text.txt"):
+        (tmp_path / name).write_text("text,label\n")
+    (place / "data" / "code").mkdir(parents=True)
+    (place / "data" / "pretrain").mkdir()
+    (place / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
+    (place / "dvc.yaml").write_text(GRAPH)
+    for stage in ("ingest", "prune"):
+        artifact.write_json(place / "data" / "code" / f"{stage}.json", CodeReader(project_root()).digests(stage))
+    return place
+
+
+def edit(name: str, before: str, after: str) -> Change:
+    def change(folder: Path) -> None:
+        path = folder / name
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after, 1))
+
+    return change
+
+
+def grow(folder: Path) -> None:
+    with (folder / "../rows/deep/dev.csv").open("a") as file:
+        file.write("a,b\n")
+
+
+def rewrite(folder: Path) -> None:
+    """The same size, and the time put back: another file all the same."""
+    path = folder / "../text.txt"
+    found, part = path.stat(), folder / "../part"
+    part.write_text("TEXT,label\n")
+    os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
+    part.replace(path)
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "expected"),
+    [
+        ("ingest", edit("params.yaml", "dev_share: 0.1", "dev_share: 0.2"), r"params\.yaml: changed while ingest was"),
+        ("prune", edit("params.yaml", "seed: 17", "seed: 18"), r"params\.yaml: changed while prune was running"),
+        ("ingest", edit("params.yaml", "seed:", "sede:"), "that was valid when ingest began"),
+        ("ingest", grow, r"rows/deep/dev\.csv: changed while ingest was running"),
+        ("ingest", rewrite, r"text\.txt: changed while"),
+        ("ingest", lambda folder: (folder / "../rows/test.csv").write_text("x"), r"rows/test\.csv: changed while"),
+        ("ingest", lambda folder: (folder / "../text.txt").unlink(), r"text\.txt: changed while"),
+    ],
+)
+def test_what_changes_meanwhile_ends_the_stage(folder: Path, stage: str, change: Change, expected: str) -> None:
+    with pytest.raises(RunError, match=expected), steady(folder, stage):
+        change(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        edit("params.yaml", "dev_share: 0.1", "dev_share: 0.2"),  # another stage's
+        edit("params.yaml", "seed: 17", "seed: 17  # a comment"),
+        lambda folder: (folder / "data" / "pretrain" / "new").touch(),  # the pipeline's own, which a lock guards
+        grow,
+    ],
+)
+def test_what_a_stage_does_not_read_may_change(folder: Path, change: Change) -> None:
+    with steady(folder, "prune") as params:
+        change(folder)
+    assert params.shared.seed == 17
+
+
+def test_code_that_was_changed_since_it_was_looked_at_does_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "data" / "code" / "prune.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"tasks.prune": "0" * 64}))
+    with steady(folder, "prune"):
+        pass  # by hand a stage runs whatever was changed
+    monkeypatch.setenv("DVC_STAGE", "prune")
+    with (
+        pytest.raises(RunError, match="the code of prune has changed since"),
+        steady(folder, "prune"),
+    ):
+        raise AssertionError
+    with steady(folder, "ingest"):
+        pass
+
+
+def test_error_of_the_stage_itself_comes_first(folder: Path) -> None:
+    with pytest.raises(ParamsError, match="mine"), steady(folder, "prune"):  # noqa: PT012
+        edit("params.yaml", "seed: 17", "seed: 18")(folder)
+        raise ParamsError("mine")
