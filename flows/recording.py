@@ -43,7 +43,7 @@ def settled(graph: "Graph", states: Mapping[str, str], stale: Collection[str]) -
     return found
 
 
-def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> Failure | None:
+def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> "Record | Failure | None":
     """Records and signs what was built, unless that is done already.
 
     Args:
@@ -52,20 +52,21 @@ def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -
         note: The note of the run for MLflow, delivered or not; None: there was nothing to run.
 
     Returns:
-        What went wrong, in one line; None where the bundle is recorded and signed, or there is none to record.
+        The bundle's record; what went wrong; or None where there is no bundle to record.
     """
     from tasks.facts import EXPORT
 
     if EXPORT not in states:
         return None
     try:
-        _sign(workspace, _recorded(workspace, states, note))
+        found = _recorded(workspace, states, note)
+        _sign(workspace, found)
     except Exception as error:  # noqa: BLE001 — whatever goes wrong here, the trained work stands
-        found = failure(error)
-        reason = " ".join(found.text.split())
+        trouble = failure(error)
+        reason = " ".join(trouble.text.split())
         again = "the next `eibert run` does it without training"
-        return replace(found, text=f"the bundle is built but not recorded and signed: {reason}; {again}")
-    return None
+        return replace(trouble, text=f"the bundle is built but not recorded and signed: {reason}; {again}")
+    return found
 
 
 def _recorded(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> "Record":

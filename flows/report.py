@@ -13,6 +13,7 @@ from flows.workspace import Workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from eibert.trail import Record
     from flows.doctor import Finding
     from flows.run import Result
     from flows.status import Cause
@@ -26,7 +27,8 @@ def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> No
     found = facts(workspace)
     if as_json:
         failure = {"error": result.error} if result.error else {}
-        print_json({"stages": result.states, **found, "warning": result.warning or None, **failure})
+        told = {"warning": result.warning or None, "record": result.record and _record(result.record)}
+        print_json({"stages": result.states, **found, **told, **failure})
     elif result.outcomes:
         rows = [
             [name, outcome.state, f"{outcome.seconds:.1f} s" if outcome.seconds else "", "; ".join(outcome.reasons)]
@@ -38,8 +40,19 @@ def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> No
     if not as_json and not result.error:
         size = f"{found['bytes']:,} bytes" if found["bytes"] else None
         places = {"bundle": found["bundle"], "size": size, "report": found["report"]}
-        print_facts(places | {"MLflow": shown(store(workspace.root))})
+        print_facts(places | {"MLflow": shown(store(workspace.root)), "record": _recorded(result.record)})
     _print_trouble(result)
+
+
+def _record(record: "Record") -> dict[str, object]:
+    return {"sequence": record.sequence, "digest": record.digest, "dirty": record.body["git"]["dirty"]}
+
+
+def _recorded(record: "Record | None") -> str | None:
+    if record is None:
+        return None
+    of = "built from files that no commit holds: commit them, run again, and others can rebuild it"
+    return f"{record.sequence} in the trail{f', {of}' if record.body['git']['dirty'] else ''}"
 
 
 def print_status(found: "Mapping[str, Sequence[Cause]]", *, as_json: bool) -> None:

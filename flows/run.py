@@ -25,6 +25,7 @@ from tasks import notes
 from tasks.progress import say
 
 if TYPE_CHECKING:
+    from eibert.trail import Record
     from flows.compress import Outcome
 
 
@@ -69,12 +70,14 @@ class Result:
         cached: The chosen stages when nothing was to be done.
         warning: What waits for the next run and costs nothing until then, such as a server that does not answer.
         unrecorded: Why what was built is not recorded; the trained work stands.
+        record: The record of the bundle that is there; None: there is none.
     """
 
     outcomes: "dict[str, Outcome]" = field(default_factory=dict)
     cached: list[str] = field(default_factory=list)
     warning: str = ""
     unrecorded: Failure | None = None
+    record: "Record | None" = None
 
     @property
     def states(self) -> dict[str, str]:
@@ -125,7 +128,11 @@ def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] =
         else:
             result, note = _run_flow(workspace, chosen, selection)
         undelivered = _deliver(workspace)
-        result.unrecorded = record(workspace, settled(graph, result.states, stale), note)
+        recorded = record(workspace, settled(graph, result.states, stale), note)
+        if isinstance(recorded, Failure):
+            result.unrecorded = recorded
+        else:
+            result.record = recorded
         if undelivered and is_told_in(undelivered) and not result.unrecorded:
             result.unrecorded, undelivered = Failure(undelivered, EXIT_ERROR), ""
         result.warning = "; ".join(filter(None, [unsettled, undelivered]))
