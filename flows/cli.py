@@ -14,7 +14,7 @@ from eibert import __version__
 try:
     import typer
 except ModuleNotFoundError:  # an installation of the run-time half only
-    sys.exit("error: the command needs the pipeline's packages; install them with `make setup` in the project's folder")
+    sys.exit("error: the command needs the pipeline's packages; install them with `pip install 'eibert[pipeline]'`")
 
 from eibert.errors import INTERRUPTED
 from flows import cli_bundle, cli_retraining, cli_service, cli_trail

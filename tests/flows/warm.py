@@ -107,12 +107,13 @@ def answer(client: socket.socket) -> None:
     os.environ.update(environment)
     sys.path[:0] = filter(None, [environment.get(INSTALLED)])
     os.chdir(folder)
+    from flows import steady
     from flows.adapter import run_stage
     from tasks import code
 
     here = Path(folder)
     root = next(place for place in (here, *here.parents) if (place / ".dvc").is_dir())
-    code.project_root = lambda: root  # type: ignore[assignment]
+    code.project_root = steady.project_root = lambda: root  # type: ignore[assignment]
     found = run_stage(Path(folder), stage)
     with contextlib.suppress(OSError):  # who asked may be gone
         client.sendall(str(found).encode())

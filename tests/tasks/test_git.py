@@ -70,7 +70,7 @@ def test_only_short_questions_have_a_time_limit(root: Path, monkeypatch: pytest.
     run = subprocess.run
 
     def note(command: list[str], **options: object) -> object:
-        limits[command[1]] = options["timeout"]
+        limits[command[3] if command[1] == "-c" else command[1]] = options["timeout"]
         return run(command, **options)  # type: ignore[call-overload]
 
     monkeypatch.setattr(subprocess, "run", note)
