@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from eibert import artifact
 from eibert.corpus import read_spec, write_parquet, write_spec
 from eibert.runtime.model import Model
+from eibert.trail import Record
 from flows import recording
 from flows.workspace import Workspace, find
 from tasks.ingest import _schema
@@ -179,7 +180,7 @@ def build(
     _evaluate(workspace, wrong if student_wrong is None else student_wrong, metric, rival)
     if record:
         shutil.rmtree(folder / "data" / "provenance", ignore_errors=True)
-        assert recording.record(workspace, dict.fromkeys(STAGES, "Completed"), None) is None
+        assert isinstance(recording.record(workspace, dict.fromkeys(STAGES, "Completed"), None), Record)
 
 
 def _evaluate(workspace: Workspace, wrong: Collection[int], metric: str, rival: Mapping[str, float] | None) -> None:
