@@ -187,8 +187,12 @@ def test_hooks_of_dvc_do_not_hinder_a_checkout(signed: Path) -> None:
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    with checked_out(signed, git.answer(signed, "rev-parse", "HEAD") or "", []) as place:
-        assert (place / "w" / "params.yaml").is_file() or place.is_dir()
+    commit = git.answer(signed, "rev-parse", "HEAD")
+    assert commit
+    with checked_out(signed, commit, []) as place:
+        assert place != signed
+        assert git.answer(place, "rev-parse", "HEAD") == commit
+        assert git.answer(place, "status", "--porcelain") == ""
 
 
 def test_outside_paths_lead_to_what_is_there_now(signed: Path, tmp_path: Path) -> None:

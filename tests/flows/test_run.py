@@ -281,7 +281,6 @@ def test_dvc_agrees_with_a_run_and_a_run_with_dvc(workspace: Workspace) -> None:
 
 
 def test_workspaces_share_equal_work(workspace: Workspace) -> None:
-
     other = workspace.root / "models" / "v"
     other.mkdir()
     for name in ("params.yaml", "dvc.yaml"):
