@@ -3,25 +3,67 @@
     python benchmarks/pruning.py banking77
 
 No training follows a cut here, so the figures are what a cut alone costs; the pipeline cuts first and distils after.
+The student is that of the ablation's base, with a budget of rows below the preset's. Scores are those of dev, in fp32.
 """
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from ablation import BUDGET
 from workspaces import DATASETS, PROJECT, UNLABELLED, Task, run
 
 from eibert.batches import encode, predict
-from eibert.corpus import read_spec, read_split
+from eibert.corpus import Split, read_spec, read_split
 from eibert.params.load import load
-from eibert.params.prune import Importance
+from eibert.params.prune import Importance, PruneParams
 from eibert.prune import Importances, choose, slice_student
 from eibert.scores import score
-from eibert.student import load_student
+from eibert.student import Student, load_student
 
-WHOLE = {"prune.keep": 30_522, "prune.importance": "attention", "distill.control": False}
+WHOLE = BUDGET | {"prune.keep": 30_522, "prune.importance": "attention"}
 SIZES = (2_500, 3_000, 4_000, 6_000, 8_000, 12_000, 16_000, 30_522)
+"""Entries kept; what must stay, 1,999 special tokens and characters, is less than the least of them."""
+
+
+def importances(path: Path, tokens: Sequence[str]) -> Importances:
+    """Returns what `prune` found of a student's entries, in the order of the student's tokens.
+
+    Args:
+        path: The stage's scores.parquet: a row for each entry of the teacher's vocabulary, the best first.
+        tokens: The student's, of which the teacher has all and maybe more.
+    """
+    columns = pq.read_table(path).to_pydict()
+    row_of = {token: row for row, token in enumerate(columns["token"])}
+    rows = [row_of[token] for token in tokens]
+    return Importances(*(np.array(columns[name])[rows] for name in ("score", "count")))
+
+
+def cuts(
+    student: Student, found: Importances, dev: Split, metric: str, params: PruneParams, sizes: Sequence[int]
+) -> Iterator[tuple[Importance, list[tuple[float, float]]]]:
+    """Yields for each importance the dev score and the mean tokens of a text at each size.
+
+    Args:
+        student: Distilled over the whole vocabulary.
+        found: What the texts say of its entries.
+        dev: Rows to answer.
+        metric: One of the task's specification.
+        params: Section `prune`; its `keep` is replaced.
+        sizes: Entries kept.
+    """
+    for importance in Importance:
+        points = []
+        for size in sizes:
+            keeping = params.model_copy(update={"keep": min(size, len(student.tokens))})
+            kept = choose(student.tokens, found.ranked_by(importance), student.shape.embedding + 4, keeping)
+            cut = slice_student(student, kept)
+            answers = predict(cut, dev, batch_size=64)
+            lengths = encode(cut.tokenizer, dev.texts, dev.texts_b, max_tokens=cut.max_tokens).lengths
+            points.append((score(metric, answers, dev.targets), float(lengths.mean())))
+        yield importance, points
 
 
 def main() -> None:
@@ -36,21 +78,11 @@ def main() -> None:
     run(folder, "--until", "distill")
     data, params = PROJECT / folder / "data", load(PROJECT / folder / "params.yaml").prune
     spec, student = read_spec(data / "ingest"), load_student(data / "distill")
+    found = importances(data / "prune" / "scores.parquet", student.tokens)
     dev = read_split(data / "ingest", "dev", spec)
-    columns = pq.read_table(data / "prune" / "scores.parquet").to_pydict()
-    place = {token: index for index, token in enumerate(student.tokens)}
-    rows = [place.get(token, -1) for token in columns["token"]]
-    found = Importances(*(np.array(columns[name])[np.argsort(rows)[rows.count(-1) :]] for name in ("score", "count")))
     print("| importance | " + " | ".join(f"{size:,}" for size in SIZES) + " |\n|" + "---|" * (len(SIZES) + 1))
-    for importance in Importance:
-        cells = []
-        for size in SIZES:
-            keeping = params.model_copy(update={"keep": min(size, len(student.tokens))})
-            kept = choose(student.tokens, found.ranked_by(importance), student.shape.embedding + 4, keeping)
-            cut = slice_student(student, kept)
-            reached = score(spec.metric, predict(cut, dev, batch_size=64), dev.targets)
-            lengths = encode(cut.tokenizer, dev.texts, dev.texts_b, max_tokens=cut.max_tokens).lengths
-            cells.append(f"{100 * reached:.1f} ({lengths.mean():.1f})")
+    for importance, points in cuts(student, found, dev, spec.metric, params, SIZES):
+        cells = [f"{100 * reached:.1f} ({length:.1f})" for reached, length in points]
         print(f"| {importance.value} | " + " | ".join(cells) + " |", flush=True)
 
 
