@@ -1,4 +1,4 @@
-# `make run`: everything from nothing to a bundle on the built-in sample. `make test`: all checks and tests.
+# `make run`: from a fresh clone to a bundle trained on the built-in sample. `make test`: all checks and tests.
 # `make run CUDA=1` installs the CUDA build of torch.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -8,7 +8,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 TORCH := $(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_STAMP := .venv/.torch-$(if $(CUDA),cuda,cpu)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
-# Without bytecode every process would compile what it imports anew: five seconds a stage.
+# Empty on purpose: without cached bytecode every process would recompile its imports, five seconds per stage.
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: setup run test check repro web clean
@@ -18,7 +18,7 @@ setup: .venv/.pipeline
 run: .venv/.pipeline
 	$(BIN)/eibert run
 
-# Two processes: much of a test's time is the start of others and their files.
+# Two workers: tests spend much of their time on starting processes and on file I/O.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -31,7 +31,7 @@ check: .venv/.test
 repro: .venv/.pipeline
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 
-# The page of `eibert demo` and the package for JavaScript; `sh web/tools.sh node npm` installs what it needs.
+# The page of `eibert demo` and the JavaScript package; `sh web/tools.sh node npm` installs the required tools.
 web: web/node_modules/.package-lock.json
 	cd web && npm run --silent build
 
@@ -43,7 +43,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed; name it with make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv .venv
 
-# The CPU build from the configured indexes, else from torch's own; what torch needs comes with the next rule.
+# The CPU build from the configured index, else from torch's own; the next rule installs torch's dependencies.
 $(TORCH_STAMP): constraints.txt | .venv/bin/python
 	rm -f .venv/.torch-*
 ifdef CUDA
@@ -53,7 +53,7 @@ else
 endif
 	touch $@
 
-# uv installs in a quarter of pip's time; where it cannot read the machine's settings for indexes, pip does.
+# uv takes a quarter of pip's time; pip is the fallback where uv cannot read the machine's index settings.
 .venv/.pipeline: $(TORCH_STAMP) pyproject.toml constraints.txt
 	$(PIP) uv
 	$(UV) --editable '.[pipeline]' || $(PIP) --editable '.[pipeline]'
@@ -64,4 +64,4 @@ endif
 	touch $@
 
 clean:
-	rm -rf .venv .prefect .eibert/outputs logs   # keys and what is under way in .eibert stay
+	rm -rf .venv .prefect .eibert/outputs logs   # keeps keys and work in progress in .eibert

@@ -1,11 +1,11 @@
-"""What each ingredient is worth: one model for each thing left out or added, all else equal.
+"""Ablation study: one model per ingredient removed or added, all else equal.
 
     python benchmarks/ablation.py sst2 banking77 mrpc
     python benchmarks/ablation.py trec6 --group cross-distillation --seeds 17 18 19
 
-Workspaces lie under models/<preset>/; stages that a change leaves alone are restored from DVC's cache, and the
-teacher's answers are read once. The budget of rows is smaller than the preset's, so that so many models fit an evening.
-Scores are those of dev; the test split is not looked at.
+Workspaces are under models/<preset>/; stages that a change does not affect are restored from DVC's cache, and the
+teacher's outputs are computed once. The row budget is below the preset's, so that this many models fit an evening.
+Scores are on dev; the test split is never used.
 """
 
 import argparse
@@ -67,17 +67,17 @@ CROSS: dict[str, dict[str, Any]] = {
     "temperature-4": {"distill.temperature": 4.0},
     "update-temperature-4": {"distill.teacher_rows": 6000, "distill.temperature": 4.0},
 }
-"""When it pays that the teacher learns too: how long, how fast, how much of it, how soft the classes are."""
+"""When updating the teacher pays: for how long, at which rate, how many layers, at which temperature."""
 GROUPS = {"ingredients": INGREDIENTS, "cross-distillation": CROSS}
 VARIANTS = INGREDIENTS | CROSS
 
 
 def is_no_op(changes: Mapping[str, Any], folder: Path) -> bool:
-    """Returns whether changes leave the model of a workspace as it is: its parameters say the same already."""
+    """Returns whether changes have no effect on a workspace's model: its parameters already have these values."""
     params = load(PROJECT / folder / "params.yaml")
     found = params.model_dump(mode="json", by_alias=True)
     if not params.ingest.unlabelled:
-        found["distill"]["unlabelled_limit"] = 0  # no text, no limit
+        found["distill"]["unlabelled_limit"] = 0  # without texts the limit has no effect
 
     def value(key: str) -> Any:
         section, _, rest = key.partition(".")
@@ -90,7 +90,7 @@ def is_no_op(changes: Mapping[str, Any], folder: Path) -> bool:
 
 
 def measure(task: Task, variant: str) -> dict[str, float] | None:
-    """Returns dev score and bytes of a variant; None where it is the base."""
+    """Returns dev score and bytes of a variant; None if it changes nothing in this workspace."""
     if is_no_op(VARIANTS[variant], task.workspace(f"ablation-{BASE}", BUDGET)):
         return None
     folder = task.workspace(f"ablation-{variant}", BUDGET | VARIANTS[variant])
@@ -100,13 +100,13 @@ def measure(task: Task, variant: str) -> dict[str, float] | None:
 
 
 def row(name: str, variant: str, found: Sequence[Mapping[str, float]], base: Sequence[Mapping[str, float]]) -> str:
-    """Returns a variant's line: dev score and what it is above the base, per cent, means and deviations over seeds.
+    """Returns a variant's table row: dev score and difference from the base in per cent, mean ± deviation over seeds.
 
     Args:
         name: The task.
-        variant: What is changed.
-        found: One of `measure` for each seed.
-        base: Those of the base for the same seeds; empty where it was not measured.
+        variant: Name of the variant.
+        found: One result of `measure` per seed.
+        base: The base's results for the same seeds; empty if it was not measured.
     """
     scored = [100 * one["dev"] for one in found]
     above = [score - 100 * one["dev"] for score, one in zip(scored, base, strict=True)] if base else []
@@ -121,7 +121,7 @@ def _cell(values: Sequence[float], form: str) -> str:
 
 
 def main() -> None:
-    """Prints one line of Markdown for each variant as it is done."""
+    """Prints a Markdown table row for each variant as it finishes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="+", choices=list(UNLABELLED))
     parser.add_argument("--group", choices=list(GROUPS), default="ingredients")

@@ -1,8 +1,8 @@
-"""How many of 10,000 single-bit flips in a signed bundle and its papers are found; none may be missed.
+"""Counts how many of 10,000 single-bit flips in a signed bundle and its papers are detected; none may be missed.
 
     python benchmarks/bit_flips.py WORKSPACE [--flips 10000] [--seed 17]
 
-Works on a copy. Files are drawn with equal chances, then byte and bit: small files are met as often as the graph.
+Works on a copy. Draws a file uniformly, then byte and bit, so that small files are hit as often as the graph.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tasks import facts, keys, signing
 
 
 def main() -> int:
-    """Prints the flips by file and returns how many were missed."""
+    """Prints the flips per file and returns how many were missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--flips", type=int, default=10_000)
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 def flip(bundle: Path, papers: Path, key: Path, flips: int, seed: int) -> int:
-    """Flips bits one after the other, each taken back before the next, and returns how many were missed."""
+    """Flips one bit at a time, restoring it before the next, and returns how many flips were missed."""
     assert signing.check_signature(bundle, papers, key) == [], "the untouched bundle is not sound"
     generator = random.Random(seed)
     files = [path for folder in (bundle, papers) for path in sorted(folder.iterdir())]

@@ -1,13 +1,13 @@
-"""Ends runs at random moments in five ways; the next run must mend everything by itself.
+"""Disrupts runs at random moments in five ways; the next run must repair everything by itself.
 
     PYTHONPATH=. python benchmarks/chaos.py --kill 50 --terminate 10 --interrupt 10 --full-disk 10 --read-only 10
 
-A tiny model in a scratch copy of the project is run once undisturbed. Each trial starts from nothing, is disturbed, and
-is run again without a manual step: it must end well, with the same digests as the undisturbed run, and `eibert verify
---all` must find everything sound before and after; outputs not yet recorded or signed may lie there before. Full
-disks and read-only folders are mounts and need root on Linux. With --forks commands and stages are forks of processes
-that have imported everything, and Prefect's server is one for all, which no signal hits: five times as many trials in
-an hour. Prints one line for each trial, at last one JSON object.
+A tiny model in a scratch copy of the project is run once undisturbed. Each trial starts from scratch, is disturbed, and
+is rerun without manual intervention: the rerun must succeed with the digests of the undisturbed run, and `eibert verify
+--all` must pass before and after it; before, outputs that are not yet recorded or signed are allowed. Full disks and
+read-only folders are mounts and need root on Linux. With --forks, commands and stages are forks of preloaded processes
+and share one Prefect server, which receives no signals: five times as many trials per hour. Prints one line per trial,
+then a JSON object.
 """
 
 import argparse
@@ -33,12 +33,12 @@ from flows import environment
 from tests.flows.warm import warm_stages
 
 READ_ONLY = (f"{MODEL}/data", "trail", f"{MODEL}/.eibert", ".eibert", ".dvc", f"{MODEL}/logs")
-"""What a run writes to besides its standard output; the trials take turns."""
+"""Folders that a run writes to; the trials take them in turn."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One disturbed run: how, when or where, its exit code, whether it said why in one line, and what came after."""
+    """One disturbed run: how, when or where, its exit code, whether it gave a one-line reason, and the aftermath."""
 
     way: str
     moment: str
@@ -50,12 +50,12 @@ class Trial:
 
     @property
     def well(self) -> bool:
-        """Whether nothing was lost, and a run that could speak said what was wrong."""
+        """Whether nothing was lost and the run, unless killed, failed with a clear message."""
         return self.sound and self.mended and self.same and (self.way == "kill" or (self.told and self.code != 0))
 
 
 class EndedBeforeError(Exception):
-    """A run that was to be disturbed ended well: the machine was less busy than before, or the disk had room."""
+    """The run succeeded before it was disturbed: it was faster than expected, or the disk had room."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Moment:
     """When or where to disturb a run.
 
     Attributes:
-        number: Of the trial among those of its way.
-        seconds: After the run's start.
-        draw: For all else.
+        number: Index of the trial within its way.
+        seconds: Delay after the run's start.
+        draw: Random generator for everything else.
     """
 
     number: int
@@ -74,7 +74,7 @@ class Moment:
 
 
 def signalled(number: signal.Signals) -> Callable[[Copy, Moment], tuple[str, int, str]]:
-    """Returns what sends a signal after a share of the undisturbed run's seconds; SIGKILL goes to every process."""
+    """Returns a disturbance that sends a signal at the given moment; SIGKILL goes to every process of the run."""
 
     def disturb(copy: Copy, moment: Moment) -> tuple[str, int, str]:
         process = copy.start("run", "-C", MODEL)
@@ -99,20 +99,20 @@ def signalled(number: signal.Signals) -> Callable[[Copy, Moment], tuple[str, int
 
 
 def stages_at_work() -> list[psutil.Process]:
-    """Returns the forks in which stages run, and all that they have started."""
+    """Returns the forks in which stages run, and their descendants."""
     servers = [one for one in psutil.Process().children() if any(part.endswith("warm.py") for part in one.cmdline())]
     return [fork for server in servers for fork in below(server)]
 
 
 def below(process: psutil.Process) -> list[psutil.Process]:
-    """Returns all processes that a process has started, and they."""
+    """Returns all descendants of a process."""
     with contextlib.suppress(psutil.Error):
         return process.children(recursive=True)
     return []
 
 
 def full_disk(copy: Copy, moment: Moment) -> tuple[str, int, str]:
-    """Runs where the disk has fewer bytes left than a run takes, by a random number."""
+    """Runs on a disk with a random number of free bytes, fewer than a run needs."""
     left = moment.draw.randrange(copy.run_bytes)
     subprocess.run(["mount", "-o", f"remount,size={copy.size_bytes() + left}", str(copy.root)], check=True)
     code, said = copy.run()
@@ -123,7 +123,7 @@ def full_disk(copy: Copy, moment: Moment) -> tuple[str, int, str]:
 
 
 def read_only(copy: Copy, moment: Moment) -> tuple[str, int, str]:
-    """Runs with a folder that cannot be written, from a random stage on."""
+    """Runs with a read-only folder, from a random stage on."""
     until = moment.draw.choice(STAGES[:-1])
     copy.run("--until", until)
     name = READ_ONLY[moment.number % len(READ_ONLY)]
@@ -139,10 +139,10 @@ def read_only(copy: Copy, moment: Moment) -> tuple[str, int, str]:
 
 
 def _check_whether_it_ended_well(copy: Copy, said: str) -> None:
-    """Lets a run count that says it ended well, though it gave a warning or left something unrecorded.
+    """Accepts a successful run as a trial only if it warned or left something unrecorded.
 
     Raises:
-        EndedBeforeError: it did end well, so this was no trial.
+        EndedBeforeError: the run really succeeded, so this was no trial.
     """
     if "warning: " not in said and copy.is_sound():
         raise EndedBeforeError(said)
@@ -156,7 +156,7 @@ WAYS = {
 
 @contextlib.contextmanager
 def fresh(template: Path, folder: Path) -> Iterator[Copy]:
-    """Yields a copy of the template on a disk of its own where that can be mounted, else in a folder."""
+    """Yields a copy of the template on a tmpfs of its own if it can be mounted, else in a plain folder."""
     root = folder / "trial"
     root.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2g", "tmpfs", str(root)], capture_output=True)
@@ -170,7 +170,7 @@ def fresh(template: Path, folder: Path) -> Iterator[Copy]:
 
 
 def attempt(way: str, copy: Copy, moment: Moment, expected: dict[str, str]) -> Trial:
-    """Disturbs one run and returns what came of it."""
+    """Disturbs one run, reruns it, and returns the outcome."""
     told_moment, code, said = WAYS[way](copy, moment)
     last = (said.strip().splitlines() or [""])[-1]
     told = "Traceback" not in said and (last.startswith("error: ") or "interrupted" in last)
@@ -184,7 +184,7 @@ def attempt(way: str, copy: Copy, moment: Moment, expected: dict[str, str]) -> T
 
 
 def undisturbed(copy: Copy) -> dict[str, str]:
-    """Returns the digests that a run leaves which nothing disturbs."""
+    """Returns the digests after an undisturbed run."""
     code, said = copy.run()
     assert code == 0, said
     return copy.digests()
@@ -196,7 +196,7 @@ def _at_work(copy: Copy) -> str:
 
 
 def main() -> None:
-    """Runs the trials of this process's arguments."""
+    """Runs the trials requested on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for way in WAYS:
         parser.add_argument(f"--{way}", type=int, default=0, metavar="N")
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--forks", action="store_true")
     wanted = vars(parser.parse_args())
     draw = random.Random(wanted["seed"])
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started in the background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs start with it ignored
     with contextlib.ExitStack() as stack:
         folder, short = (Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2))
         template = make(folder / "template").root
@@ -218,7 +218,7 @@ def main() -> None:
         with fresh(template, folder) as copy:
             expected = undisturbed(copy)
             if not wanted["forks"]:
-                shutil.copytree(copy.root / ".prefect", template / ".prefect")  # which takes Prefect 20 s to make
+                shutil.copytree(copy.root / ".prefect", template / ".prefect")  # Prefect takes 20 s to create it
         with fresh(template, folder) as copy:
             before, started = copy.size_bytes(), time.monotonic()
             assert undisturbed(copy) == expected

@@ -1,13 +1,12 @@
-"""Examples a second of distillation: eibert's second phase against a plain Hugging Face Trainer, in one run.
+"""Distillation throughput in examples per second: eibert's second phase against a plain Hugging Face Trainer.
 
     pip install -c constraints.txt -e '.[pipeline,benchmarks]'
     python benchmarks/distill_throughput.py --rows 2000 --epochs 1 3 5
 
-Both teach the same student by the same losses from the same fixed teacher, on the same rows of the built-in sample, in
-the same batch size and threads: once by all four losses, as the presets do, and once without that on words. Both
-compute in fp32; with `--precision auto` eibert as its presets do.
-The Trainer runs the teacher beside the student in every step and pads each random batch to its longest row; eibert
-reads the teacher's answers once and draws batches of similar length.
+Both train the same student with the same losses from the same frozen teacher on the same rows of the built-in sample,
+with equal batch size and threads: once with all four losses, as the presets do, and once without the word loss. Both
+compute in fp32; with `--precision auto`, eibert uses its presets' precision. The Trainer runs the teacher in every step
+and pads each random batch to its longest row; eibert computes the teacher's outputs once and batches by length.
 """
 
 import argparse
@@ -41,14 +40,14 @@ from eibert.words import shared, word_means
 
 ROOT = Path(__file__).resolve().parents[1]
 LOSSES = {"with words, as presets": 1.0, "without words": 0.0}
-"""`distill.token_weight` of each measurement; the other losses weigh 1."""
+"""`distill.token_weight` of each measurement; the other losses have weight 1."""
 MAX_TOKENS = 64
 SENTENCE_SCALE, TOKEN_SCALE = 0.05, 0.5
-"""In place of the variances of the teacher's sentences and tokens, which eibert takes from the rows."""
+"""Stand-ins for the variances of the teacher's sentence and token vectors, which eibert estimates from the rows."""
 
 
 class Rows(torch.utils.data.Dataset[dict[str, Any]]):
-    """Rows as each of the two models sees them, the words of their tokens, and the class."""
+    """Rows as tokenized for each of the two models, the word of each token, and the class."""
 
     def __init__(self, room: Room) -> None:
         self._student, self._teacher, self._targets = room.rows, room.rows_teacher, room.lessons.targets
@@ -65,19 +64,19 @@ class Rows(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 def padded(rows: list[np.ndarray[Any, Any]]) -> Batch:
-    """Returns rows padded to the longest of them."""
+    """Returns rows padded to the longest one."""
     segments = [np.zeros_like(row) for row in rows]
     return Encoded(rows, segments).batch(range(len(rows)))
 
 
 def places(rows: list[np.ndarray[Any, Any]]) -> Tensor:
-    """Returns the words of padded rows' tokens, int64 (B, T); -1: none."""
+    """Returns the word index of each token of the padded rows, int64 (B, T); -1: none."""
     width = max(len(row) for row in rows)
     return torch.from_numpy(np.stack([np.pad(row, (0, width - len(row)), constant_values=-1) for row in rows])).long()
 
 
 def collated(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns a batch of the data set as the model's arguments."""
+    """Collates rows into the model's arguments."""
     return {
         "student": padded([row["student"] for row in rows]),
         "teacher": padded([row["teacher"] for row in rows]),
@@ -88,7 +87,7 @@ def collated(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 class Distilling(nn.Module):
-    """Student and fixed teacher, the loss of both as the output."""
+    """Student and frozen teacher; the output is the distillation loss."""
 
     def __init__(self, student: Student, room: Room) -> None:
         super().__init__()
@@ -96,7 +95,7 @@ class Distilling(nn.Module):
         self.temperature, self.follows_words = room.params.temperature, bool(room.params.token_weight)
 
     def train(self, mode: bool = True) -> "Distilling":
-        """Puts the student in training mode; the teacher stays as it is."""
+        """Switches the student to training mode; the teacher stays in evaluation mode."""
         super().train(mode)
         self.teacher.eval()
         return self
@@ -119,7 +118,7 @@ class Distilling(nn.Module):
         return {"loss": loss}
 
     def word_distance(self, tokens: Tensor, ours: Tensor, guide_tokens: Tensor, theirs: Tensor) -> Tensor:
-        """Returns how far the student's words are from the teacher's: tokens float (B, T, H), words int64 (B, T)."""
+        """Returns the distance between student's and teacher's words: tokens float (B, T, H), words int64 (B, T)."""
         words = 1 + int(ours.max())
         present = (ours.unsqueeze(-1) == torch.arange(words)).any(dim=1)  # (B, T) → (B, words)
         learnt = self.student.project(word_means(tokens, ours, words))
@@ -128,7 +127,7 @@ class Distilling(nn.Module):
 
 
 def room_of(params: Params, rows: int) -> tuple[Room, Student]:
-    """Returns rows of the sample, the base teacher with a new head, and a student that has learnt nothing yet."""
+    """Returns rows of the sample with the base teacher under a new head, and an untrained student."""
     generated = sample.generate(params.seed).train[:rows]
     labels = sorted({label for _, label in generated})
     targets = np.array([labels.index(label) for _, label in generated])
@@ -148,7 +147,7 @@ def room_of(params: Params, rows: int) -> tuple[Room, Student]:
 
 
 def eibert_seconds(room: Room, student: Student) -> float:
-    """Returns the seconds of eibert's own loop, the teacher's reading included."""
+    """Returns the seconds of eibert's own loop, including the teacher's forward passes."""
     learner = with_head(student, room, reuse=True)
     started = time.perf_counter()
     weights = Weights(1.0, 1.0, 1.0, room.params.token_weight)

@@ -1,4 +1,4 @@
-"""Environments of their own for benchmarks and tests: other versions than the pinned ones, kept in the user's cache."""
+"""Isolated environments for benchmarks and tests with versions other than the pinned ones, kept in the user's cache."""
 
 import hashlib
 import os
@@ -12,19 +12,19 @@ DONE = ".complete"
 
 
 class UnavailableError(Exception):
-    """An environment cannot be had here; the message says why in one line."""
+    """An environment cannot be created here; the message gives the reason in one line."""
 
 
 def python(requirements: Sequence[str], *, first: Sequence[str] = (), seconds: float = 600) -> Path:
-    """Returns the interpreter of an environment with these packages only, made where it is not there.
+    """Returns the interpreter of an environment with only these packages, created if missing.
 
     Args:
-        requirements: As pip reads them; with their own dependencies unless one is `--no-deps`.
-        first: Installed before them, without dependencies.
-        seconds: Then pip is given up.
+        requirements: Arguments of `pip install`; dependencies are included unless one is `--no-deps`.
+        first: Installed beforehand, without dependencies.
+        seconds: Timeout of each pip call.
 
     Raises:
-        UnavailableError: pip cannot have them, or not in time.
+        UnavailableError: pip cannot install them, or not in time.
     """
     key = (*first, "then", *requirements, sys.version.split()[0])
 
@@ -39,10 +39,10 @@ def python(requirements: Sequence[str], *, first: Sequence[str] = (), seconds: f
 
 
 def node(packages: Sequence[str], *, seconds: float = 600) -> Path:
-    """Returns a folder whose `node_modules` has these packages; their scripts are not run.
+    """Returns a folder whose `node_modules` has these packages; their install scripts are not run.
 
     Raises:
-        UnavailableError: npm is not there or cannot have them.
+        UnavailableError: npm is missing or cannot install them.
     """
 
     def make(folder: Path) -> None:
@@ -70,7 +70,7 @@ def _made(kind: str, key: Sequence[str], make: Callable[[Path], None]) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what pip or npm said that is no warning, else what stopped them."""
+    """The last line of pip's or npm's standard error that is not a warning, else the exception itself."""
     told = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
     lines = [line for line in str(told or "").splitlines() if line.strip() and not line.startswith("WARNING")]
     return (lines[-1] if lines else str(error)).strip()[:300]

@@ -1,7 +1,7 @@
-"""A fastText classifier of no more bytes than the bundle, chosen on dev.
+"""A fastText classifier no larger than the bundle, selected on dev.
 
-Pairs are one line: the first text, a separator, and the words of the second with a prefix, so that a linear model of
-word pairs within the window can tell the sides apart.
+A pair becomes one line: the first text, a separator, and the second text with prefixed words, so that a linear model
+over word n-grams can tell the sides apart.
 """
 
 import re
@@ -27,7 +27,7 @@ CUTOFFS = (24_000, 20_000, 16_000, 12_000, 8_000, 4_000)
 
 @dataclass(frozen=True)
 class FastTextRival:
-    """A quantized fastText model as measured: its scores on dev and test, its bytes, and what was chosen."""
+    """A quantized fastText model as measured: its scores on dev and test, its bytes, and the chosen settings."""
 
     dev: float
     test: float
@@ -36,17 +36,17 @@ class FastTextRival:
 
 
 def measure(spec: TaskSpec, train: Split, dev: Split, test: Split, budget: int) -> FastTextRival:
-    """Returns the model that is best on dev, quantized to at most `budget` bytes; its test score is read once.
+    """Returns the best model on dev, quantized to at most `budget` bytes; test is scored only once.
 
     Args:
-        spec: The task, which has classes.
+        spec: The task, a classification.
         train: Labelled rows.
-        dev: Rows that choose epochs, rate and n-grams before quantization.
-        test: Rows of the last figure.
-        budget: Most bytes of the `.ftz` file.
+        dev: Rows that select epochs, learning rate and n-grams before quantization.
+        test: Rows of the final score.
+        budget: Largest size of the `.ftz` file in bytes.
 
     Raises:
-        ValueError: no cutoff is small enough.
+        ValueError: no cutoff gives a file that small.
     """
     with tempfile.TemporaryDirectory() as folder:
         lines, path = Path(folder) / "train.txt", Path(folder) / "model.ftz"

@@ -1,4 +1,4 @@
-"""`eibert` as a fork of a process that has imported everything: the same work without the ten seconds of imports."""
+"""Runs `eibert` as a fork of a preloaded process: the same work without ten seconds of imports."""
 
 import multiprocessing
 import os
@@ -19,15 +19,15 @@ _IMPORTED = [
 
 
 def begin() -> None:
-    """Says what forks have imported. The environment as it is at the first fork is that of all their imports."""
+    """Sets the modules to preload; they are imported in the environment at the time of the first fork."""
     _FORKS.set_forkserver_preload(_IMPORTED)
 
 
 class Command:
-    """One `eibert`, which leads a session of its own.
+    """One `eibert` process, leader of its own session.
 
     Attributes:
-        pid: Of its process.
+        pid: Its process id.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Command:
         """Starts it.
 
         Args:
-            arguments: Those of the command line.
-            folder: Where it runs.
-            commands: Where its stages come from, as `tests.flows.warm.warm_stages` yields it.
+            arguments: Its command line arguments.
+            folder: Its working directory.
+            commands: Folder with the stages' command, as yielded by `tests.flows.warm.warm_stages`.
             variables: Added to its environment.
-            most_bytes: No file may grow beyond; None: any may.
+            most_bytes: File size limit; None: unlimited.
         """
         self._said = tempfile.TemporaryDirectory()
         paths = [Path(self._said.name, name) for name in ("out", "err")]
@@ -59,7 +59,7 @@ class Command:
 
     @property
     def returncode(self) -> int:
-        """Its exit code, negative for the signal that ended it."""
+        """Its exit code; negative if a signal ended it."""
         return self._process.exitcode or 0
 
     def poll(self) -> int | None:
@@ -67,7 +67,7 @@ class Command:
         return self._process.exitcode
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Waits, and returns what it has written; after the timeout it is killed with its session first."""
+        """Waits and returns its standard output and standard error; kills its process group after the timeout."""
         self._process.join(timeout)
         if self._process.is_alive():
             os.killpg(self.pid, signal.SIGKILL)

@@ -1,11 +1,11 @@
-"""Feeds hostile texts and spoilt bundles to all that reads them; exits 1 where neither answer nor clear error comes.
+"""Feeds hostile texts and corrupted bundles to everything that reads them; exits 1 without answer or clear error.
 
     make web
     python benchmarks/fuzz.py BUNDLE [--texts 10000] [--bundles 2000] [--seed 17]
 
-All work is done in other processes (`fuzz_worker.py`, and `web/test/fuzz.ts` in Node where it is built), so that a
-crash of native code, a hang or a lack of memory is seen. Nothing may be written but what `eibert export` was told to
-write: folders are compared before and after, and the opening of files is watched.
+All work is done in other processes (`fuzz_worker.py`, and `web/test/fuzz.ts` in Node if built), so that crashes of
+native code, hangs and out-of-memory errors are noticed. Only `eibert export` may write, and only its output: folders
+are compared before and after, and file accesses are audited.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import hostile
 
 PROJECT = Path(__file__).resolve().parents[1]
 NODE = PROJECT / "web" / "build" / "test" / "fuzz.js"
-SECONDS = 120  # then a process hangs
+SECONDS = 120  # after which a process counts as hung
 CHUNK = 50
 COMMAND_EVERY, NODE_EVERY, SHELL_EVERY = 4, 4, 50
 ASKED = "turn off the lights"
@@ -35,11 +35,11 @@ HUB = (
     "README.md", "config.json", "onnx/model.onnx", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
     "vocab.txt",
 )  # fmt: skip
-"""What `eibert export --layout hub` writes."""
+"""Files written by `eibert export --layout hub`."""
 
 
 class Outcome(NamedTuple):
-    """What came of one request."""
+    """Outcome of one request."""
 
     surface: str
     way: str
@@ -48,7 +48,7 @@ class Outcome(NamedTuple):
 
 
 class Worker:
-    """A process that answers requests line by line, started anew when it died."""
+    """A process that answers requests line by line; restarted after it dies."""
 
     def __init__(self, command: Sequence[str], folder: Path) -> None:
         self._command, self._folder = command, folder
@@ -102,7 +102,7 @@ class Worker:
 
 
 def fuzz_texts(bundle: Path, count: int, seed: int, python: Worker, node: Worker | None) -> Iterator[Outcome]:
-    """Yields what came of hostile texts in each half and in the command; both halves must agree on the label."""
+    """Yields the outcomes of hostile texts in Python, the command and TypeScript; both languages' labels must agree."""
     chosen = list(hostile.texts(count, seed))
     for number, start in enumerate(range(0, count, CHUNK)):
         chunk = chosen[start : start + CHUNK]
@@ -121,7 +121,7 @@ def fuzz_texts(bundle: Path, count: int, seed: int, python: Worker, node: Worker
 def fuzz_bundles(
     bundle: Path, count: int, seed: int, sandbox: Path, python: Worker, node: Worker | None
 ) -> Iterator[Outcome]:
-    """Yields what came of spoilt bundles, each of which is looked at on every side and thrown away."""
+    """Yields the outcomes of corrupted bundles, each of which is tried on several surfaces and then deleted."""
     sound = hostile.read(bundle)
     for number in range(count):
         place = sandbox / f"{number:06}"
@@ -147,7 +147,7 @@ def fuzz_bundles(
 
 
 def _exported(folder: Path, out: Path, way: str, number: int, python: Worker) -> Outcome:
-    """Has a bundle written for hubs into a folder that is thrown away: all of it comes, or nothing."""
+    """Exports a bundle in hub layout to a throwaway folder: either all files must appear or none."""
     found = python.ask({"surface": "export", "folder": str(folder), "texts": [], "out": str(out)})
     names = {path.relative_to(out).as_posix() for path in out.rglob("*")}
     shutil.rmtree(out, ignore_errors=True)
@@ -158,7 +158,7 @@ def _exported(folder: Path, out: Path, way: str, number: int, python: Worker) ->
 
 
 def _shell(folder: Path, way: str, number: int) -> Outcome:
-    """Calls the command as a user does."""
+    """Runs the command as a user would."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "flows.cli", "predict", "--bundle", str(folder), ASKED]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, check=False, timeout=SECONDS)
@@ -179,7 +179,7 @@ def _content(path: Path) -> object:
 
 
 def report(outcomes: Iterator[Outcome]) -> int:
-    """Prints how often each surface answered, refused, or did neither, and each of the last; returns their number."""
+    """Prints outcome counts per surface and each outcome that is neither answer nor refusal; returns their number."""
     counts: Counter[tuple[str, str]] = Counter()
     wrong = 0
     for found in outcomes:
@@ -193,7 +193,7 @@ def report(outcomes: Iterator[Outcome]) -> int:
 
 
 def main() -> None:
-    """Prints what came of all texts and bundles, and exits 1 where anything was neither answered nor refused."""
+    """Prints the outcomes of all texts and bundles; exits 1 if anything was neither answered nor refused."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--texts", type=int, default=10_000)
@@ -215,7 +215,7 @@ def main() -> None:
                 if each
             ]
             assert all(found["outcome"] == "answered" for found in sound), f"the bundle itself is not sound: {sound}"
-            before = _tree(here)  # a library may leave something in the temporary folder when it is imported
+            before = _tree(here)  # importing a library may leave something in the temporary folder
             wrong = report(fuzz_texts(bundle, options.texts, options.seed, python, node))
             wrong += report(fuzz_bundles(bundle, options.bundles, options.seed, Path(folder), python, node))
         if written := _tree(here).keys() ^ before.keys():

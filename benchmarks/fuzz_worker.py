@@ -1,4 +1,4 @@
-"""The process that `fuzz.py` asks: answers each line of standard input with a line of standard output, both JSON."""
+"""Worker process of `fuzz.py`: answers each JSON line on standard input with a JSON line on standard output."""
 
 import io
 import json
@@ -15,13 +15,13 @@ from eibert.runtime.model import Model
 MEMORY = 8 * 2**30
 CHANGES = {f"os.{name}" for name in ("remove", "rename", "mkdir", "rmdir", "symlink", "link", "chmod", "truncate")}
 TOLD_FOLDER = {"os.remove", "os.rmdir"}
-"""Whose last argument is the folder that a relative name is in, as a descriptor."""
+"""Events whose last argument is the file descriptor of the folder that a relative path starts from."""
 _written: list[str] = []
 _allowed: list[str] = []
 
 
 def watch(event: str, arguments: tuple[Any, ...]) -> None:
-    """Notes each file that Python opens for writing, and each that it removes, renames or makes, but in `_allowed`."""
+    """Audit hook that notes every file opened for writing, removed, renamed or created outside `_allowed`."""
     if event == "open":
         path, _, flags = arguments
         changes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and path != os.devnull
@@ -40,7 +40,7 @@ def _is_allowed(path: object, folder: object) -> bool:
 
 
 def runtime(folder: str, texts: list[str]) -> dict[str, Any]:
-    """Loads and predicts as a device does."""
+    """Loads and predicts as on a device."""
     try:
         model = Model.load(folder)
         labels = model.bundle.labels
@@ -56,7 +56,7 @@ def runtime(folder: str, texts: list[str]) -> dict[str, Any]:
 
 
 def command(arguments: list[str], given: bytes) -> dict[str, Any]:
-    """Calls the command in this process: every end but an answer or one message with exit code 1 is a defect."""
+    """Runs the command in this process: anything but an answer, or an error message with exit code 1, is a defect."""
     from flows.cli import main
 
     kept = sys.argv, sys.stdin, sys.stdout, sys.stderr
@@ -83,7 +83,7 @@ def command(arguments: list[str], given: bytes) -> dict[str, Any]:
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Returns what came of one request; an error that is no EibertError is a defect."""
+    """Returns the outcome of one request; any error but an EibertError is a defect."""
     folder, texts = request["folder"], request["texts"]
     _written.clear()
     _allowed[:] = [request["out"]] if "out" in request else []
@@ -99,7 +99,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
                 found = command(["export", "--json", "--layout", "hub", "--bundle", folder, "-o", out], b"")
             case _:
                 found = command(["verify", "--json", folder], b"")
-    except BaseException as error:  # noqa: BLE001 — a panic of native code is none of Exception
+    except BaseException as error:  # noqa: BLE001 — a panic of native code is not an Exception
         return {"outcome": "defect", "detail": f"{type(error).__name__}: {str(error)[:300]}"}
     if _written:
         return {"outcome": "defect", "detail": f"written: {_written[:3]}"}
@@ -111,7 +111,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     import flows.export
-    import flows.verify  # noqa: F401 — their imports write nothing that counts
+    import flows.verify  # noqa: F401 — imported before the audit starts
     from flows import cli  # noqa: F401
 
     sys.addaudithook(watch)

@@ -1,4 +1,4 @@
-"""Texts and bundles made to break what reads them: equal seeds make equal ones."""
+"""Texts and bundles made to break their readers, reproducible by seed."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from onnx import TensorProto
 CONFIGURATION, GRAPH, VOCABULARY = "eibert.json", "model.onnx", "vocab.txt"
 MEGABYTE = 1_000_000
 LONG_EVERY = 500
-"""One text in so many is about a megabyte long."""
+"""One text in this many is a megabyte long."""
 
 Contents = dict[str, bytes]
 
@@ -36,7 +36,7 @@ _NAMES = (
 
 
 def texts(count: int, seed: int) -> Iterator[str]:
-    """Yields texts of all kinds: surrogates, controls, joined emoji, floods of marks, spaces, huge words, megabytes."""
+    """Yields texts of all kinds: surrogates, controls, joined emoji, floods of marks, spaces, overlong words."""
     generator = random.Random(seed)
     makes: tuple[Callable[[random.Random], str], ...] = (
         lambda g: "".join(chr(g.randrange(0x110000)) for _ in range(g.randrange(40))),
@@ -64,7 +64,7 @@ def read(folder: Path) -> Contents:
 
 
 def write_bundle(sound: Contents, folder: Path, seed: int) -> str:
-    """Writes one spoilt bundle into a new folder and returns in which way it is spoilt."""
+    """Writes a corrupted bundle into a new folder and returns the kind of corruption."""
     generator = random.Random(seed)
     way = generator.choice(tuple(_WAYS))
     folder.mkdir(parents=True)
@@ -77,7 +77,7 @@ def write_bundle(sound: Contents, folder: Path, seed: int) -> str:
 
 
 def vouched(contents: Contents) -> Contents:
-    """Returns contents whose configuration gives the sizes and digests that the other files have."""
+    """Returns the contents with the configuration's sizes and digests updated to match the other files."""
     facts = json.loads(contents[CONFIGURATION])
     for name, content in contents.items():
         if name != CONFIGURATION:
@@ -86,7 +86,7 @@ def vouched(contents: Contents) -> Contents:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value).encode()  # ASCII, so that a lone surrogate can stand in it
+    return json.dumps(value).encode()  # ASCII, so that it can represent lone surrogates
 
 
 def _bytes_flipped(content: bytes, generator: random.Random) -> bytes:

@@ -1,8 +1,8 @@
-"""Compares optimum and transformers.js, reading the hub layout, with the run-time half; exits 1 where a label differs.
+"""Compares optimum and transformers.js on the hub layout with eibert's own runtime; exits 1 if a label differs.
 
     python benchmarks/hub_parity.py BUNDLE TEXTS [TEXTS...]
 
-TEXTS as for `onnxruntime_versions.py`. Both libraries get environments of their own; one that cannot be had is said.
+TEXTS as for `onnxruntime_versions.py`. Each library gets its own environment; one that cannot be created is reported.
 """
 
 import argparse
@@ -59,7 +59,7 @@ console.log(JSON.stringify({ name: `transformers.js ${env.version}`, logits }));
 
 
 def with_optimum(hub: Path, texts: Sequence[Any]) -> dict[str, Any]:
-    """Returns optimum's logits, in an environment with torch as it is pinned here."""
+    """Returns optimum's logits, from an environment with the torch version pinned here."""
     constraints = (PROJECT / "constraints.txt").read_text()
     torch = re.search(r"^torch==(\S+)", constraints, re.MULTILINE)
     assert torch is not None
@@ -83,7 +83,7 @@ def _answers(command: Sequence[str | Path], given: str, folder: Path) -> dict[st
 
 
 def main() -> None:
-    """Prints for each library how many labels differ, and exits 1 where any does."""
+    """Prints how many labels differ for each library; exits 1 if any does."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")

@@ -1,10 +1,10 @@
-"""Compares labels and scores of Python, Node and the page in Chromium on every text; exits 1 where a label differs.
+"""Compares labels and scores of Python, Node and the page in Chromium on every text; exits 1 if they differ.
 
     make web
     python benchmarks/label_parity.py BUNDLE TEXTS [TEXTS...] [--limit N]
 
-TEXTS as for `onnxruntime_versions.py`. The page is served as `eibert demo` does; each text is typed into it and its
-answer read. A blank text is left out there, since the page asks for one.
+TEXTS as for `onnxruntime_versions.py`. The page is served as by `eibert demo`; each text is typed in and its answer
+read. Blank texts are skipped there, because the page asks for input instead of answering.
 """
 
 import argparse
@@ -29,7 +29,7 @@ CLOSE = 1e-3
 
 
 class Answer(NamedTuple):
-    """What one of the three says: a label, or a number."""
+    """The answer of one of the three: a label with its score, or a number."""
 
     label: str | None
     score: float
@@ -67,18 +67,18 @@ def _ask(script: Path, first: str, texts: Sequence[Any]) -> list[Any]:
 
 
 def compare(found: Sequence[Answer], expected: Sequence[Prediction]) -> tuple[int, float]:
-    """Returns how many labels differ, and the largest difference of a score."""
+    """Returns how many labels differ, and the largest difference in a score."""
     pairs = list(zip(found, expected, strict=True))
     return sum(one.label != two.label for one, two in pairs), max(abs(one.score - two.score) for one, two in pairs)
 
 
 def blank(text: Any) -> bool:
-    """Whether the page would ask for more."""
+    """Whether the page would ask for input."""
     return not all(part.strip() for part in (text if isinstance(text, list) else [text]))
 
 
 def main() -> None:
-    """Prints a line for Node and one for Chromium, and exits 1 where a label differs or a score by more than CLOSE."""
+    """Prints one line each for Node and Chromium; exits 1 if a label differs, or a score by more than CLOSE."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")

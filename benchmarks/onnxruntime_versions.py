@@ -1,9 +1,9 @@
-"""Compares answers of the oldest supported onnxruntime with those of the installed one; exits 1 where they differ.
+"""Compares answers of the oldest supported onnxruntime with those of the installed one; exits 1 if they differ.
 
     python benchmarks/onnxruntime_versions.py BUNDLE TEXTS [TEXTS...] [--versions 1.17.3]
 
-TEXTS are files of JSON lines, plain or gzip, with `text` and for pairs `text_b`. The old one gets an environment of
-its own, with the oldest numpy and tokenizers that `pyproject.toml` allows, and nothing else; code 75: it cannot be had.
+TEXTS are JSONL files, plain or gzipped, with `text` and, for pairs, `text_b`. The old version gets its own environment
+with only the oldest numpy and tokenizers that `pyproject.toml` allows; exit code 75: that cannot be created.
 """
 
 import argparse
@@ -38,12 +38,12 @@ print(json.dumps({"versions": versions, "answers": [[each.label, each.score, dic
 
 
 def requirements(version: str) -> list[str]:
-    """Returns what pip is asked for: the three packages alone, of the oldest versions but for onnxruntime's."""
+    """Returns pip's arguments for the three packages alone: the given onnxruntime, the oldest of the others."""
     return ["--no-deps", *(f"{name}=={found}" for name, found in (OLDEST | {"onnxruntime": version}).items())]
 
 
 def answers(python: Path, bundle: Path, texts: Sequence[Any]) -> dict[str, Any]:
-    """Returns versions and answers of another environment."""
+    """Returns library versions and answers from another environment."""
     done = subprocess.run(
         [python, "-c", ANSWER, bundle], input=json.dumps(texts), cwd="/", capture_output=True, text=True, check=False,
         env={"PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -55,7 +55,7 @@ def answers(python: Path, bundle: Path, texts: Sequence[Any]) -> dict[str, Any]:
 
 
 def compare(python: Path, bundle: Path, texts: Sequence[Any]) -> tuple[list[str], int, float]:
-    """Returns the versions there, how many labels differ, and the largest difference of a score."""
+    """Returns that environment's versions, how many labels differ, and the largest difference in a score."""
     found = answers(python, bundle, texts)
     model = Model.load(bundle)
     rows = [tuple(text) if isinstance(text, list) else text for text in texts]
@@ -79,7 +79,7 @@ def read(paths: Sequence[Path]) -> list[Any]:
 
 
 def main() -> None:
-    """Prints a line for each version, and exits 1 where a label differs or a score by more than CLOSE."""
+    """Prints one line per version; exits 1 if a label differs, or a score by more than CLOSE."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("texts", type=Path, nargs="+")

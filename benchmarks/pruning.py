@@ -1,9 +1,9 @@
-"""Score against the size of the vocabulary: a student distilled over the whole vocabulary, its table cut afterwards.
+"""Score against vocabulary size: a student distilled with the full vocabulary, its embedding table cut afterwards.
 
     python benchmarks/pruning.py banking77
 
-No training follows a cut here, so the figures are what a cut alone costs; the pipeline cuts first and distils after.
-The student is that of the ablation's base, with a budget of rows below the preset's. Scores are those of dev, in fp32.
+Nothing is trained after a cut, so the scores show the cost of the cut alone; the pipeline prunes before it distils. The
+student is the ablation's base, with a row budget below the preset's. Scores are on dev, in fp32.
 """
 
 import argparse
@@ -25,15 +25,15 @@ from eibert.student import Student, load_student
 
 WHOLE = BUDGET | {"prune.keep": 30_522, "prune.importance": "attention"}
 SIZES = (2_500, 3_000, 4_000, 6_000, 8_000, 12_000, 16_000, 30_522)
-"""Entries kept; what must stay, 1,999 special tokens and characters, is less than the least of them."""
+"""Entries kept; even the smallest exceeds the 1,999 mandatory special tokens and characters."""
 
 
 def importances(path: Path, tokens: Sequence[str]) -> Importances:
-    """Returns what `prune` found of a student's entries, in the order of the student's tokens.
+    """Returns the importances that `prune` found, in the order of the student's tokens.
 
     Args:
-        path: The stage's scores.parquet: a row for each entry of the teacher's vocabulary, the best first.
-        tokens: The student's, of which the teacher has all and maybe more.
+        path: The stage's scores.parquet: one row per entry of the teacher's vocabulary.
+        tokens: The student's vocabulary, a subset of the teacher's.
     """
     columns = pq.read_table(path).to_pydict()
     row_of = {token: row for row, token in enumerate(columns["token"])}
@@ -44,15 +44,15 @@ def importances(path: Path, tokens: Sequence[str]) -> Importances:
 def cuts(
     student: Student, found: Importances, dev: Split, metric: str, params: PruneParams, sizes: Sequence[int]
 ) -> Iterator[tuple[Importance, list[tuple[float, float]]]]:
-    """Yields for each importance the dev score and the mean tokens of a text at each size.
+    """Yields, for each importance measure, dev score and mean tokens per text at each size.
 
     Args:
-        student: Distilled over the whole vocabulary.
-        found: What the texts say of its entries.
-        dev: Rows to answer.
-        metric: One of the task's specification.
+        student: Distilled with the full vocabulary.
+        found: Importances of its entries.
+        dev: Rows to score.
+        metric: The task's metric.
         params: Section `prune`; its `keep` is replaced.
-        sizes: Entries kept.
+        sizes: Numbers of entries to keep.
     """
     for importance in Importance:
         points = []
@@ -67,7 +67,7 @@ def cuts(
 
 
 def main() -> None:
-    """Prints one Markdown table: dev score and tokens a text by importance and size."""
+    """Prints one Markdown table: dev score and tokens per text by importance measure and size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=list(UNLABELLED))
     parser.add_argument("--preset", default="default")

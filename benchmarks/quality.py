@@ -1,12 +1,12 @@
-"""Quality over eight real tasks (and cola, apart): the bundle, its teacher, and everything else of its size.
+"""Quality on eight real tasks (and cola, separately): the bundle, its teacher, and rivals of the bundle's size.
 
     python benchmarks/quality.py trec6 snips --seeds 17 18 19
 
     python benchmarks/quality.py sst2 --set distill.threads=2
 
-One workspace under models/<preset>/ for each task, seed and setting; what is up to date there is not built again.
-Records are added to benchmarks/quality.json as they come. Those of the present parameters and settings are printed as
-tables, with what they say of the rivals; others stay in the file and are only counted.
+One workspace under models/<preset>/ per task, seed and setting; what is up to date there is not rebuilt. Records are
+added to benchmarks/quality.json as they are measured. Those of the current parameters and settings are printed as
+tables, with verdicts on the rivals; others stay in the file and are only counted.
 """
 
 import argparse
@@ -36,7 +36,7 @@ UNDISTILLED: dict[str, Any] = {
     "distill.rows_limit": 300_000,
     "distill.control": False,
 }
-"""The same student, pre-trained and pruned, learns from the labels alone; the best of its passes on dev is taken."""
+"""The same student, pre-trained and pruned, trained on the labels alone; its best epoch on dev is taken."""
 RIVALS = ("control", "undistilled", "static", "fasttext", "tfidf")
 MODELS = ("teacher", "student", "bundle", *RIVALS)
 """`student` is the bundle before quantization, `control` the same student after plain distillation."""
@@ -47,9 +47,9 @@ TITLES = {
 DERIVED = ("retention", "above the best rival", "lost by INT8", "agreement")
 APART = "cola"
 LEAD = 3.0
-"""Points by which the bundle is to be above the best rival on the mean."""
+"""Target for the bundle's mean lead over the best rival, in points."""
 TIE = 0.05
-"""Points below which two scores are equal in the table."""
+"""Difference in points below which two scores count as a tie."""
 CAPTION = (
     "Per cent on the test split, means over seeds. `teacher`, `student` and `control` (plain distillation of the same "
     "student) are measured in fp32 and weigh what fp32 takes; `bundle` and `undistilled` in INT8 through onnxruntime."
@@ -57,7 +57,7 @@ CAPTION = (
 
 
 def measure(task: Task) -> dict[str, Any]:
-    """Returns the record of a task and seed: test and dev scores and bytes by model, and the minutes it took."""
+    """Returns the record of a task and seed: test and dev scores and bytes per model, and the minutes it took."""
     folder = task.workspace()
     said, seconds = run(folder)
     found = said["metrics"]
@@ -81,7 +81,7 @@ def measure(task: Task) -> dict[str, Any]:
 
 
 def table(records: Sequence[dict[str, Any]]) -> str:
-    """Returns the Markdown tables of all records: scores and bytes; the means are those of the eight tasks."""
+    """Returns Markdown tables of scores and bytes for all records; the means are over the eight tasks."""
     chosen = {name: [record for record in records if record["task"] == name] for name in UNLABELLED}
     rows = {name: _means(found) for name, found in chosen.items() if found}
     lines = [_row("task", "metric", "seeds", *MODELS, *DERIVED), "|" + "---|" * (3 + len(MODELS) + len(DERIVED))]
@@ -106,10 +106,10 @@ def table(records: Sequence[dict[str, Any]]) -> str:
 
 
 def verdicts(rows: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Yields one sentence for each task on which a rival is above the bundle or ties with it, and one on the mean lead.
+    """Yields one sentence for each task on which a rival beats or ties with the bundle, and one on the mean lead.
 
     Args:
-        rows: Task → scores by model and what follows from them, per cent.
+        rows: Task → scores per model and derived figures, per cent.
     """
     for name, row in rows.items():
         leads = sorted((row["bundle"] - row[rival], rival) for rival in RIVALS if rival in row)
@@ -129,7 +129,7 @@ def _stands(lead: float) -> str:
 
 
 def _means(records: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Scores on test by model and what follows from them, per cent, means over seeds; models measured by all seeds."""
+    """Test scores per model and derived figures, per cent, means over seeds; only models measured for all seeds."""
     models = [model for model in MODELS if all(model in record["test"] for record in records)]
     row = {model: statistics.mean(100 * record["test"][model] for record in records) for model in models}
     best = max(row[rival] for rival in RIVALS if rival in row)
@@ -154,7 +154,7 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def present(records: Sequence[dict[str, Any]], preset: str, datasets: Path, settings: Mapping[str, str]) -> list[Any]:
-    """Returns the records that the present parameters, sources and settings would give again."""
+    """Returns the records that match the current parameters, sources and settings."""
     return [
         record
         for record in records
@@ -164,7 +164,7 @@ def present(records: Sequence[dict[str, Any]], preset: str, datasets: Path, sett
 
 
 def main() -> None:
-    """Measures what is asked for and prints the table of all records of the present parameters and settings."""
+    """Measures what is requested and prints tables of all records of the current parameters and settings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[[], *UNLABELLED])
     parser.add_argument("--seeds", type=int, nargs="+", default=[17])

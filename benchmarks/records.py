@@ -1,4 +1,4 @@
-"""What Prefect, MLflow and the retrainings of a repository write: how large it is, and how it grows older at once."""
+"""Measures and backdates what Prefect, MLflow and the retrainings of a repository have written."""
 
 import contextlib
 import sqlite3
@@ -11,12 +11,12 @@ from flows.verify import workspaces
 
 
 def grow_older(root: Path, days: int) -> None:
-    """Moves every date in the databases of Prefect and MLflow, and in histories, back, as if the days had passed."""
+    """Backdates every date in the databases of Prefect and MLflow and in the histories by a number of days."""
     with contextlib.closing(sqlite3.connect(root / ".prefect" / "prefect.db", timeout=60)) as store, store:
         tables = [name for (name,) in store.execute("select name from sqlite_master where type = 'table'")]
         for table in tables:
             columns = [row[1] for row in store.execute(f"pragma table_info({table})") if row[2] == "DATETIME"]
-            for column in {*columns} - {"total_run_time"}:  # a length of time, kept as a date
+            for column in {*columns} - {"total_run_time"}:  # a duration, stored as a date
                 moved = f"datetime(substr({column}, 1, 19), '-{days} days') || substr({column}, 20)"
                 store.execute(f"update {table} set {column} = {moved} where {column} is not null")
     with contextlib.closing(sqlite3.connect(root / "mlflow.db", timeout=60)) as store, store:
@@ -30,7 +30,7 @@ def grow_older(root: Path, days: int) -> None:
 
 
 def size_bytes(root: Path) -> dict[str, int]:
-    """Returns the bytes of the repository's parts."""
+    """Returns the size of each of the repository's parts in bytes."""
     parts = {
         "cache": ".dvc/cache",
         "versions": "mlartifacts",

@@ -1,4 +1,4 @@
-"""`eibert schedule` as a person runs it: what it missed it catches up, and what its deployment is asked for it runs."""
+"""Drives `eibert schedule` as a user would: it catches up on missed runs and serves requests to its deployment."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ _BEGUN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING, StateType.
 
 
 class Schedule:
-    """One `eibert schedule` of a workspace, which finds the repository's server by its note."""
+    """One `eibert schedule` process of a workspace, which finds the repository's server through its note."""
 
     def __init__(self, place: Workspace, log: Path) -> None:
         """Starts nothing yet."""
@@ -41,7 +41,7 @@ class Schedule:
         self._process: psutil.Popen | None = None
 
     def begin(self) -> None:
-        """Starts it where it does not run."""
+        """Starts it unless it is running."""
         if self._process is not None:
             return
         own = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
@@ -52,24 +52,24 @@ class Schedule:
             )
 
     def ask(self) -> None:
-        """Has its deployment run now, as a person does on Prefect's page; waits until it is there."""
+        """Triggers its deployment now, as a user would on Prefect's page; waits until the deployment exists."""
         name, started = f"retrain-all/{deployment_name([self.place.folder])}", time.monotonic()
         with get_client(sync_client=True) as client:
             while True:
                 try:
                     deployment = client.read_deployment_by_name(name)
                     break
-                except ObjectNotFound:  # it still ends its catching up
+                except ObjectNotFound:  # it is still catching up
                     self._check(started)
                     time.sleep(0.1)
             client.create_flow_run_from_deployment(deployment.id)
 
     def retrained(self, before: Sequence[Retraining], kill_after: float | None) -> tuple[Retraining, float]:
-        """Waits for the retraining that follows earlier ones, and for its flow; returns how it ended and its time.
+        """Waits for the next retraining and its flow to end; returns its history entry and the seconds waited.
 
         Args:
-            before: The history before.
-            kill_after: Seconds after which the process of `eibert retrain` is killed, and that alone; None: it is not.
+            before: The history so far.
+            kill_after: Seconds after which only the `eibert retrain` process is killed; None: never.
         """
         started = began = time.monotonic()
         while (found := history.read(self.place))[-1:] == list(before[-1:]):
@@ -85,7 +85,7 @@ class Schedule:
         return found[-1], time.monotonic() - started
 
     def close(self) -> None:
-        """Ends it as a service manager does, where it runs."""
+        """Stops it, if running, as a service manager would."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -96,7 +96,7 @@ class Schedule:
             os.killpg(process.pid, signal.SIGKILL)
 
     def _retraining(self) -> psutil.Process | None:
-        """The process of `eibert retrain` that it, or its flow run's process, has started."""
+        """The `eibert retrain` process started by it or by its flow run's process."""
         assert self._process is not None
         try:
             children = self._process.children(recursive=True)
@@ -113,7 +113,7 @@ class Schedule:
 
 
 def unfinished(*flows: str) -> int:
-    """Returns how many flow runs, of these flows or all, say that they are running or about to."""
+    """Returns how many flow runs, of these flows or of all, are in a pending, running, cancelling or paused state."""
     begun = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_BEGUN)))
     theirs = FlowFilter(name=FlowFilterName(any_=list(flows))) if flows else None
     count = 0

@@ -1,10 +1,10 @@
-"""Takes the pictures that the documents show: of the page, and of a workspace's reports.
+"""Takes the documentation's screenshots of the page and of a workspace's reports.
 
     make web && eibert run && eibert bench
     python benchmarks/screenshots.py . docs/images
 
-Of each a wide one and one as on a phone, in the dark: the page of `eibert demo`, the report of the last evaluation, and
-the page of the last `eibert bench`.
+Covers the page of `eibert demo`, the report of the last evaluation and the page of the last `eibert bench`, each once
+in a wide window and once on a phone in dark mode.
 """
 
 import os
@@ -25,13 +25,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 SCRIPT = PROJECT / "web" / "build" / "test" / "screenshots.js"
 TEXT = "wake me up at half past six tomorrow, please"
 MOST_BYTES = 150_000
-"""Of a picture of the page."""
+"""Largest screenshot of the page."""
 MOST_REPORT_BYTES = 1_000_000
-"""Of a picture of a report, which is as long as the report."""
+"""Largest screenshot of a report, which covers its full length."""
 
 
 def reports(workspace: Workspace) -> Iterator[tuple[str, Path]]:
-    """Yields name and file of each report.
+    """Yields name and path of each report.
 
     Raises:
         EibertError: the workspace was not evaluated, or not measured by `eibert bench`.
@@ -44,7 +44,7 @@ def reports(workspace: Workspace) -> Iterator[tuple[str, Path]]:
 
 
 def take(folder: Path, name: str, *arguments: object) -> dict[str, int]:
-    """Writes the pictures of one page and returns their bytes by name."""
+    """Writes the screenshots of one page and returns their sizes by name."""
     environment = os.environ | {"CHROMIUM": shutil.which("chromium") or "chromium"}
     command = ["node", str(SCRIPT), str(folder), name, *map(str, arguments)]
     subprocess.run(command, cwd=PROJECT / "web", env=environment, check=True)
@@ -52,14 +52,14 @@ def take(folder: Path, name: str, *arguments: object) -> dict[str, int]:
 
 
 def main() -> None:
-    """Writes the pictures, and exits 1 where something to take is missing or a picture is too large."""
+    """Writes the screenshots; exits 1 if a page is missing or a screenshot is too large."""
     if len(sys.argv) != 3:
         sys.exit(f"usage: {Path(sys.argv[0]).name} WORKSPACE FOLDER")
     folder = Path(sys.argv[2]).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
         workspace = find(Path(sys.argv[1]))
-        pages = dict(reports(workspace))  # all there before the first picture
+        pages = dict(reports(workspace))  # fail before the first screenshot
         with open_server(workspace.folder / "data" / "export" / "bundle", 0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             sizes = take(folder, "page", server.url, TEXT)

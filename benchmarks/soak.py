@@ -1,16 +1,16 @@
-"""Many scheduled retrainings of a tiny model, some of them broken on purpose; what must hold is looked at all the time.
+"""Soak test: many scheduled retrainings of a tiny model, some broken on purpose, with invariants checked throughout.
 
     PYTHONPATH=. python benchmarks/soak.py --count 200 --failures 0.1
 
-Each night the data is as it was, better, worse or poisoned, and `eibert retrain` runs in a process of its own (a fork
-of one that has imported everything) against one Prefect server. After ten nights all that Prefect, MLflow and the
-history have written is made ten days older, so that there is what to collect; then a real `eibert schedule` begins,
-catches up once on the days it missed, and serves its deployment for one more night. Broken nights: a stage crashes, the
-retraining is killed with what it started (under the schedule it alone, which the schedule then tells), MLflow is not
-there, or the disk is full (no file may grow beyond 24 kB). The model is the tests' learner, which takes a moment to
-learn, so that it is the machinery that is tried. Looked at: nothing worse is ever put in service; every fiftieth of a
-second one version exactly is; after a night that was not broken no flow run is left running; the disk does not fill.
-Prints one line a night, then one JSON object.
+Each night the data is unchanged, better, worse or poisoned, and `eibert retrain` runs in its own process (a fork of a
+preloaded one) against one Prefect server. After every ten nights, everything that Prefect, MLflow and the history have
+written is backdated by ten days, so that there is something to collect; then a real `eibert schedule` starts, catches
+up once on the days it missed, and serves its deployment for one more night. On broken nights a stage crashes, the
+retraining is killed with its children (under the schedule it alone is killed, and the schedule reports it), MLflow is
+down, or the disk is full (no file may grow beyond 24 kB). The model is the tests' learner, which trains in a moment, so
+that the machinery is what is tested. Invariants: no worse model is ever put in service; exactly one version is in
+service, polled every 20 ms; no flow run is left running after an unbroken night; the disk does not fill up. Prints one
+line per night, then a JSON object.
 """
 
 import argparse
@@ -45,13 +45,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 WAYS = ("crash", "kill", "no MLflow", "full disk")
 LIMIT_BYTES = 24_000
 DAYS = 10
-"""Of so many nights: then all that was written is made as much older, and each night was one."""
+"""After this many nights, everything written is backdated by as many days, so that each night counts as a day."""
 VACUUM = {
     "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "30",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS": "60",
     "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(30 * 86400),
 }
-"""An hour, a day and 90 days in earnest: in the minutes of a soak the server's vacuum would not come round."""
+"""In production an hour, a day and 90 days; in the minutes of a soak test the server's vacuum would never run."""
 SETTINGS = [
     "retention.versions=5",
     "retention.days=0",
@@ -62,7 +62,7 @@ SETTINGS = [
 
 
 class Data:
-    """The rows of each night, and the truth about them."""
+    """The rows of each night, and their true labels."""
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self.folder = folder
@@ -75,13 +75,13 @@ class Data:
         learner.write_rows(folder, train=self.good, dev=learner.labelled(dev), test=learner.labelled(test))
 
     def rows(self, words: tuple[str, ...], count: int) -> list[tuple[str, str]]:
-        """New rows with true labels."""
+        """Returns new rows with true labels."""
         found = learner.texts(words, count, seed=self.chance.randrange(10**5), words=3, without=self.used)
         self.used |= set(found)
         return learner.labelled(found)
 
     def night(self) -> str:
-        """Changes the rows of train; returns how."""
+        """Changes the training rows; returns in which way."""
         kind = self.chance.choices(["same", "better", "worse", "poisoned"], [3, 4, 2, 2])[0]
         train = self.good
         if kind == "better":
@@ -100,13 +100,13 @@ class Data:
         return kind
 
     def score(self, bundle: Path) -> float:
-        """Share of right answers on rows that no model ever saw."""
+        """Returns the accuracy on rows that no model ever saw."""
         found = Model.load(bundle).predict(self.held_out)
         return sum(one.label == learner.label_of(text) for one, text in zip(found, self.held_out, strict=True)) / 300
 
 
 class Watch(threading.Thread):
-    """Looks into the registry's database at short intervals: how many versions are in service?"""
+    """Polls the registry's database for the number of versions in service."""
 
     def __init__(self, database: Path) -> None:
         super().__init__(daemon=True)
@@ -115,14 +115,14 @@ class Watch(threading.Thread):
         self.ended = threading.Event()
 
     def run(self) -> None:
-        """Looks until it is told to end; before the first promotion nothing is expected."""
+        """Polls until `ended` is set; nothing is expected before the first promotion."""
         begun = False
         while not self.ended.wait(0.02):
             try:
                 with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=5) as store:
                     query = "select count(*) from registered_model_aliases where alias = 'champion'"
                     [(count,)] = store.execute(query).fetchall()
-            except sqlite3.Error:  # not made yet
+            except sqlite3.Error:  # not created yet
                 continue
             begun = begun or count == 1
             self.looks += begun
@@ -130,13 +130,13 @@ class Watch(threading.Thread):
 
 
 def crash_if(place: Workspace, way: str) -> None:
-    """Lets a stage crash, or no longer."""
+    """Makes a stage crash if that is the way to fail, else removes an earlier crash."""
     crash = place.folder / learner.CRASH
     crash.touch() if way == "crash" else crash.unlink(missing_ok=True)
 
 
 def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple[int, dict[str, Any], float]:
-    """Runs one retraining, disturbed in a way or not (""), and returns its exit code, its answer and its time."""
+    """Runs one retraining, disturbed or not (""), and returns its exit code, its JSON answer and its seconds."""
     crash_if(place, way)
     started = time.monotonic()
     command = Command(
@@ -155,7 +155,7 @@ def retrain(place: Workspace, commands: Path, way: str, seconds: float) -> tuple
 
 
 def retrained(schedule: "Schedule", commands: Path, how: str, way: str, seconds: float) -> tuple[str, float]:
-    """Runs one retraining, by the command or the schedule, disturbed or not; returns its outcome and its time."""
+    """Runs one retraining, by command or schedule, disturbed or not; returns its outcome and its seconds."""
     if how == "command":
         schedule.close()
         code, answer, took = retrain(schedule.place, commands, way, seconds)
@@ -170,14 +170,14 @@ def retrained(schedule: "Schedule", commands: Path, how: str, way: str, seconds:
 
 
 def through(night: int) -> str:
-    """Returns by what a night's retraining comes about."""
+    """Returns what triggers a night's retraining."""
     if night < DAYS:
         return "command"
     return {0: "catch-up", 1: "deployment"}.get(night % DAYS, "command")
 
 
 def in_service(place: Workspace, data: Data) -> tuple[int | None, float]:
-    """Returns the version in service, whose files are checked on the way, and its share of right answers."""
+    """Returns the version in service, after verifying its files, and its accuracy."""
     from tasks import packing, registry
 
     champion = registry.champion(place.root, place.name)
@@ -189,7 +189,7 @@ def in_service(place: Workspace, data: Data) -> tuple[int | None, float]:
 
 
 def soak(schedule: "Schedule", commands: Path, count: int, failures: float, seed: int) -> dict[str, Any]:
-    """Returns what was seen over so many nights of the schedule's workspace."""
+    """Returns the observations over `count` nights of the schedule's workspace."""
     from schedules import unfinished
 
     from flows.promote import recover
@@ -207,12 +207,12 @@ def soak(schedule: "Schedule", commands: Path, count: int, failures: float, seed
         kind = data.night() if night else "better"
         how = through(night)
         ways_here = WAYS if how == "command" else WAYS[:2]
-        broken = 0 < night < count - 1 and chance.random() < failures  # of what the last leaves, nobody would take care
+        broken = 0 < night < count - 1 and chance.random() < failures  # nothing would clean up after the last
         way = chance.choice(ways_here) if broken else ""
         outcome, took = retrained(schedule, commands, how, way, chance.uniform(1.0, usual))
         usual = usual if way or how != "command" else 0.5 * (usual + took)
         left = max(left, 0 if way else unfinished())
-        recover(place)  # what the next command does first
+        recover(place)  # as the next command would do first
         after = in_service(place, data)
         outcomes[outcome] += 1
         throughs[how] += 1
@@ -236,7 +236,7 @@ def soak(schedule: "Schedule", commands: Path, count: int, failures: float, seed
 
 
 def main() -> None:
-    """Runs the benchmark of this process's arguments."""
+    """Runs the benchmark with the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--failures", type=float, default=0.1)
@@ -257,7 +257,7 @@ def main() -> None:
 
         forks.begin()
         with warm_stages(Path(short), PROJECT, "tests.learner") as commands, server(free_port()):
-            graph = place.folder / "dvc.yaml"  # also for processes that are no forks
+            graph = place.folder / "dvc.yaml"  # also for processes that are not forks
             graph.write_text(graph.read_text().replace("cmd: eibert", f"cmd: {commands}/eibert"))
             with contextlib.closing(Schedule(place, root / "soak.log")) as schedule:
                 found = soak(schedule, commands, wanted.count, wanted.failures, wanted.seed)

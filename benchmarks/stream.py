@@ -1,10 +1,10 @@
-"""A stream of real data: sst2 in slices, one after the other, then a slice of sentences of imdb as drift.
+"""A stream of real data: successive slices of sst2, then a slice of imdb sentences as drift.
 
     python benchmarks/stream.py --data ../shared/datasets --rows 3000 --preset fast
 
-Makes a scratch copy of the project with one model, delivers a slice each night into `retrain.incoming`, and runs
-`eibert retrain`. dev and test are those of sst2 throughout. After the slices come, in this order: a night without news,
-a slice whose labels are turned round, the slice of imdb. Prints a table in Markdown of what became of each.
+Makes a scratch copy of the project with one model, delivers a slice to `retrain.incoming` each night, and runs `eibert
+retrain`. Dev and test are those of sst2 throughout. The slices are followed by a night without new data, a slice with
+swapped labels, and the slice of imdb. Prints a Markdown table of the outcomes.
 """
 
 import argparse
@@ -30,13 +30,13 @@ Row = dict[str, str]
 
 
 def read(path: Path) -> list[Row]:
-    """Returns the rows of a packed JSONL file."""
+    """Returns the rows of a gzipped JSONL file."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
 def sentences(reviews: list[Row], labels: dict[str, str], count: int, chance: random.Random) -> list[Row]:
-    """Returns one sentence of each of some reviews, with the review's label under the name that sst2 gives it."""
+    """Returns one sentence from each of a sample of reviews, with the review's label under sst2's name for it."""
     found = []
     for review in chance.sample(reviews, min(len(reviews), 2 * count)):
         whole = [part.strip() for part in _SENTENCE.split(review["text"]) if 40 <= len(part.strip()) <= _LONGEST_CHARS]
@@ -46,14 +46,14 @@ def sentences(reviews: list[Row], labels: dict[str, str], count: int, chance: ra
 
 
 def deliver(folder: Path, name: str, rows: list[Row]) -> None:
-    """Puts one file in the place of what was delivered before."""
+    """Replaces the previous delivery with one new file."""
     for path in folder.glob("*.jsonl"):
         path.unlink()
     (folder / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def eibert(root: Path, *arguments: str) -> dict[str, Any]:
-    """Returns the JSON object that a command prints."""
+    """Runs a command and returns the JSON object it prints."""
     done = subprocess.run(
         [*COMMAND, *arguments, "--json"], cwd=root, env=surroundings(root), stdout=subprocess.PIPE, text=True
     )
@@ -64,7 +64,7 @@ def eibert(root: Path, *arguments: str) -> dict[str, Any]:
 
 
 def prepare(root: Path, data: Path, preset: str, assignments: list[str]) -> tuple[list[Row], Path]:
-    """Makes the copy with its model; returns the rows still to come in their order, and where they are to arrive."""
+    """Creates the copy and its model; returns the rows to deliver, in order, and the folder to deliver them to."""
     copy_project(root)
     rows, arriving = root / MODEL / "rows", root / "arriving"
     arriving.mkdir()
@@ -86,7 +86,7 @@ def prepare(root: Path, data: Path, preset: str, assignments: list[str]) -> tupl
 
 
 def stream(root: Path, wanted: argparse.Namespace) -> list[list[str]]:
-    """Returns one row of the table for each night."""
+    """Returns one table row per night."""
     chance = random.Random(17)
     train, arriving = prepare(root, wanted.data, wanted.preset, wanted.set)
     slices = [train[at * wanted.rows : (at + 1) * wanted.rows] for at in range(SLICES + 1)]
@@ -123,7 +123,7 @@ def stream(root: Path, wanted: argparse.Namespace) -> list[list[str]]:
 
 
 def main() -> None:
-    """Runs the benchmark of this process's arguments."""
+    """Runs the benchmark with the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/datasets"))
     parser.add_argument("--rows", type=int, default=3000, help="rows of a slice")

@@ -1,4 +1,4 @@
-"""A copy of the project with tiny models that take a moment, for what tries the machinery rather than the learning."""
+"""A copy of the project with tiny models that train in a moment, for benchmarks of the machinery, not of learning."""
 
 import json
 import os
@@ -42,23 +42,23 @@ def copy_project(root: Path) -> None:
 
 
 def surroundings(root: Path) -> dict[str, str]:
-    """The environment in which the copy's code runs."""
+    """Returns the environment in which the copy's code runs."""
     return {**os.environ, "PYTHONPATH": str(root)}
 
 
 class Copy:
-    """A copy of the project with tiny models that have not been run."""
+    """A copy of the project with tiny models, not yet run."""
 
     stages: Path | None = None
-    """Where stages come from that are forks; None: they are processes of their own, as ever."""
+    """Folder with the command that runs stages as forks; None: stages are ordinary processes."""
     run_bytes = 0
-    """What a whole run takes of the disk."""
+    """Disk space that a whole run takes."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def start(self, *arguments: str) -> "subprocess.Popen[str] | Command":
-        """Starts a command of the copy's own code in a session of its own."""
+        """Starts a command with the copy's own code, in its own session."""
         if self.stages:
             return Command(arguments, self.root, self.stages)
         return subprocess.Popen(
@@ -67,17 +67,17 @@ class Copy:
         )  # fmt: skip
 
     def run(self, *options: str) -> tuple[int, str]:
-        """Returns exit code and standard error of a run."""
+        """Runs the pipeline; returns exit code and standard error."""
         process = self.start("run", "-C", MODEL, *options)
         said = process.communicate()[1]
         return process.returncode, said
 
     def is_sound(self, model: str = MODEL, *, broken_off: bool = False) -> bool:
-        """Returns whether `eibert verify --all` finds nothing, telling what it finds.
+        """Returns whether `eibert verify --all` passes; prints its findings if not.
 
         Args:
-            model: Of which workspace besides the repository.
-            broken_off: A run was: outputs that it did not come to record are no fault.
+            model: Workspace to verify besides the repository.
+            broken_off: A run was interrupted: outputs that it did not get to record are no fault.
         """
         answer, complaint = self.start("verify", "-C", model, "--all", "--json").communicate()
         verdict = json.loads(answer or '{"findings": [{"problem": "no answer"}]}')
@@ -87,12 +87,12 @@ class Copy:
         return not faults
 
     def size_bytes(self) -> int:
-        """Returns what the copy takes of the disk; DVC links files to its cache."""
+        """Returns the disk usage of the copy, counting files that DVC links to its cache once."""
         found = {status.st_ino: status.st_blocks for status in (path.lstat() for path in self.root.rglob("*"))}
         return 512 * sum(found.values())
 
     def digests(self) -> dict[str, str]:
-        """Returns the SHA-256 of each stage's manifest, which names those of all its files."""
+        """Returns the SHA-256 of each stage's manifest, which in turn lists those of all its files."""
         from eibert.artifact import sha256
 
         data = self.root / MODEL / "data"
@@ -101,7 +101,7 @@ class Copy:
 
 
 def make(root: Path, models: Sequence[str] = (MODEL,)) -> Copy:
-    """Writes the copy, its teacher, its rows and its models."""
+    """Creates the copy with its teacher, its rows and its models."""
     copy_project(root)
     random_teacher(root / "teacher", letters_and(WORDS))
     (root / "rows").mkdir()

@@ -1,9 +1,11 @@
-"""Compares both run-time halves' tokens with the tokenizers package on real and hostile lines; exits 1 if any differs.
+"""Compares the Python and TypeScript tokenizers with the tokenizers package on real and hostile lines.
+
+Exits 1 if any line differs.
 
     make web
     python benchmarks/token_parity.py --lines 1000000
 
-Lines are those of the data sets where there are any, generated ones fill up; all characters come first.
+Lines come from the data sets, as far as there are any, and are generated beyond; all assigned characters come first.
 """
 
 import argparse
@@ -26,8 +28,8 @@ from eibert.runtime.tokenizer import SPECIALS, Encoder, wordpiece
 
 ENCODER = PROJECT / "web" / "build" / "test" / "tokens.js"
 CHUNK = 20_000
-WORDS, SAMPLE = 8_000, 40_000  # words of the vocabulary, and lines they are counted in
-ASSIGNED = [*range(0x33480), *range(0xE0000, 0xE01F0)]  # beyond lie unassigned and private planes, all of one kind
+WORDS, SAMPLE = 8_000, 40_000  # words in the vocabulary, and lines to count them in
+ASSIGNED = [*range(0x33480), *range(0xE0000, 0xE01F0)]  # beyond: unassigned and private-use planes, all alike
 CHARACTERS_A_LINE = 16
 READINGS = ((True, None), (False, None), (True, False), (False, True))  # lowercase, strip_accents
 LONGEST = (64, 16, 7, 512)
@@ -44,7 +46,7 @@ SEEDS = [
 
 
 class Reading(NamedTuple):
-    """How a chunk is read."""
+    """Tokenizer settings for a chunk."""
 
     lowercase: bool
     strip_accents: bool | None
@@ -52,13 +54,13 @@ class Reading(NamedTuple):
 
 
 def characters() -> Iterator[str]:
-    """Yields lines that hold each assigned character inside a word and alone."""
+    """Yields lines that contain each assigned character both inside a word and alone."""
     for start in range(0, len(ASSIGNED), CHARACTERS_A_LINE):
         yield " ".join(f"a{chr(point)}b {chr(point)}" for point in ASSIGNED[start : start + CHARACTERS_A_LINE])
 
 
 def hostile(generator: random.Random) -> Iterator[str | list[str]]:
-    """Yields lines of marks, controls, surrogates, emoji, mixed scripts and overlong words, each fifth a pair."""
+    """Yields lines of marks, controls, surrogates, emoji, mixed scripts and overlong words; one in five is a pair."""
     makes = (
         lambda: generator.choice(SEEDS),
         lambda: "".join(chr(generator.randrange(0x300, 0x370)) for _ in range(generator.randrange(1, 6))),
@@ -84,7 +86,7 @@ def real(datasets: Path) -> Iterator[str | list[str]]:
 
 
 def vocabulary(lines: Sequence[str | list[str]]) -> list[str]:
-    """Returns special tokens, frequent words of any case, and nine in ten characters, also inside words."""
+    """Returns special tokens, frequent words in any case, and nine in ten characters, alone and as continuations."""
     words = Counter(word for line in lines for word in _encodable(str(line)).split())
     common = [word for word, _ in words.most_common(WORDS)]
     found = sorted({character for word in words for character in word + word.lower()} | {"\u0307", "σ", "ς"})
@@ -93,7 +95,7 @@ def vocabulary(lines: Sequence[str | list[str]]) -> list[str]:
 
 
 def chunks(lines: list[str | list[str]], *, every_character: bool) -> Iterator[tuple[list[Any], Reading]]:
-    """Yields lines with how they are to be read: every character in each reading, the others in one after another."""
+    """Yields lines with tokenizer settings: all characters with each setting, chunks of the other lines in rotation."""
     for lowercase, strip_accents in READINGS if every_character else ():
         yield list(characters()), Reading(lowercase, strip_accents, max(LONGEST))
     for index, start in enumerate(range(0, len(lines), CHUNK)):
@@ -101,7 +103,7 @@ def chunks(lines: list[str | list[str]], *, every_character: bool) -> Iterator[t
 
 
 def differences(tokens: list[str], lines: list[str | list[str]], reading: Reading) -> tuple[list[Any], float, float]:
-    """Returns the lines of a chunk that differ, with all three answers, and the seconds of Python and of Node."""
+    """Returns the differing lines of a chunk with all three answers, and the seconds of Python and of Node."""
     facts = reading._asdict()
     asked = "".join(json.dumps(each) + "\n" for each in ({"tokens": tokens} | facts, *lines))
     begun = time.perf_counter()

@@ -1,12 +1,12 @@
-"""Two `eibert run` at once on one repository, again and again: both must end well, and all must be sound afterwards.
+"""Repeatedly starts two `eibert run` at once in one repository: both must succeed and leave everything sound.
 
     PYTHONPATH=. python benchmarks/two_runs.py --repetitions 20
 
-A scratch copy of the project with two tiny models. Both runs go through the whole pipeline, each under a seed that was
-not there before, so both make a bundle, append to the trail and sign. Odd repetitions run twice in one workspace, even
-ones in two. Afterwards the trail must be sound and have one record more for each run, of the bundle it made, and
-`eibert verify --all` must find nothing in either workspace. Commands and stages are forks of processes that have
-imported everything, and Prefect's server is one for all. Prints one line for each repetition, at last one JSON object.
+Works in a scratch copy of the project with two tiny models. Both runs go through the whole pipeline, each with a fresh
+seed, so both build a bundle, append to the trail and sign. Odd repetitions run twice in one workspace, even ones in
+two. Afterwards the trail must be sound and have exactly one new record per run, of the bundle it built, and `eibert
+verify --all` must pass in both workspaces. Commands and stages are forks of preloaded processes and share one Prefect
+server. Prints one line per repetition, then a JSON object.
 """
 
 import argparse
@@ -32,16 +32,16 @@ FIRST_SEED = 1000
 
 @dataclass(frozen=True)
 class Repetition:
-    """How two runs at once ended, and what they left.
+    """Outcome of two concurrent runs.
 
     Attributes:
-        one_workspace: Both ran in one.
-        exit_codes: Theirs.
+        one_workspace: Both ran in the same workspace.
+        exit_codes: Their exit codes.
         warned: One of them gave a warning.
         waited: One of them said that it waits for the other.
-        recorded: The trail is sound, has one record more for each run, and no other.
-        sound: `eibert verify --all` found nothing.
-        seconds: Until both had ended.
+        recorded: The trail is sound and has exactly one new record per run.
+        sound: `eibert verify --all` passed.
+        seconds: Time until both had ended.
     """
 
     one_workspace: bool
@@ -54,13 +54,13 @@ class Repetition:
 
     @property
     def well(self) -> bool:
-        """Whether nothing was lost, and whoever had to wait said so."""
+        """Whether both succeeded, nothing was lost, and a run that had to wait said so."""
         said = self.waited or not self.one_workspace
         return not any(self.exit_codes) and not self.warned and said and self.recorded and self.sound
 
 
 def repeat(copy: Copy, number: int) -> Repetition:
-    """Starts two runs at once and returns how they ended."""
+    """Starts two runs at once and returns their outcome."""
     models = (MODELS[0], MODELS[0] if number % 2 else MODELS[1])
     seeds = (FIRST_SEED + 2 * number, FIRST_SEED + 2 * number + 1)
     before = len(trail.read(copy.root / keys.TRAIL))
@@ -84,13 +84,13 @@ def repeat(copy: Copy, number: int) -> Repetition:
 
 
 def _recorded(copy: Copy, before: int) -> list[tuple[str, int]]:
-    """Returns workspace and seed of each record that was appended after so many."""
+    """Returns workspace and seed of each record after the first `before`."""
     later = [record.body for record in trail.read(copy.root / keys.TRAIL)[before:]]
     return sorted((body["folder"], body["stages"]["ingest"]["params"]["seed"]) for body in later)
 
 
 def main() -> None:
-    """Runs the benchmark of this process's arguments."""
+    """Runs the benchmark with the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=20)
     wanted = parser.parse_args().repetitions

@@ -1,4 +1,4 @@
-"""What benchmarks on real data have in common: a workspace for each model, and the scores of its bundle."""
+"""Shared by benchmarks on real data: one workspace per model, and the scores of its bundle."""
 
 import argparse
 import hashlib
@@ -31,7 +31,7 @@ UNLABELLED: dict[str, tuple[str, ...]] = {
     "sick": (),
     "cola": ("text-en-mix",),
 }
-"""Plain text for each task, chosen by its field; none comes from the source of that task's dev or test split."""
+"""Unlabelled text for each task, chosen by domain; none comes from the source of the task's dev or test split."""
 COMMAND = Path(sys.executable).with_name("eibert")
 
 
@@ -40,7 +40,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class Task:
-    """A real data set, its seed and preset, where data sets lie, and what is set besides: YAML by dotted key."""
+    """A real data set with seed, preset, folder of the data sets, and further settings: YAML by dotted key."""
 
     name: str
     seed: int
@@ -49,12 +49,12 @@ class Task:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def workspace(self, variant: str = "", changes: Mapping[str, Any] | None = None) -> Path:
-        """Returns the folder of a model relative to the project, made where it is not there.
+        """Returns the folder of a model relative to the project, created if missing.
 
-        Its name ends with the digest of what decides the model, so another preset, seed or source has another folder.
+        Its name ends with a digest of everything that determines the model, so other parameters get another folder.
 
         Args:
-            variant: Name of what is changed; "": nothing.
+            variant: Name of the variant; "": the unchanged model.
             changes: Values by dotted key.
         """
         stem = "-".join(filter(None, (self.name, variant, self.digest(changes))))
@@ -68,7 +68,7 @@ class Task:
         return folder
 
     def digest(self, changes: Mapping[str, Any] | None = None) -> str:
-        """Returns a digest of the parameters of all stages, preset and changes on top, and of the sources' files."""
+        """Returns a digest of all stages' parameters with preset and changes on top, and of the sources' files."""
         stages = _yaml(PROJECT / "dvc.yaml")["stages"]
         layers = [_yaml(PROJECT / "params.yaml"), _yaml(PROJECT / "presets" / f"{self.preset}.yaml")]
         params = [{key: layer[key] for key in ("seed", "teacher", *stages) if key in layer} for layer in layers]
@@ -85,7 +85,7 @@ class Task:
 
 
 def setting(text: str) -> tuple[str, str]:
-    """Returns key and value of `section.key=value`, for argparse."""
+    """Parses `section.key=value` for argparse."""
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
         raise argparse.ArgumentTypeError(f"{text!r}: expected section.key=value, for example distill.threads=2")
@@ -104,7 +104,7 @@ def _files(source: Path) -> dict[str, str]:
 
 
 def run(folder: Path, *options: str) -> tuple[dict[str, Any], float]:
-    """Returns what `eibert run --json` says of a workspace, and the seconds it took."""
+    """Runs `eibert run --json` in a workspace; returns its answer and the seconds it took."""
     started = time.monotonic()
     command = [COMMAND, "run", "-C", folder, "--json", *options]
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True)
@@ -112,7 +112,7 @@ def run(folder: Path, *options: str) -> tuple[dict[str, Any], float]:
 
 
 def scores(folder: Path, splits: Sequence[str] = ("dev", "test")) -> dict[str, float]:
-    """Returns the task's metric of a workspace's bundle through onnxruntime, and its bytes."""
+    """Returns the scores of a workspace's bundle under onnxruntime, and its bytes."""
     data = PROJECT / folder / "data"
     spec = read_spec(data / "ingest")
     found: dict[str, float] = {"bytes": sum(path.stat().st_size for path in (data / "export" / "bundle").iterdir())}

@@ -1,4 +1,4 @@
-"""What adapters of stages that train have in common: checkpoints outside the artifact, keyed by what shapes the run."""
+"""Shared by the adapters of training stages: checkpoints outside the artifact, keyed by all that shapes the run."""
 
 import hashlib
 import json
@@ -15,22 +15,22 @@ STATE = ".eibert"
 
 
 def recorded(stage: str, params: Section, shared: Shared, *, teacher: bool = False) -> dict[str, Any]:
-    """Returns what shaped a stage's result, as the manifest records it."""
+    """Returns the parameters that shaped a stage's result, as the manifest records them."""
     values = {"seed": shared.seed, stage: params.model_dump(mode="json")}
     return values | {"teacher": shared.teacher.model_dump(mode="json")} if teacher else values
 
 
 def checkpoint(workspace: Path, stage: str, part: str, shaped_by: dict[str, Any], inputs: dict[str, str]) -> Checkpoint:
-    """Returns the checkpoint of a part of a stage; other parameters, inputs or code make it another run."""
+    """Returns the checkpoint of one part of a stage, valid only for the same parameters, inputs and code."""
     identity = [shaped_by, inputs, _code(workspace, stage)]
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return Checkpoint(workspace / STATE / "checkpoints" / f"{stage}-{part}.safetensors", key)
 
 
 def outputs(workspace: Path, stage: str) -> Outputs:
-    """Returns where teachers' outputs of a stage are kept: one place for all workspaces of a repository.
+    """Returns the cache of a stage's teacher outputs, shared by all workspaces of a repository.
 
-    What a stage of other code or other libraries left there is not found: it may have read otherwise.
+    Entries written by other code or library versions are ignored: they may differ.
     """
     here = workspace.resolve()
     root = next((folder for folder in (here, *here.parents) if (folder / ".dvc").is_dir()), here)
@@ -38,6 +38,6 @@ def outputs(workspace: Path, stage: str) -> Outputs:
 
 
 def _code(workspace: Path, stage: str) -> str | None:
-    """Returns the digests of a stage's code and libraries, as the stage `code` wrote them; None where it never ran."""
+    """Returns the digests of a stage's code and libraries as written by the stage `code`; None if it never ran."""
     path = artifact.folder(workspace, "code") / f"{stage}.json"
     return path.read_text(encoding="utf-8") if path.is_file() else None

@@ -1,6 +1,6 @@
-"""`eibert bench`: a workspace's models written out for fresh processes, measured in turns, told in JSON and a page.
+"""`eibert bench`: benchmarks a workspace's models in fresh processes, interleaved, and writes JSON and an HTML page.
 
-No stage: what is measured belongs to a machine and a moment, and goes into no artifact.
+Not a stage: the measurements belong to one machine at one moment and go into no artifact.
 """
 
 import importlib.metadata
@@ -41,12 +41,12 @@ _PROFILE_ROUNDS = 300
 
 @dataclass
 class Field:
-    """Who takes part.
+    """The models to compare.
 
     Attributes:
-        contestants: The bundle first.
+        contestants: The models, the bundle first.
         absent: Model → why it is not measured.
-        words: Of the texts to answer.
+        words: Words from which the input texts are built.
     """
 
     contestants: list[Contestant]
@@ -60,12 +60,12 @@ def run(
     """Measures, writes FIGURES and PAGE into a folder, and returns the figures.
 
     Args:
-        workspace: Where teacher, rows and evaluation of the bundle lie; None: the bundle alone is measured.
+        workspace: Holds the bundle's teacher, rows and evaluation; None: only the bundle is measured.
         bundle: Folder of the bundle.
         params: Section `bench`.
-        shared: Gives the seed.
-        out: Folder, made where it is not there.
-        profiled: Also say where the bundle's microseconds go.
+        shared: Provides the seed.
+        out: Output folder, created if missing.
+        profiled: Also break down the bundle's latency.
 
     Raises:
         BundleError: the bundle is missing, altered or of an unknown format.
@@ -107,7 +107,7 @@ def run(
 
 
 def reference(figures: dict[str, Any]) -> dict[str, Any]:
-    """Returns the cell of one text nearest to REFERENCE_TOKENS on the fewest threads."""
+    """Returns the cell with the smallest batch and the fewest threads whose length is nearest to REFERENCE_TOKENS."""
     found: dict[str, Any] = min(
         figures["cells"], key=lambda cell: (cell["batch"], cell["threads"], abs(cell["length"] - REFERENCE_TOKENS))
     )
@@ -134,7 +134,7 @@ def render(figures: dict[str, Any]) -> str:
 
 @contextmanager
 def _gathered(workspace: Path | None, bundle: Path, described: Bundle, seed: int) -> Iterator[Field]:
-    """Yields who takes part, rivals written into folders that last as long."""
+    """Yields the models to compare; the rivals' files exist only within the body."""
     own = Contestant(BUNDLE, Kind.BUNDLE, bundle)
     words = [token for token in described.tokens if token not in SPECIALS and not token.startswith(("##", "["))]
     if workspace is None:
@@ -193,7 +193,7 @@ def _texts(bundle: Bundle, words: list[str], params: BenchParams, seed: int) -> 
 
 
 def _ratios(contestants: list[Contestant], starts: Mapping[str, Start]) -> dict[str, dict[str, float]]:
-    """Returns how many times the bundle's bytes, cold load and peak memory each model has."""
+    """Returns each model's cold load, peak memory and bytes as multiples of the bundle's."""
     own = contestants[0]
     return {
         one.name: {
@@ -206,7 +206,7 @@ def _ratios(contestants: list[Contestant], starts: Mapping[str, Start]) -> dict[
 
 
 def _size(contestant: Contestant) -> int:
-    """Bytes of a model's own files; of a bundle what it names, its signature not counted."""
+    """Bytes of a model's files; a bundle's signature is not counted."""
     if contestant.kind is Kind.BUNDLE:
         return sum((contestant.folder / name).stat().st_size for name in (GRAPH, VOCABULARY, CONFIGURATION))
     return contestant.size_bytes

@@ -1,4 +1,4 @@
-"""A function in a process of its own beside the caller's work, which ends with it whatever happens."""
+"""Runs a function in a child process alongside the caller's work; the child never outlives the caller."""
 
 import multiprocessing
 import os
@@ -14,11 +14,11 @@ from tasks.progress import plain_lines
 
 
 class Beside:
-    """A function at work in another process, seen from the caller's.
+    """Handle to a function running in another process.
 
     Args:
-        name: The function's, for messages.
-        connection: Where its result or its error arrives; at its end where it died.
+        name: Name of the function, for messages.
+        connection: Delivers its result or its error; closed if the process died.
     """
 
     def __init__(self, name: str, connection: Connection) -> None:
@@ -26,13 +26,13 @@ class Beside:
         self._results: list[Any] = []
 
     def result(self) -> Any:
-        """Waits for the result and returns it; raises what `beside` says."""
+        """Waits for the result and returns it; raises as documented for `beside`."""
         if not self._results:
             self._results.append(self._received())
         return self._results[0]
 
     def check(self) -> None:
-        """Raises at once what `result` would raise in the end; waits for nothing."""
+        """Raises the error that `result` would raise, if it has already arrived; never blocks."""
         if not self._results and self._connection.poll():
             self.result()
 
@@ -48,18 +48,18 @@ class Beside:
 
 @contextmanager
 def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Beside]:
-    """Starts function(*arguments) in another process; yields what tells how it goes there and waits for its result.
+    """Starts function(*arguments) in another process and yields a handle to it.
 
-    Both write plain lines meanwhile, since they share a terminal. The process is stopped where the body ends early, and
-    ends by itself where its parent is killed.
+    Both print plain lines meanwhile, because they share a terminal. The process is terminated when the body exits, and
+    exits by itself if its parent is killed.
 
     Args:
-        function: Of a module's top level.
+        function: Defined at the top level of a module.
         arguments: Picklable, as is the result.
 
     Raises:
-        EibertError: what the function raised, on checking or waiting.
-        RunError: it failed otherwise or was killed; its traceback stands on standard error.
+        EibertError: the function raised it; surfaces in `check` or `result`.
+        RunError: the function failed otherwise or was killed; its traceback is on standard error.
     """
     context = multiprocessing.get_context("spawn")
     mine, other = context.Pipe(duplex=False)
@@ -78,9 +78,9 @@ def beside(function: Callable[..., Any], *arguments: Any) -> Iterator[Beside]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """What starts within the body ignores Ctrl-C from its first moment: its parent is interrupted too, and stops it."""
+    """Makes a process started in the body ignore Ctrl-C from the outset: its parent gets it too, and terminates it."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers, and only it is interrupted
+        yield  # only the main thread may set signal handlers, and only it is interrupted
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,6 +1,6 @@
-"""A record of the trail as a CycloneDX bill of materials: the model with its card, teacher, data and libraries.
+"""Renders a trail record as a CycloneDX bill of materials: the model with its card, teacher, data and libraries.
 
-The library has no class for a model card; the card is put into its JSON, and all of it is held against the schema.
+The library has no class for a model card, so the card is added to its JSON and the whole is validated by the schema.
 """
 
 import json
@@ -25,12 +25,12 @@ _CHARS = 300
 
 
 def bill(record: Record) -> str:
-    """Returns the bill of materials of a recorded bundle, as JSON; equal records give equal bills.
+    """Returns the bill of materials of a recorded bundle as JSON; equal records give equal bills.
 
     Raises:
-        ValueError: it does not keep to CycloneDX's schema.
+        ValueError: the result violates CycloneDX's schema.
     """
-    from cyclonedx.validation.json import JsonStrictValidator  # two seconds
+    from cyclonedx.validation.json import JsonStrictValidator  # takes two seconds
 
     body = record.body
     name = f"eibert/{body['workspace']}"
@@ -85,7 +85,7 @@ def _licence(stated: str) -> DisjunctiveLicense | LicenseExpression:
 
 
 def _data(data: Mapping[str, Any]) -> list[Component]:
-    """The sources as they were read, and the splits that were made of them."""
+    """The sources as read, and the splits made from them."""
     found = []
     for number, source in enumerate(data.get("sources") or []):
         ref = f"data/source/{number}"

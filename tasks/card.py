@@ -1,4 +1,4 @@
-"""The model card of a bundle: what it is for, what was measured, what it cannot do, and where it comes from."""
+"""The model card of a bundle: purpose, results, limitations and lineage."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,20 +17,20 @@ from tasks.notes import numbers
 
 NAME = "README.md"
 _BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
-"""What hubs call the teacher that comes with eibert."""
+"""Hub name of the teacher bundled with eibert."""
 _HUB = "hf:"
 _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>|#"})
 
 
 def write(folder: Path, bundle: Bundle, digest: str, record: Record | None, *, name: str) -> None:
-    """Writes the card into a folder in the layout of hubs.
+    """Writes the card into a folder in hub layout.
 
     Args:
         folder: Holds the graph.
-        bundle: What it was made of.
+        bundle: The bundle that was exported.
         digest: SHA-256 of the whole bundle.
-        record: Its record in the trail; None: there is none at hand.
-        name: What the folder will be called.
+        record: Its record in the trail; None: not available.
+        name: Final name of the folder.
     """
     body: Mapping[str, Any] = record.body if record else {}
     metrics = body.get("metrics", {})
@@ -61,7 +61,7 @@ def _template() -> Template:
     environment = Environment(
         loader=loader,
         undefined=StrictUndefined,
-        autoescape=select_autoescape(),  # nothing in Markdown, whose markup `_plain` takes away
+        autoescape=select_autoescape(),  # does not touch Markdown; `_plain` escapes that
         keep_trailing_newline=True,
     )
     return environment.get_template("card.md.j2")
@@ -92,7 +92,7 @@ def _front(bundle: Bundle, body: Mapping[str, Any]) -> str:
 
 
 def _base_model(teacher: str) -> str | None:
-    """Returns what hubs call a teacher; None for a folder."""
+    """Returns the hub name of a teacher; None for a local folder."""
     if teacher == "bundled":
         return _BUNDLED
     return teacher.removeprefix(_HUB).partition("@")[0] if teacher.startswith(_HUB) else None
@@ -131,5 +131,5 @@ def _lineage(digest: str, record: Record | None) -> Iterator[tuple[str, str]]:
 
 
 def _plain(value: object) -> str:
-    """Returns a value as one line of Markdown without markup."""
+    """Returns a value as one line of Markdown with all markup escaped."""
     return " ".join(str(value).split()).translate(_SPECIAL)

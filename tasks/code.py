@@ -11,7 +11,7 @@ from eibert.errors import RunError
 
 
 def run(workspace: Path) -> Path:
-    """Writes `<stage>.json` for each stage but `code` itself; returns the artifact's folder.
+    """Writes `<stage>.json` for each stage except `code` itself; returns the artifact's folder.
 
     Raises:
         RunError: dvc.yaml is missing or lists no stages, a stage has no adapter, or a module cannot be parsed.
@@ -24,7 +24,7 @@ def run(workspace: Path) -> Path:
 
 
 def current(workspace: Path) -> dict[str, dict[str, Any]]:
-    """Returns the digests of each stage as the code stands now.
+    """Returns the digests of each stage for the current code.
 
     Raises:
         RunError: as in `run`.

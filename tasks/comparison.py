@@ -1,7 +1,7 @@
-"""Champion and challenger side by side: the same test rows, answered now.
+"""Compares champion and challenger on the same test rows, answered afresh.
 
-Rows that either of them has learnt from are left out: where test is carved out of growing data, or sources are
-replaced, the champion may know the answers.
+Rows that either has trained on are left out: if test is carved out of growing data, or sources are replaced, the
+champion may have seen the answers.
 """
 
 import time
@@ -23,7 +23,7 @@ from eibert.scores import predicted, score
 from tasks import packing
 
 _COMPARED = ("metric", "classes", "latency")
-"""Gates that need a champion's answers."""
+"""Gates that need the champion's answers."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Champion:
     Attributes:
         number: Its number in the registry.
         folder: Its files, as `packing.pack` wrote them.
-        problem: Why they cannot be used; empty: they can.
+        problem: Why they cannot be used; empty if they can.
     """
 
     number: int
@@ -43,14 +43,14 @@ class Champion:
 
 @dataclass(frozen=True)
 class Challenger:
-    """What a workspace holds.
+    """The candidate in a workspace.
 
     Attributes:
         model: Its bundle, loaded.
         spec: Its task.
         test: The rows to judge on.
-        seen: The rows that it has learnt from.
-        logits: Its answers to all of test, float32 (N, C).
+        seen: The rows it was trained on or selected by.
+        logits: Its outputs on all of test, float32 (N, C).
     """
 
     model: Model
@@ -63,7 +63,7 @@ class Challenger:
 def against(
     challenger: Challenger, champion: Champion | None, params: JudgeParams, seed: int
 ) -> tuple[list[Gate], dict[str, float]]:
-    """Returns the gates that look at rows to compare on and at the champion, and the figures behind them."""
+    """Returns the gates on the comparable rows and on the champion, and the figures behind them."""
     spec, test, logits = challenger.spec, challenger.test, challenger.logits
     used, model, seen = _loaded(champion)
     unseen = np.array([not (challenger.seen.has(*row) or seen.has(*row)) for row in test.pairs], bool)
@@ -104,7 +104,7 @@ def _not_applicable(name: str, why: str) -> Gate:
 
 
 def _loaded(champion: Champion | None) -> tuple[Gate, Model | None, HeldOut]:
-    """Returns the gate that asks whether the champion can be used, the champion, and what it has learnt from."""
+    """Returns the gate on whether the champion is usable, the champion, and the rows it has seen."""
     if champion is None:
         return _not_applicable("champion", "none yet: this would be the first version"), None, HeldOut()
     try:
@@ -117,7 +117,7 @@ def _loaded(champion: Champion | None) -> tuple[Gate, Model | None, HeldOut]:
 
 
 def _which(challenger: Challenger, seen: HeldOut, unseen: Array, held: Array) -> str:
-    """Returns in words which rows of test count, and why others do not."""
+    """Describes which test rows count, and why the others do not."""
     test, learnt = challenger.test, {"challenger": challenger.seen, "champion": seen}
     left = [
         f"{known} that the {name} has learnt from"
@@ -130,7 +130,7 @@ def _which(challenger: Challenger, seen: HeldOut, unseen: Array, held: Array) ->
 
 
 def _task(spec: TaskSpec, champion: Model, challenger: Model) -> tuple[Gate, list[int] | None]:
-    """Returns whether both answer the same question, and the classes that both know; None: rows are of another kind."""
+    """Returns the gate on whether the tasks match, and the classes both know; None if the tasks differ in kind."""
     old, new = champion.bundle, challenger.bundle
     for what, before, now in (("pairs", old.pair, spec.pair), ("numbers", not old.labels, spec.regression)):
         if before != now:
@@ -147,7 +147,7 @@ def _task(spec: TaskSpec, champion: Model, challenger: Model) -> tuple[Gate, lis
 
 
 def _padded(spec: TaskSpec, logits: Array, labels: Sequence[str]) -> Array:
-    """Returns logits in the order of the task's labels, with one column more for all labels that the task has not."""
+    """Returns logits in the order of the task's labels, plus one column for all labels the task does not have."""
     if spec.regression:
         return logits
     columns = np.full((len(logits), len(spec.labels) + 1), -np.inf, np.float32)
@@ -171,7 +171,7 @@ def _classes(
 def _side_by_side(
     challenger: Model, champion: Model, texts: Sequence[Text], warmup_rows: int
 ) -> tuple[list[float], dict[str, float]]:
-    """Returns the ratio of times of each row, and both medians in ms; by turns either is first."""
+    """Returns the latency ratio of each row, and both medians in ms; the models alternate in going first."""
     for index in range(warmup_rows):
         for model in (challenger, champion):
             model.predict([texts[index % len(texts)]])

@@ -1,4 +1,4 @@
-"""Adapter of `distill`: pruned student and fine-tuned teacher → student that knows the task."""
+"""Adapter of `distill`: pruned student and fine-tuned teacher → student trained on the task."""
 
 import contextlib
 import shutil
@@ -72,7 +72,7 @@ def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
 
 
 def learn_control(workspace: Path, params: DistillParams, shared: Shared, kept: Checkpoint) -> dict[str, Any]:
-    """Leaves the plainly distilled student in a scratch folder; returns its dev score and history."""
+    """Saves the plainly distilled student in a scratch folder; returns its dev score and history."""
     with contextlib.ExitStack() as stack:
         found = distill_plainly(
             load_student(artifact.folder(workspace, "prune")), _room(workspace, params, shared), checkpoint=kept,
@@ -85,7 +85,7 @@ def learn_control(workspace: Path, params: DistillParams, shared: Shared, kept: 
 
 
 def _checking(control: Beside | None, report: Report) -> Report:
-    """Returns a report that ends the student's learning where the control has failed, not an hour later."""
+    """Returns a progress callback that aborts the student's training as soon as the control has failed."""
 
     def checked(step: int, total: int, **values: float) -> None:
         if control:

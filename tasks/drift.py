@@ -1,4 +1,4 @@
-"""The drift check: ingested rows against what is kept of the data of the version in service. No stage of the graph."""
+"""The drift check: ingested rows against the reference kept from the data of the version in service. Not a stage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from eibert.runtime.model import Model
 from eibert.teacher_files import WEIGHTS, load_base, locate
 
 _SPLITS = ("train", "dev", "test")
-_TOLERATED = 0.9  # share of judged numbers whose error counts as agreement
+_TOLERATED = 0.9  # quantile of the reference errors that still counts as agreement
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Look:
     """What the drift check found.
 
     Attributes:
-        shifts: One for each distance.
-        new_rows: Rows that the version in service has not seen.
+        shifts: One per distance.
+        new_rows: Number of rows that the version in service has not seen.
         compared: `new rows` or `all rows`.
     """
 
@@ -36,12 +36,12 @@ class Look:
 
     @property
     def drifted(self) -> bool:
-        """Whether any distance is beyond its bound."""
+        """Whether any distance exceeds its bound."""
         return any(shift.beyond for shift in self.shifts)
 
     @property
     def stopping(self) -> list[Shift]:
-        """The shifts for which nothing may learn."""
+        """The shifts that forbid training."""
         return [shift for shift in self.shifts if shift.stops]
 
     def to_json(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Look:
 
 
 def keep(workspace: Path, params: DriftParams, shared: Shared, target: Path) -> None:
-    """Writes what is kept of the data of a workspace's bundle into `target`.
+    """Writes the reference for later drift checks of a workspace's bundle to `target`.
 
     Raises:
         ArtifactError: the output of `ingest` or `export` is missing or altered.
@@ -67,17 +67,17 @@ def keep(workspace: Path, params: DriftParams, shared: Shared, target: Path) -> 
 
 
 def look(workspace: Path, params: DriftParams, shared: Shared, kept: Path, bundle: Path) -> Look:
-    """Returns how far the ingested rows are from those of the version in service.
+    """Returns how far the ingested rows have drifted from those of the version in service.
 
     Args:
         workspace: Folder of params.yaml; `ingest` is up to date.
         params: Bounds and reactions.
         shared: Seed and teacher.
-        kept: What `keep` wrote for that version.
+        kept: The reference that `keep` wrote for that version.
         bundle: The version's bundle.
 
     Raises:
-        ArtifactError: the output of `ingest`, or what was kept, is missing or altered.
+        ArtifactError: the output of `ingest`, or the reference, is missing or altered.
     """
     reference = profile.load(kept)
     splits, spec, labels = _rows(workspace)
@@ -94,7 +94,7 @@ def look(workspace: Path, params: DriftParams, shared: Shared, kept: Path, bundl
 
 
 def _rows(workspace: Path) -> tuple[dict[str, Split], TaskSpec, dict[str, list[Any]]]:
-    """The splits, the task, and each row's label as the source has it."""
+    """The splits, the task, and each row's label as in the source."""
     artifact.verified(workspace, "ingest")
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
@@ -116,7 +116,7 @@ def _joined(splits: Sequence[Split]) -> Split:
 
 
 def _judged(model: Model, rows: Split, labels: Sequence[Any], tolerance: float | None) -> Judged:
-    """How a model's answers stand to labels; without a tolerance, one that most of these numbers keep is chosen."""
+    """How well a model agrees with the labels; without a tolerance, the _TOLERATED quantile of the errors is taken."""
     answered = model.logits(rows.inputs)
     if model.bundle.labels:
         found = [model.bundle.labels[index] for index in answered.argmax(axis=1)]

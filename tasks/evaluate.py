@@ -1,4 +1,4 @@
-"""Adapter of `evaluate`: every model on the same rows → figures, predictions and the report."""
+"""Adapter of `evaluate`: every model on the same rows → metrics, predictions and the report."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ def run(workspace: Path, params: EvaluateParams, shared: Shared) -> Path:
 def _torch_answers(
     workspace: Path, splits: Mapping[str, Split], params: EvaluateParams
 ) -> tuple[Answers, dict[str, Cost]]:
-    """Returns the answers of all torch models, and what each costs; the bundle does the student's arithmetic."""
+    """Returns the outputs of all torch models and the cost of each; the bundle costs as much as the student."""
     device = optimize.prepare(params.threads)
     distilled = artifact.folder(workspace, "distill")
     loaders: dict[str, Callable[[], Any]] = {
@@ -95,7 +95,7 @@ def _add_rivals(
     params: EvaluateParams,
     seed: int,
 ) -> LinearRival:
-    """Adds answers and bytes of the cheap rivals, each of no more bytes than the bundle; returns the linear one."""
+    """Adds outputs and sizes of the cheap rivals, each no larger than the bundle; returns the linear one."""
     train, budget_bytes = read_split(artifact.folder(workspace, "ingest"), "train", spec), sizes["bundle"]
     with reporting(STAGE, "linear rival") as report:
         linear = fit_linear(
@@ -119,7 +119,7 @@ def _add_rivals(
 
 
 def _sizes(workspace: Path, bundle: Path) -> dict[str, int]:
-    """Returns model → bytes of the files it needs."""
+    """Returns model → total bytes of the files it needs."""
     finetuned = artifact.folder(workspace, "finetune")
     distilled = artifact.folder(workspace, "distill")
     files = {

@@ -1,4 +1,4 @@
-"""Adapter of `export`: integers with scales → the bundle that ships, checked against the torch model."""
+"""Adapter of `export`: quantized weights → the bundle that ships, checked against the torch model."""
 
 from pathlib import Path
 
@@ -22,13 +22,13 @@ def run(workspace: Path, params: ExportParams, shared: Shared) -> Path:  # noqa:
 
     Raises:
         BudgetError: the bundle is too large.
-        ArtifactError: the bundle does not answer as the quantized torch model does.
+        ArtifactError: the bundle does not reproduce the quantized torch model.
     """
     inputs = artifact.verified(workspace, "ingest/task.json", "ingest/dev.parquet", "quantize")
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     dev = read_split(ingest, "dev", spec)
-    optimize.prepare(threads=1)  # sums in one order, whatever the host
+    optimize.prepare(threads=1)  # fixes the order of summation on every host
     student, quantized = load_quantized(artifact.folder(workspace, "quantize"))
     shaped_by = {STAGE: params.model_dump(mode="json")}
     with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:

@@ -1,4 +1,4 @@
-"""What the artifacts of a workspace say about a bundle: data, gate, teacher, figures and files."""
+"""Facts about a bundle, read from the artifacts of its workspace: data, gates, teacher and files."""
 
 import hashlib
 import importlib.metadata
@@ -24,7 +24,7 @@ def bundle_folder(workspace: Path) -> Path:
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """Returns the digest of a whole bundle: what `sha256sum * | sha256sum` says in its folder.
+    """Returns the digest of a whole bundle: what `sha256sum * | sha256sum` prints in its folder.
 
     Args:
         files: Name → SHA-256.
@@ -34,7 +34,7 @@ def digest_of(files: Mapping[str, str]) -> str:
 
 
 def bundle_facts(export: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns files, bytes and digest of the bundle, as the manifest of `export` has them."""
+    """Returns files, bytes and digest of the bundle from the manifest of `export`."""
     prefix = f"{BUNDLE}/"
     files = {name.removeprefix(prefix): entry for name, entry in export["files"].items() if name.startswith(prefix)}
     return {
@@ -45,7 +45,7 @@ def bundle_facts(export: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def data_facts(workspace: Path, manifests: Manifests) -> dict[str, Any]:
-    """Returns the sources with digests, the rows of each split, and what the gate said; {} without them."""
+    """Returns the sources with digests, the rows of each split, and the gate's verdict; None or empty where unknown."""
     ingest = manifests.get("ingest", {})
     dataset = _json(artifact.folder(workspace, "ingest") / "dataset.json")
     metrics = ingest.get("metrics", {})
@@ -63,7 +63,7 @@ def data_facts(workspace: Path, manifests: Manifests) -> dict[str, Any]:
 
 
 def teacher_facts(workspace: Path, manifests: Manifests) -> dict[str, Any]:
-    """Returns which model taught: name, revision, licence and the SHA-256 of its files."""
+    """Returns the teacher's name, revision, licence and the SHA-256 of its files."""
     manifest = manifests.get("finetune", {})
     params = manifest.get("params", {}).get("teacher", {})
     model = str(params.get("model", "unknown"))
@@ -78,7 +78,7 @@ def teacher_facts(workspace: Path, manifests: Manifests) -> dict[str, Any]:
 
 
 def gates(manifests: Manifests) -> dict[str, Any]:
-    """Returns the bounds that the bundle had to keep, what was found, and whether it kept them."""
+    """Returns the bounds on the bundle, the values found, and whether each bound holds."""
     export = manifests[EXPORT]
     figures, params = export.get("metrics", {}), export.get("params", {}).get(EXPORT, {})
     found: dict[str, Any] = {}
@@ -103,7 +103,7 @@ def _package_version(model: str) -> str | None:
 
 
 def _licence(workspace: Path, model: str) -> str | None:
-    """The licence that the teacher's own card states."""
+    """The licence stated in the teacher's own model card."""
     if model.startswith(_HUB):
         return None
     package = importlib.util.find_spec(TEACHER_PACKAGE) if model == "bundled" else None

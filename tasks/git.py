@@ -1,4 +1,4 @@
-"""What git knows of a folder; None or nothing outside git."""
+"""Queries git about a folder; the results are None or empty outside a repository."""
 
 import hashlib
 import os
@@ -15,35 +15,35 @@ _DIFFERENCE = ("diff", "--binary", "--no-renames", "--no-ext-diff", "--no-textco
 
 
 def answer(folder: Path, *arguments: str, seconds: float | None = _SECONDS) -> str | None:
-    """Returns what a git command says in a folder, with bytes that are not UTF-8 escaped; None where it fails.
+    """Returns the output of a git command, with bytes that are not UTF-8 escaped; None if it fails.
 
     Args:
-        folder: Where.
+        folder: Where to run it.
         arguments: The command.
-        seconds: Longest time; None for what reads or writes any number of files.
+        seconds: Timeout; None for commands that read or write arbitrarily many files.
     """
     found = _output(folder, *arguments, seconds=seconds)
     return None if found is None else found.decode(errors=_ESCAPED).strip()
 
 
 def identity(folder: Path) -> str | None:
-    """Returns name and address of whoever commits here; None where git was not told."""
+    """Returns name and e-mail address of the committer; None if git has neither."""
     name = os.environ.get("GIT_AUTHOR_NAME") or answer(folder, "config", "user.name")
     email = os.environ.get("GIT_AUTHOR_EMAIL") or answer(folder, "config", "user.email")
     return " ".join(part for part in (name, f"<{email}>" if email else "") if part) or None
 
 
 def state(root: Path, paths: Sequence[str]) -> dict[str, Any]:
-    """Returns whether the commit holds some files as they are.
+    """Returns whether some files are as committed in HEAD.
 
     Args:
         root: Folder in the repository.
-        paths: Files and folders from there; what git is told to ignore in them does not count.
+        paths: Files and folders relative to it; ignored files in them do not count.
 
     Returns:
-        `commit` (None: there is none), `dirty`, and where dirty `changed` (paths) and `diff_sha256`: the SHA-256 of
-        the difference from the commit, followed by a line for each file that git does not know. What git could not tell
-        counts as dirty, without these two.
+        `commit` (None: there is none), `dirty`, and if dirty, `changed` (paths) and `diff_sha256`: the SHA-256 of the
+        diff against HEAD followed by a line for each untracked file. If git fails, the state counts as dirty and lacks
+        these two.
     """
     commit = answer(root, "rev-parse", "HEAD")
     if commit is None:
@@ -65,7 +65,7 @@ def state(root: Path, paths: Sequence[str]) -> dict[str, Any]:
 
 
 def told(state: Mapping[str, Any]) -> str:
-    """Returns in words what of a dirty state differs from its commit."""
+    """Describes how a dirty state differs from its commit."""
     unknown = "git could not tell what" if state["commit"] else "nothing was committed"
     return ", ".join(state.get("changed", [])) or unknown
 

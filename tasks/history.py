@@ -1,4 +1,4 @@
-"""The history of a model over its versions and retrainings: one page of HTML that needs no server and no other file."""
+"""Renders the history of a model, its versions and retrainings, as a self-contained HTML page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ _DISTANCES = ("labels", "lengths", "vocabulary", "embedding", "agreement")
 
 @dataclass(frozen=True)
 class Point:
-    """One version of a model; a figure that is not known is None.
+    """One version of a model; unknown figures are None.
 
     Attributes:
-        number: 1 for the first.
-        created: Day and time, UTC.
+        number: Version number, from 1.
+        created: Date and time, UTC.
         in_service: Whether it is the champion.
-        score: On the test rows of its own evaluation.
-        size_bytes: Of the bundle.
+        score: Test score in its own evaluation.
+        size_bytes: Size of the bundle.
         digest: SHA-256 of the bundle.
     """
 
@@ -40,10 +40,10 @@ def render(name: str, metric: str, versions: Sequence[Point], retrainings: Seque
     """Returns the page.
 
     Args:
-        name: Of the workspace.
-        metric: What the score is.
-        versions: The oldest first.
-        retrainings: `history.Retraining` as JSON values, the oldest first.
+        name: Name of the workspace.
+        metric: Name of the score.
+        versions: Oldest first.
+        retrainings: `flows.history.Retraining` as JSON values, oldest first.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -71,7 +71,7 @@ def _panels(metric: str, versions: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def _drift(retrainings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A panel for each distance, over the retrainings that took it; its bound is the second line."""
+    """One panel per distance over the retrainings that measured it; the second line is its bound."""
     looked = [one["drift"]["shifts"] for one in retrainings if one["drift"]]
     found = []
     for name in _DISTANCES:
@@ -86,7 +86,7 @@ def _panel(
     name: str, points: Sequence[tuple[int, float | None]], across: str, bound: Sequence[plots.Point] = ()
 ) -> dict[str, Any] | None:
     known = [(float(at), float(value)) for at, value in points if value is not None]
-    if len(known) < 2:  # nothing to see
+    if len(known) < 2:  # nothing to plot
         return None
     series: dict[str, Sequence[plots.Point]] = {name: known} | ({"bound": bound} if bound else {})
     drawn: Markup = plots.lines(series, across, name)

@@ -23,8 +23,8 @@ def run(workspace: Path, params: IngestParams, shared: Shared) -> Path:
     """Reads the sources and returns the folder of the artifact.
 
     Raises:
-        DataError: a source is missing from dvc.yaml, cannot be read or does not make a task, or too many rows were
-            refused; then logs/refused.jsonl has them.
+        DataError: a source is missing from dvc.yaml, is unreadable or does not form a task, or too many rows were
+            refused; in that case logs/refused.jsonl lists them.
     """
     _in_step(workspace, params)
     log = workspace / "logs" / "refused.jsonl"
@@ -43,7 +43,7 @@ def run(workspace: Path, params: IngestParams, shared: Shared) -> Path:
 
 
 def _in_step(workspace: Path, params: IngestParams) -> None:
-    """Checks that DVC watches every local source; else a changed file would go unnoticed."""
+    """Checks that DVC tracks every local source; otherwise a changed file would go unnoticed."""
     path = workspace / "dvc.yaml"
     if not path.exists():
         return
@@ -84,7 +84,7 @@ def _schema(dataset: dict[str, Any]) -> pa.Schema:
 
 
 def _write_refused(path: Path, refused: list[Refused]) -> None:
-    # ASCII, because a refused row may hold what UTF-8 cannot.
+    # ASCII, because a refused row may contain lone surrogates, which UTF-8 cannot encode.
     lines = [json.dumps(vars(row), sort_keys=True, default=repr) for row in refused]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 

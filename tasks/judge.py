@@ -1,6 +1,6 @@
-"""The judge: champion and challenger answer the same test rows now, and every gate is measured anew.
+"""The judge: champion and challenger answer the same test rows, and every gate is re-evaluated.
 
-What of it needs the champion's answers is in `tasks/comparison.py`.
+The parts that need the champion's answers are in `tasks/comparison.py`.
 """
 
 from pathlib import Path
@@ -26,14 +26,14 @@ from tasks.lookup import Found
 
 
 def judge(workspace: Path, champion: Champion | None, params: JudgeParams, shared: Shared, *, root: Path) -> Verdict:
-    """Returns what the gates say of the bundle in a workspace.
+    """Returns the verdict of all gates on the bundle in a workspace.
 
     Args:
         workspace: Folder of params.yaml.
         champion: The version in service; None: there is none, and gates that need one are not applicable.
         params: Section `judge`.
-        shared: Holds the seed of the bootstrap.
-        root: Folder of the repository, which has the trail.
+        shared: Provides the seed of the bootstrap.
+        root: Folder of the repository, which holds the trail.
 
     Raises:
         ArtifactError: the bundle or its evaluation is missing, altered or not up to date.
@@ -61,7 +61,7 @@ def judge(workspace: Path, champion: Champion | None, params: JudgeParams, share
 
 
 def taught(workspace: Path) -> HeldOut:
-    """Returns the labelled rows that the bundle of a workspace has learnt from, or was chosen by: train and dev."""
+    """Returns the labelled rows that a workspace's bundle was trained on or selected by: train and dev."""
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     splits = [read_split(ingest, name, spec) for name in ("train", "dev")]
@@ -69,11 +69,11 @@ def taught(workspace: Path) -> HeldOut:
 
 
 def build_of(root: Path, workspace: Path, bundle: Path) -> Record | None:
-    """Returns the record of a workspace's bundle, the one that its papers name before others; None: there is none.
+    """Returns the record of a workspace's bundle, preferably the one its papers name; None: there is none.
 
     Raises:
         TrailError: records are altered or missing.
-        SignatureError: the trail's head is not sound.
+        SignatureError: the trail's head is invalid.
     """
     digest = packing.digest(bundle)
     folder = promotions.place(root, workspace)
@@ -121,7 +121,7 @@ def _bytes(bundle: Path, budget: int) -> Gate:
 
 
 def _agreement(workspace: Path, challenger: Challenger, params: JudgeParams) -> Gate:
-    """Whether the integers answer as the weights before quantization did, on all test rows."""
+    """Whether the quantized bundle agrees with the student before quantization on all test rows."""
     spec, logits = challenger.spec, challenger.logits
     said = pq.read_table(artifact.folder(workspace, "evaluate") / "predictions.parquet", columns=["student"])
     student = np.array(said.column("student").to_pylist())

@@ -1,4 +1,4 @@
-"""The private key of this machine, the public keys of a repository, and the seal on the trail's head.
+"""The private key of this machine, the public keys of a repository, and the signature on the trail's head.
 
 <root>/.eibert/keys/signing.pem      the private key, unless EIBERT_SIGNING_KEY names another; never in git
 <root>/trail/keys/<fingerprint>.pem  the public keys, in git
@@ -20,7 +20,7 @@ _HEAD = "application/vnd.eibert.trail.v1+json"
 
 
 def private_key(root: Path) -> Path:
-    """Returns the file of the private key, made on first use; its public half is then in the trail.
+    """Returns the private key's file, creating it on first use; publishes its public key in the trail.
 
     Raises:
         SignatureError: EIBERT_SIGNING_KEY names no usable key.
@@ -42,17 +42,17 @@ def private_key(root: Path) -> Path:
 
 
 def public_key(folder: Path, fingerprint: str) -> Path:
-    """Returns the place of a public key in a trail's folder."""
+    """Returns the path of a public key in a trail's folder."""
     return folder / _KEYS / f"{Path(fingerprint).name}.pem"
 
 
 def seal_head(line: bytes, key: Path) -> bytes:
-    """Returns the content of the trail's head for its newest line."""
+    """Returns the content of the trail's head: its newest line, signed."""
     return envelope.seal(line, _HEAD, key)
 
 
 def head_opener(folder: Path) -> Unseal:
-    """Returns what opens the head of a trail with the public key that it names, out of the trail's folder."""
+    """Returns a function that verifies and opens a trail's head with the key it names, read from the trail's folder."""
 
     def opened(content: bytes) -> bytes:
         path = folder / trail.HEAD
@@ -71,6 +71,6 @@ def head_opener(folder: Path) -> Unseal:
 
 
 def check_trail(root: Path) -> list[str]:
-    """Returns what is wrong with a repository's trail, one line each; [] where it is sound or not begun."""
+    """Returns the problems of a repository's trail, one line each; [] if it is sound or not yet begun."""
     folder = root / TRAIL
     return trail.check(folder, head_opener(folder))

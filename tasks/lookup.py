@@ -1,4 +1,4 @@
-"""Which record of the trail knows a file, a bundle or a digest."""
+"""Finds the trail record that knows a file, a bundle or a digest."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Found:
-    """What was asked for, in the newest record that knows it.
+    """The newest record that knows the target of a search.
 
     Attributes:
         record: The record.
-        what: What it is there: `bundle` as a whole, `bundle/model.onnx`, `data/prune/vocab.txt`, a source, ….
+        what: Its name there: `bundle` as a whole, `bundle/model.onnx`, `data/prune/vocab.txt`, a source, ….
         sha256: Its digest.
-        also: Sequence numbers of the earlier records that know it.
-        path: The file or folder that was named; None: a digest was.
-        service: Records of the promotions and rollbacks that put this bundle in service.
+        also: Sequence numbers of earlier records that know it.
+        path: The file or folder given as target; None for a digest.
+        service: Promotions and rollbacks that put this bundle in service.
     """
 
     record: Record
@@ -39,14 +39,14 @@ class Found:
 
 
 def find(records: Sequence[Record], target: str) -> Found:
-    """Returns the newest record of a build that knows a target; a promotion's digest leads to the build it is about.
+    """Returns the newest build record that knows a target; the digest of a promotion leads to its build.
 
     Args:
-        records: All of the trail.
+        records: The whole trail.
         target: A bundle's folder, a file, or the first 8 or more digits of a SHA-256.
 
     Raises:
-        TrailError: it is none of these, no record knows it, or the digits fit more than one digest.
+        TrailError: it is none of these, no record knows it, or the digits match more than one digest.
     """
     path = Path(target)
     if path.is_dir():
@@ -61,7 +61,7 @@ def find(records: Sequence[Record], target: str) -> Found:
 
 
 def digests(record: Record) -> Iterator[tuple[str, str]]:
-    """Yields what the record of a build knows, as name and SHA-256; what ships comes first."""
+    """Yields name and SHA-256 of everything a build record knows, the shipped files first."""
     body = record.body
     yield BUNDLE, body["bundle"]["sha256"]
     for name, entry in body["bundle"]["files"].items():
@@ -97,7 +97,7 @@ def _one(records: Sequence[Record], wanted: str, target: str, path: Path | None)
 
 
 def _about(records: Sequence[Record], build: Record) -> Iterator[tuple[str, str]]:
-    """Yields the promotions and rollbacks that name the record of a build."""
+    """Yields the promotions and rollbacks that name a build's record."""
     for record in promotions.promotions(records, build.body["folder"]):
         if record.body["build"]["digest"] == build.digest:
             yield f"promotion, record {record.sequence}", record.digest
@@ -126,12 +126,12 @@ def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | N
 
 
 def _lineage(path: Path) -> str | None:
-    """Returns the digest that a graph's metadata names, also where it was optimised or converted since."""
+    """Returns the lineage digest in a graph's metadata, which survives optimization and conversion."""
     import onnx
 
     try:
         found = onnx.load(path, load_external_data=False).metadata_props
-    except Exception:  # noqa: BLE001 — of any kind: the file is no graph
+    except Exception:  # noqa: BLE001 — any error: the file is not a graph
         return None
     return next((entry.value for entry in found if entry.key == LINEAGE), None)
 

@@ -1,4 +1,4 @@
-"""What of this machine and its libraries may change the bits of a result."""
+"""Properties of this machine and its libraries that may change results bit for bit."""
 
 import importlib.metadata
 import platform
@@ -14,7 +14,7 @@ from eibert.errors import ArtifactError
 _CPU = Path("/proc/cpuinfo")
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _INSTRUCTIONS = ("avx", "avx2", "fma", "f16c", "avx512", "avx_vnni", "amx_", "sve", "asimd", "bf16", "i8mm")
-"""Beginnings of names of processor features that choose other code for sums and products."""
+"""Prefixes of CPU features that select different arithmetic kernels."""
 TOOLS = (
     "dvc",
     "prefect",
@@ -24,11 +24,11 @@ TOOLS = (
     "in-toto-attestation",
     "cyclonedx-python-lib",
 )
-"""Libraries whose versions are recorded although no stage's result depends on them."""
+"""Libraries whose versions are recorded, although no stage's result depends on them."""
 
 
 def machine() -> dict[str, Any]:
-    """Returns the kind of this machine: processor features that matter to sums, system, Python; no host name."""
+    """Describes this machine: relevant CPU features, GPUs, Python and operating system; no host name."""
     return {
         "architecture": platform.machine(),
         "features": [name for name in _features() if name.startswith(_INSTRUCTIONS)],
@@ -39,12 +39,12 @@ def machine() -> dict[str, Any]:
 
 
 def libraries(workspace: Path) -> dict[str, str]:
-    """Returns name → version of the libraries that shape the stages' results, and of the tools around them."""
+    """Returns name → version of the libraries that shape the stages' results and of the TOOLS."""
     return {name: _version(name, stated) for name, stated in sorted(_stated(workspace).items())}
 
 
 def differences(recorded: Mapping[str, Any]) -> list[str]:
-    """Returns what here differs from where a record was made and may change bits, one line each.
+    """Returns the differences from a record's machine and libraries that may change bits, one line each.
 
     Args:
         recorded: Body of the record.
@@ -65,7 +65,7 @@ def _shown(value: object) -> str:
 
 
 def _stated(workspace: Path) -> Mapping[str, str]:
-    """The versions that `code` found for the stages; the tools have none there."""
+    """The library versions that `code` recorded for the stages; it records none for the TOOLS."""
     stated: dict[str, str] = dict.fromkeys(TOOLS, "not installed")
     try:
         files = artifact.read_manifest(workspace, "code")["files"]
@@ -78,7 +78,7 @@ def _stated(workspace: Path) -> Mapping[str, str]:
 
 
 def _version(name: str, stated: str) -> str:
-    """The installed version with its local part, which tells a CPU build from a CUDA one."""
+    """The installed version with its local part, which distinguishes CPU from CUDA builds."""
     try:
         return importlib.metadata.version(DISTRIBUTIONS.get(name, name))
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Where the record of runs lies, a file or a server, and the way to it."""
+"""Locates MLflow's tracking store, a database file or a server, and connects to it."""
 
 import logging
 import os
@@ -22,36 +22,36 @@ _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 
 
 
 def store(root: Path) -> str:
-    """Returns the address of the record: MLFLOW_TRACKING_URI, else a file in the repository's root."""
+    """Returns the store's address: MLFLOW_TRACKING_URI, else a file in the repository's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{_FILE}{root / 'mlflow.db'}"
 
 
 def is_file(root: Path) -> bool:
-    """Returns whether the record is a database in a file, rather than a server's."""
+    """Returns whether the store is a database file rather than a server."""
     return store(root).startswith(_FILE)
 
 
 def is_absent(root: Path) -> bool:
-    """Returns whether the record would be a file that is not there, as in a fresh clone."""
+    """Returns whether the store is a file that does not exist yet, as in a fresh clone."""
     return is_file(root) and not path(root).exists()
 
 
 def path(root: Path) -> Path:
-    """Returns where the record lies, which must be a file."""
+    """Returns the path of the store, which must be a file."""
     return Path(store(root).removeprefix(_FILE))
 
 
 def reason(error: Exception) -> str:
-    """Returns the first line of an error's message, or its name."""
+    """Returns the first line of an error's message, or the name of its type."""
     return next(iter(str(error).splitlines()), type(error).__name__)[:_REASON_CHARS]
 
 
 @contextmanager
 def connected(root: Path) -> Iterator["MlflowClient"]:
-    """Yields a client of the record; not to be nested, because one process at a time is at a database in a file.
+    """Yields a client of the store; must not be nested, because a database file is locked while in use.
 
     Raises:
-        OSError: nobody listens at the server's address. MLflow itself would try for minutes.
+        OSError: the server does not accept connections; MLflow itself would retry for minutes.
     """
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -61,7 +61,7 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
         "MLFLOW_LOGGING_LEVEL": "ERROR",
     }.items():
         os.environ.setdefault(name, value)
-    logging.getLogger(_STORE_LOGGER).setLevel(logging.CRITICAL)  # else a traceback of what it raises besides
+    logging.getLogger(_STORE_LOGGER).setLevel(logging.CRITICAL)  # it logs tracebacks of errors that it also raises
     from mlflow import MlflowClient
 
     uri = store(root)
@@ -69,13 +69,13 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
         _reach(uri)
         yield MlflowClient(tracking_uri=uri)
         return
-    # Two processes that make one database at once break each other's.
+    # Processes that create the same database concurrently corrupt each other's schema.
     with FileLock(f"{path(root)}.lock", timeout=60):
         yield MlflowClient(tracking_uri=uri)
 
 
 def _reach(uri: str) -> None:
-    """Opens a connection to the server of an address, if it names one, and closes it."""
+    """Opens and closes a connection to the server in an address, if it names one."""
     parts = urlsplit(uri)
     port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
     if parts.hostname and port:
@@ -83,7 +83,7 @@ def _reach(uri: str) -> None:
 
 
 def experiment(client: "MlflowClient", root: Path, name: str) -> str:
-    """Returns the id of a workspace's experiment, made if it is not there."""
+    """Returns the id of a workspace's experiment, created if missing."""
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
     local = is_file(root) and "MLFLOW_TRACKING_URI" not in os.environ

@@ -1,4 +1,4 @@
-"""What a run leaves to be recorded: notes made from finished artifacts, kept until they are delivered."""
+"""Notes on runs for MLflow: written from finished artifacts and kept until delivered."""
 
 import os
 import time
@@ -16,7 +16,7 @@ _SPLITS = ("train", "dev", "test", "unlabelled", "pretraining")
 
 
 def publish_metrics(workspace: Path, stages: Iterable[str]) -> None:
-    """Copies each stage's metrics.json to metrics/<stage>.json, which lives in git; writes only what differs."""
+    """Copies each stage's metrics.json to metrics/<stage>.json, which is tracked by git; skips unchanged files."""
     for stage in stages:
         source = artifact.folder(workspace, stage) / artifact.METRICS
         target = workspace / "metrics" / f"{stage}.json"
@@ -26,13 +26,13 @@ def publish_metrics(workspace: Path, stages: Iterable[str]) -> None:
 
 
 def write(workspace: Path, name: str, outcomes: Mapping[str, Mapping[str, Any]], *, started: float) -> Path:
-    """Writes the note of one run and returns its file.
+    """Writes the note of one run and returns its path.
 
     Args:
         workspace: Folder of params.yaml.
-        name: Name of the workspace: the experiment.
+        name: Name of the workspace and of its experiment.
         outcomes: Stage → `state`, `started`, `seconds`, `reasons`, `error`.
-        started: Unix time in seconds at which the run began.
+        started: Start of the run, Unix time in seconds.
     """
     stages = {stage: {**outcome, **_described(workspace, stage, outcome)} for stage, outcome in outcomes.items()}
     note = {"workspace": name, "started": started, "ended": time.time(), "stages": stages, "tags": _git(workspace)}
@@ -43,7 +43,7 @@ def write(workspace: Path, name: str, outcomes: Mapping[str, Mapping[str, Any]],
 
 
 def _described(workspace: Path, stage: str, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of a finished artifact; none for a stage that did not end well, whose folder may be an earlier one's."""
+    """Facts of a finished artifact; none for a failed stage, whose folder may hold an earlier run's artifact."""
     if outcome["error"] or outcome["state"] == "NotRun":
         return {}
     folder = artifact.folder(workspace, stage)
@@ -65,7 +65,7 @@ def _described(workspace: Path, stage: str, outcome: Mapping[str, Any]) -> dict[
 
 
 def flat(values: Any, key: str = "") -> dict[str, Any]:
-    """Returns nested mappings as one, under dotted keys; lists stay values."""
+    """Flattens nested mappings into one with dotted keys; lists stay values."""
     if not isinstance(values, Mapping):
         return {key: values}
     inner = (flat(value, f"{key}.{name}" if key else str(name)) for name, value in values.items())
@@ -73,7 +73,7 @@ def flat(values: Any, key: str = "") -> dict[str, Any]:
 
 
 def numbers(values: Any) -> dict[str, float]:
-    """Returns the numbers among nested values under dotted keys; truth values count as 1 and 0."""
+    """Returns the numbers among nested values under dotted keys; booleans count as 1 and 0."""
     return {name: float(value) for name, value in flat(values).items() if isinstance(value, int | float)}
 
 

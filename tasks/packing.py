@@ -1,9 +1,9 @@
-"""What a version in the registry holds, as one folder.
+"""Packs the files of a registry version into one folder.
 
-model/      a pyfunc model made from code (`tasks/served.py`), without pickle; model/artifacts/bundle is the bundle
+model/      a pyfunc model from code (`tasks/served.py`), without pickle; model/artifacts/bundle is the bundle
 papers/     signature, provenance and bill of materials of the bundle
-seen.txt    digests of the rows it has learnt from: a later judge asks it about none of these
-profile.safetensors   what is kept of its data, for later data to be compared with (`tasks/drift.py`)
+seen.txt    digests of the rows it was trained on or selected by; the judge excludes them from comparisons
+profile.safetensors   reference profile of its data, for later drift checks (`tasks/drift.py`)
 """
 
 import importlib.metadata
@@ -34,10 +34,10 @@ def pack(bundle: Path, papers: Path, seen: HeldOut, target: Path, *, profile: Pa
 
     Args:
         bundle: Folder that ships; its name is `bundle`.
-        papers: Folder of its papers; left out where it is not there.
-        seen: The rows it has learnt from.
-        target: Folder to make.
-        profile: What is kept of its data; left out where it is not there.
+        papers: Folder of its papers; skipped if missing.
+        seen: The rows it was trained on or selected by.
+        target: Folder to create.
+        profile: Reference profile of its data; skipped if missing.
 
     Raises:
         BundleError: the bundle cannot be read.
@@ -53,22 +53,22 @@ def pack(bundle: Path, papers: Path, seen: HeldOut, target: Path, *, profile: Pa
 
 
 def digest(folder: Path) -> str:
-    """Returns one digest of all files in a folder, by their names from there."""
+    """Returns one digest of all files in a folder and their relative paths."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return facts.digest_of({path.relative_to(folder).as_posix(): artifact.sha256(path) for path in paths})
 
 
 def clean(folder: Path) -> None:
-    """Removes what loading a version in place adds to its files in the store: MLflow's note and compiled code."""
+    """Removes what loading a version in place adds to its files: MLflow's metadata file and compiled code."""
     (folder / MODEL / _NOTE).unlink(missing_ok=True)
     shutil.rmtree(folder / MODEL / "__pycache__", ignore_errors=True)
 
 
 def read_seen(folder: Path) -> HeldOut:
-    """Returns the rows that a version has learnt from.
+    """Returns the rows that a version was trained on or selected by.
 
     Raises:
-        MissingArtifactError: the folder does not say.
+        MissingArtifactError: the folder does not list them.
     """
     path = folder / SEEN
     if not path.is_file():
@@ -81,7 +81,7 @@ def _save_model(bundle: Path, target: Path) -> None:
     columns = ("text", "text_b") if about.pair else ("text",)
     requirements = [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # mlflow warns of type hints of its own
+        warnings.simplefilter("ignore")  # mlflow warns about its own type hints
         import mlflow.pyfunc
         import pandas as pd
 
@@ -104,7 +104,7 @@ def _signature(about: Bundle) -> Any:
 
 
 def _forget_this_machine(path: Path) -> None:
-    """Takes the folders out of the model's description that it was made in."""
+    """Removes absolute paths of this machine from the model's description."""
     described = yaml.safe_load(path.read_text(encoding="utf-8"))
     flavor = described["flavors"]["python_function"]
     flavor["model_code_path"] = _CODE.name

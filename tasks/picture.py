@@ -1,4 +1,4 @@
-"""The plot of size against quality as a picture of its own, for pages that take no style sheet."""
+"""The size-versus-quality plot as a standalone image, for pages that cannot carry a style sheet."""
 
 import base64
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ _STYLE = "svg { width: 720px; height: 480px; background: var(--paper); }"
 
 
 def size_against_quality(evaluated: Mapping[str, Any], before: Point | None) -> str:
-    """Returns the address (`data:`) of an SVG of all models of an evaluation, and the version in service before it.
+    """Returns a `data:` URL of an SVG with all models of an evaluation and the version previously in service.
 
     Args:
         evaluated: Content of evaluate's metrics.json.
-        before: The version; None: there was none, or it is not to be shown.
+        before: The previous version; None: there was none, or it is not to be shown.
     """
     points = {name: (float(size), evaluated["test"][name]) for name, size in evaluated["bytes"].items()}
     labels = {name: MODELS[name] for name in points}

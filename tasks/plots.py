@@ -1,4 +1,4 @@
-"""Numbers as inline SVG, coloured by the page's style sheet, so that it reads in light and dark."""
+"""Plots as inline SVG, coloured by the page's style sheet so that they work in light and dark mode."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
-_CHAR_PX, _LINE_PX = 6.6, 14.0  # of a 12 px sans-serif
-_MARKED = 40  # points of a line up to which each is marked
+_CHAR_PX, _LINE_PX = 6.6, 14.0  # width and line height of a 12 px sans-serif
+_MARKED = 40  # lines with at most this many points get markers
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The plotting area, and the ranges of values that it shows.
+    """The plotting area and the ranges of its axes.
 
     Attributes:
-        width: Of the drawing, px.
-        height: Of the drawing, px.
-        x: Least and greatest value.
-        y: Least and greatest value.
+        width: Width of the drawing, px.
+        height: Height of the drawing, px.
+        x: Range of the x axis.
+        y: Range of the y axis.
     """
 
     width: float
@@ -35,7 +35,7 @@ class Frame:
     right: float = 14
 
     def place(self, x: float, y: float) -> Point:
-        """Returns the place of a value in px."""
+        """Returns the position of a point in px."""
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
         inner = (self.width - self.left - self.right, self.height - self.top - self.bottom)
@@ -50,7 +50,7 @@ def _human_bytes(size: float) -> str:
 
 
 def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) -> Markup:
-    """Returns size against quality, bytes on a logarithmic axis.
+    """Plots quality against size, with bytes on a logarithmic axis.
 
     Args:
         points: Model → (bytes, score).
@@ -73,7 +73,7 @@ def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) 
 
 
 def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Markup:
-    """Returns one small panel with a line for each series: the first full, the second dashed, others dotted."""
+    """Returns a small panel with one line per series: the first solid, the second dashed, the others dotted."""
     every = [point for points in series.values() for point in points]
     xs, ys = [x for x, _ in every], [y for _, y in every]
     frame = Frame(300, 190, (min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1), _around(ys))
@@ -90,10 +90,10 @@ def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Mar
 
 
 def latencies(series: Mapping[str, Sequence[Point]], labels: Mapping[str, str]) -> Markup:
-    """Returns latency against length, both logarithmic, with a line for each model and its label at the end.
+    """Plots latency against length on logarithmic axes, with one line per model, labelled at its end.
 
     Args:
-        series: Model → points (tokens, ms), by rising tokens.
+        series: Model → points (tokens, ms) in order of increasing tokens.
         labels: Model → its label.
     """
     logs = {name: [(math.log10(x), math.log10(y)) for x, y in points] for name, points in series.items()}
@@ -111,7 +111,7 @@ def latencies(series: Mapping[str, Sequence[Point]], labels: Mapping[str, str]) 
         marks.append(Markup('<polyline class="model {}" points="{}"/>').format(name, path))
         marks += [_circle(f"dot {name}", at, 3.5) for at in places]
         x, y = places[-1]
-        y = min([y + 4, *(other - _LINE_PX for other in taken)])  # from below: no label covers the one before
+        y = min([y + 4, *(other - _LINE_PX for other in taken)])  # stacked upwards: no label covers the previous one
         taken.append(y)
         marks.append(Markup('<text x="{:.1f}" y="{:.1f}">{}</text>').format(x + 9, y, labels[name]))
     told = "; ".join(f"{labels[name]}: {points[0][1]:.3g} to {points[-1][1]:.3g} ms" for name, points in series.items())
@@ -119,7 +119,7 @@ def latencies(series: Mapping[str, Sequence[Point]], labels: Mapping[str, str]) 
 
 
 def scatter(targets: Sequence[float], answers: Sequence[float]) -> Markup:
-    """Returns predicted numbers against targets, with the line where both are equal."""
+    """Plots predictions against targets, with the identity line."""
     span = _around([*targets, *answers])
     frame = Frame(480, 420, span, span)
     ticks = [(value, f"{value:g}") for value in _ticks(*span)]
@@ -130,7 +130,7 @@ def scatter(targets: Sequence[float], answers: Sequence[float]) -> Markup:
 
 
 def _free_box(frame: Frame, at: Point, width: float, taken: Sequence[Box]) -> Box:
-    """Returns the box beside a point that overlaps least with what is taken."""
+    """Returns the box beside a point that overlaps the occupied boxes least."""
     x, y = at
     boxes = [
         (x + across, y + up, x + across + width, y + up + _LINE_PX)
@@ -194,14 +194,14 @@ def _svg(frame: Frame, told: str, marks: Sequence[Markup]) -> Markup:
 
 
 def _around(values: Sequence[float]) -> Point:
-    """Returns a range somewhat wider than the values."""
+    """Returns a range slightly wider than the values."""
     low, high = min(values), max(values)
     margin = 0.12 * (high - low) or max(abs(high), 1.0) * 0.05
     return low - margin, high + margin
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Returns three to seven round values within a range."""
+    """Returns the multiples of a round step within a range, at most five."""
     rough = (high - low) / 4
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)

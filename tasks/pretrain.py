@@ -1,4 +1,4 @@
-"""Adapter of `pretrain`: plain text and base teacher → student over the teacher's whole vocabulary."""
+"""Adapter of `pretrain`: plain text and base teacher → student with the teacher's full vocabulary."""
 
 from pathlib import Path
 

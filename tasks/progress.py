@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar where a person looks, plain lines elsewhere."""
+"""Progress reporting: a bar on a terminal, plain lines elsewhere."""
 
 import os
 import sys
@@ -18,13 +18,13 @@ _LINE_SECONDS = 10.0
 
 
 def say(stage: str, text: str) -> None:
-    """Writes one line of a stage to standard error."""
+    """Prints one line for a stage to standard error."""
     print(f"{stage:<9} {text}", file=sys.stderr, flush=True)  # noqa: T201 — the stages' only output
 
 
 @contextmanager
 def reporting(stage: str, what: str) -> Iterator[Report]:
-    """Yields a report that shows `what` of a stage: a bar on a terminal, else a line every ten seconds."""
+    """Yields a progress callback for part of a stage: a bar on a terminal, else a line every ten seconds."""
     if sys.stderr.isatty() and not os.environ.get(PLAIN):
         with _bar(stage, what) as report:
             yield report
@@ -34,7 +34,7 @@ def reporting(stage: str, what: str) -> Iterator[Report]:
 
 @contextmanager
 def plain_lines() -> Iterator[None]:
-    """Turns bars off within the body, here and in processes started there."""
+    """Disables bars within the body, in this process and in those started there."""
     before = os.environ.get(PLAIN)
     os.environ[PLAIN] = "1"
     try:

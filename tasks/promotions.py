@@ -1,6 +1,6 @@
-"""Promotions and rollbacks in the trail: records of their own kind, in one chain with those of builds.
+"""Promotions and rollbacks in the trail: records of their own kind, in the same chain as build records.
 
-A record without `kind` is of a build: there was no other kind before.
+A record without `kind` is of a build, once the only kind.
 """
 
 import os
@@ -16,7 +16,7 @@ from tasks import keys
 FORMAT = 1
 PROMOTION = "promotion"
 PROMOTED, OVERRIDDEN, ROLLED_BACK = "promoted", "overridden", "rolled back"
-"""What `event` of such a record says."""
+"""Values of `event` in such a record."""
 
 
 def builds(records: Iterable[Record]) -> list[Record]:
@@ -25,19 +25,19 @@ def builds(records: Iterable[Record]) -> list[Record]:
 
 
 def promotions(records: Iterable[Record], folder: str | None = None) -> list[Record]:
-    """Returns the records of promotions and rollbacks, in order; of one workspace where its folder is given."""
+    """Returns the records of promotions and rollbacks in order, optionally of one workspace only, by its folder."""
     found = [record for record in records if record.body.get("kind") == PROMOTION]
     return [record for record in found if folder in (None, record.body["folder"])]
 
 
 def about(records: Iterable[Record], build: Record) -> list[Record]:
-    """Returns the promotions and rollbacks that put the bundle of a build in service, in order."""
+    """Returns, in order, the promotions and rollbacks that put a build's bundle in service."""
     bundle, folder = build.body["bundle"]["sha256"], build.body["folder"]
     return [record for record in promotions(records, folder) if record.body["bundle"]["sha256"] == bundle]
 
 
 def place(root: Path, workspace: Path) -> str:
-    """Returns how the trail names the folder of a workspace."""
+    """Returns the name of a workspace's folder in the trail: its path from the root."""
     return workspace.relative_to(root).as_posix()
 
 
@@ -46,14 +46,14 @@ def read(root: Path) -> list[Record]:
 
     Raises:
         TrailError: records are altered or missing.
-        SignatureError: the trail's head is not sound.
+        SignatureError: the trail's head is invalid.
     """
     folder = root / keys.TRAIL
     return trail.complete(folder, keys.head_opener(folder))
 
 
 def enter(root: Path, body: Mapping[str, Any]) -> Record:
-    """Appends a promotion or a rollback to the trail, unless one of its `id` is there; secrets are blotted out.
+    """Appends a promotion or rollback, redacted, to the trail unless one with the same `id` exists; returns the record.
 
     Raises:
         TrailError: the trail is altered.

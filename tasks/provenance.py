@@ -1,4 +1,4 @@
-"""A record of the trail as an in-toto statement with SLSA provenance, held against the messages of their definition."""
+"""Renders a trail record as an in-toto statement with SLSA provenance, validated by their protobuf messages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _BUILDER = "urn:eibert:run:v1"
 
 
 def statement(record: Record, bom: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the statement: the bundle's files as subjects, and how they came about.
+    """Returns the statement: the bundle's files as subjects, and how they were built.
 
     Args:
         record: The record of the bundle in the trail.
@@ -30,11 +30,11 @@ def statement(record: Record, bom: Mapping[str, str]) -> dict[str, Any]:
     files = record.body["bundle"]["files"]
     subjects = [ResourceDescriptor(name=name, digest={"sha256": files[name]["sha256"]}).pb for name in sorted(files)]
     predicate = _predicate(record, bom)
-    ParseDict(predicate, Provenance())  # raises where the predicate is not SLSA's
+    ParseDict(predicate, Provenance())  # raises if the predicate is not valid SLSA provenance
     made = Statement(subjects, PREDICATE, predicate)
     made.validate()
     found: dict[str, Any] = MessageToDict(made.pb)
-    return found | {"predicate": predicate}  # the message has every number as a float
+    return found | {"predicate": predicate}  # the message turns every number into a float
 
 
 def _predicate(record: Record, bom: Mapping[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Adapter of `prune`: student over the whole vocabulary → student over the entries worth keeping."""
+"""Adapter of `prune`: student with the full vocabulary → student with only the entries worth keeping."""
 
 import dataclasses
 import functools
@@ -82,7 +82,7 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
 
 
 def _drawn(labelled: list[str], unlabelled: list[str], limit: int, seed: int) -> list[str]:
-    """Returns at most `limit` texts, half of either kind where there are enough of both."""
+    """Samples at most `limit` texts, half of each kind if there are enough of both."""
     generator = np.random.default_rng([seed, 3])
     share = max(limit - len(unlabelled), limit - limit // 2)
     texts = [labelled[index] for index in generator.permutation(len(labelled))[:share]]

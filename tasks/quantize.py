@@ -1,4 +1,4 @@
-"""Adapter of `quantize`: distilled student → integers with scales."""
+"""Adapter of `quantize`: distilled student → integer weights with scales."""
 
 import shutil
 from pathlib import Path

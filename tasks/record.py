@@ -1,4 +1,4 @@
-"""What the trail records of a built bundle, collected from finished artifacts, git and this machine."""
+"""Records a built bundle in the trail, from its finished artifacts, git and this machine."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +20,15 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Built:
-    """What was built, where.
+    """What was built, and where.
 
     Attributes:
         workspace: Folder of params.yaml.
         root: Folder of the repository.
         name: Name of the workspace.
-        states: Stage that is up to date → how the run left it: Completed, Restored or Cached.
-        deps: Everything that dvc.yaml names as a dependency.
-        by_this_code: Tells whether the code that built it is the code that is here now.
+        states: Up-to-date stage → its state after the run: Completed, Restored or Cached.
+        deps: All dependencies in dvc.yaml.
+        by_this_code: Returns whether it was built by the current code.
     """
 
     workspace: Path
@@ -40,14 +40,14 @@ class Built:
 
 
 def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
-    """Returns the record of what was built: the one there is of this very state, else a new one at the trail's end.
+    """Returns the record of a build: the existing one of the same state, else a new one appended to the trail.
 
     Args:
         built: What was built; `export` is among its stages.
-        mlflow: Says how MLflow knows the run; asked only where there is something new to record.
+        mlflow: Returns the run's identity in MLflow; called only if there is something new to record.
 
     Raises:
-        ArtifactError: the bundle is missing or not what its manifest says.
+        ArtifactError: the bundle is missing or does not match its manifest.
         TrailError: the trail is altered.
         SignatureError: the trail's head or the key cannot be used.
     """
@@ -67,7 +67,7 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
     if clean := next((record for record in same if not record.body["git"]["dirty"]), None):
         return clean
     commit = git.state(built.root, _shaping(built))
-    if not commit["dirty"] and not built.by_this_code():  # a commit that came meanwhile
+    if not commit["dirty"] and not built.by_this_code():  # committed in the meantime
         commit = {"commit": commit["commit"], "dirty": True}
     if known := next((record for record in same if record.body["git"] == commit), None):
         return known
@@ -111,9 +111,9 @@ def _stage(manifest: Mapping[str, Any], digest: str, state: str) -> dict[str, An
 
 
 def _shaping(built: Built) -> list[str]:
-    """Paths from the root of what shapes the bundle: the workspace's two files, and what its graph depends on.
+    """Paths, relative to the root, of what shapes the bundle: the workspace's two files and its graph's dependencies.
 
-    Artifacts among the dependencies, and what lies outside the repository, are known by their digests instead.
+    Artifacts, and dependencies outside the repository, are left out: they are identified by their digests.
     """
     names = ["params.yaml", "dvc.yaml", *(dep for dep in built.deps if not dep.startswith(f"{artifact.DATA}/"))]
     paths = {os.path.relpath(built.workspace / name, built.root) for name in names}

@@ -1,6 +1,6 @@
 """The MLflow registry: one registered model per workspace, one version per challenger that passed, two aliases.
 
-`champion` is in service; `challenger` is the newest version put up for service. `tasks/packing.py` makes its files.
+`champion` is in service; `challenger` is the newest candidate. `tasks/packing.py` packs a version's files.
 """
 
 import re
@@ -31,12 +31,12 @@ class Version:
     """One version of a registered model.
 
     Attributes:
-        number: 1 for the first.
-        digest: SHA-256 of the bundle as a whole.
-        created: When it was registered, UTC.
+        number: Version number, from 1.
+        digest: SHA-256 of the whole bundle.
+        created: Time of registration, UTC.
         run: Id of the MLflow run that holds its files.
         tags: Digests and figures by name.
-        aliases: Those that name it now.
+        aliases: Aliases that currently point to it.
     """
 
     number: int
@@ -48,12 +48,12 @@ class Version:
 
 
 def model_name(name: str) -> str:
-    """Returns the name of a workspace's registered model; MLflow takes no / and no :, and finds nothing with a '."""
+    """Returns the name of a workspace's registered model; MLflow rejects / and :, and cannot search for a '."""
     return re.sub("[/:']", ".", name)
 
 
 def champion(root: Path, name: str) -> Version | None:
-    """Returns the version in service; None where there is none yet.
+    """Returns the version in service; None: there is none yet.
 
     Args:
         root: Folder of the repository.
@@ -66,7 +66,7 @@ def champion(root: Path, name: str) -> Version | None:
 
 
 def versions(root: Path, name: str) -> list[Version]:
-    """Returns all versions, the oldest first; raises as `champion` does. Makes no record where there is none."""
+    """Returns all versions, oldest first; raises as `champion` does. Does not create a missing store."""
     if mlflow_store.is_absent(root):
         return []
     with connected(root) as client:
@@ -77,7 +77,7 @@ def versions(root: Path, name: str) -> list[Version]:
 
 
 def find(root: Path, name: str, number: int) -> Version:
-    """Returns one version; raises as `champion` does, and RegistryError where there is no such version."""
+    """Returns one version; raises as `champion` does, and RegistryError if there is no such version."""
     found = versions(root, name)
     if wanted := next((version for version in found if version.number == number), None):
         return wanted
@@ -91,8 +91,8 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
     Args:
         root: Folder of the repository.
         name: Name of the workspace.
-        contents: Folder that `packing.pack` wrote.
-        tags: Of the version; PROMOTION_TAG among them tells what a killed registration left.
+        contents: Folder written by `packing.pack`.
+        tags: Tags of the version; PROMOTION_TAG identifies what a killed registration leaves behind.
     """
     with connected(root) as client:
         if _aliases(client, name) is None:
@@ -110,7 +110,7 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
 
 
 def set_champion(root: Path, name: str, number: int) -> None:
-    """Puts a version in service: one transaction of the registry; raises as `champion` does."""
+    """Puts a version in service in one registry transaction; raises as `champion` does."""
     with connected(root) as client:
         client.set_registered_model_alias(model_name(name), CHAMPION, str(number))
 
@@ -124,13 +124,13 @@ def last_run(root: Path, name: str) -> datetime | None:
 
 
 def fetch(root: Path, name: str, number: int, into: Path) -> Path:
-    """Returns a folder with the files of a version, as `packing.pack` wrote them, checked against the version's tags.
+    """Downloads a version's files as `packing.pack` wrote them, verifies them against its tags, and returns `into`.
 
     Args:
         root: Folder of the repository.
         name: Name of the workspace.
-        number: Of the version.
-        into: Folder that is there and empty.
+        number: Version number.
+        into: Existing empty folder.
 
     Raises:
         RegistryError: MLflow does not answer, or has no such version.
@@ -152,13 +152,13 @@ def fetch(root: Path, name: str, number: int, into: Path) -> Path:
 
 
 def clear(root: Path, name: str, promotion: str, challenger: int | None) -> None:
-    """Removes what an unfinished registration left, and puts the alias `challenger` back; raises as `champion` does.
+    """Removes the remains of an unfinished registration and restores the alias `challenger`; raises as `champion` does.
 
     Args:
         root: Folder of the repository.
         name: Name of the workspace.
         promotion: PROMOTION_TAG of the registration.
-        challenger: Number of the version that had the alias before; None: none had.
+        challenger: Number of the version that held the alias before, if any.
     """
     left = [version for version in versions(root, name) if version.tags.get(PROMOTION_TAG) == promotion]
     with connected(root) as client:
@@ -172,10 +172,10 @@ def clear(root: Path, name: str, promotion: str, challenger: int | None) -> None
 
 
 def discard(root: Path, name: str, number: int) -> None:
-    """Deletes a version and its files; never one that an alias names.
+    """Deletes a version and its files, unless an alias points to it.
 
     Raises:
-        RegistryError: MLflow does not answer, has no such version, or an alias names it.
+        RegistryError: MLflow does not answer, has no such version, or an alias points to it.
     """
     version = find(root, name, number)
     if version.aliases:
@@ -192,7 +192,7 @@ def _version(found: Any, aliases: Mapping[str, str]) -> Version:
 
 
 def _aliases(client: "MlflowClient", name: str) -> Mapping[str, str] | None:
-    """Returns alias → number of a workspace's registered model; None: it is not there."""
+    """Returns alias → version number of a workspace's registered model; None: no such model."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -210,7 +210,7 @@ def _aliases(client: "MlflowClient", name: str) -> Mapping[str, str] | None:
 
 
 def _delete_run(client: "MlflowClient", root: Path, run: Any) -> None:
-    """Deletes a run and the files it holds; MLflow itself only marks it."""
+    """Deletes a run and its files; MLflow itself only marks the run as deleted."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     with suppress(OSError, NotImplementedError):
@@ -220,7 +220,7 @@ def _delete_run(client: "MlflowClient", root: Path, run: Any) -> None:
 
 @contextmanager
 def connected(root: Path) -> Iterator["MlflowClient"]:
-    """Yields a client of the record; not to be nested.
+    """Yields a client of the store; must not be nested.
 
     Raises:
         RegistryError: MLflow does not answer as expected.
@@ -230,7 +230,7 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
             yield client
     except EibertError:
         raise
-    except Exception as error:  # whatever MLflow raises, its caller needs one message
+    except Exception as error:  # whatever MLflow raises becomes one message
         said = f"MLflow at {mlflow_store.store(root)} did not answer as expected ({mlflow_store.reason(error)})"
         raise RegistryError(
             f"{shown(said)}; nothing is half done: start it, or mend MLFLOW_TRACKING_URI, and repeat the command"

@@ -1,4 +1,4 @@
-"""The report: one page of HTML that needs no server and no other file."""
+"""Renders the evaluation report as a self-contained HTML page."""
 
 import hashlib
 import json
@@ -30,11 +30,11 @@ _SPLIT_CURVE = "plain distillation"
 
 @dataclass(frozen=True)
 class Background:
-    """What other stages left for the report; every part may be empty.
+    """Material from other stages for the report; every part may be empty.
 
     Attributes:
         dataset: Content of ingest's dataset.json.
-        histories: Stage → records of its training; `control` beside the stages.
+        histories: Stage, or `control` → training history.
         modules: Quantization error of each module.
         coverage: Content of prune's coverage.json.
         shaped_by: Parameters that shaped this evaluation.
@@ -50,7 +50,7 @@ class Background:
 
 
 def read_background(workspace: Path, shaped_by: dict[str, Any], inputs: Mapping[str, str]) -> Background:
-    """Returns what the artifacts of a workspace hold for the report; a missing file is an empty part."""
+    """Reads the report's material from a workspace's artifacts; a missing file becomes an empty part."""
 
     def read(stage: str, name: str, empty: Any) -> Any:
         path = artifact.folder(workspace, stage) / name
@@ -78,7 +78,7 @@ def render(
         test: Rows of the test split.
         answers: Model → logits on test, float32 (N, C); holds `bundle` and `teacher`.
         figures: Content of metrics.json.
-        background: What other stages left.
+        background: Material from other stages.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined,
@@ -98,7 +98,7 @@ def render(
 
 
 def _models(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns one row of the table of models for each model, the bundle second after the teacher."""
+    """Returns the rows of the model table, the teacher first and the bundle second."""
     order = ("teacher", "bundle", "student", "control", "static", "tfidf", "majority")
     teacher = figures["test"]["teacher"]
     return [
@@ -124,14 +124,14 @@ def _size_plot(figures: Mapping[str, Any], metric: str) -> Markup:
 
 
 def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, Any]]:
-    """Returns for each stage its title and one panel for each figure of its history."""
+    """Returns, for each stage, its title and one panel per quantity in its history."""
     found = []
     for stage, title in _CURVES.items():
         series = _series(histories.get(stage, []))
         control = _series(histories.get("control", [])) if stage == "distill" else {}
         panels = []
         for name, points in series.items():
-            if len(points) < 2:  # nothing to see
+            if len(points) < 2:  # nothing to plot
                 continue
             drawn = {"": points} | ({_SPLIT_CURVE: control[name]} if name in control else {})
             panels.append({"name": name.replace("_", " "), "plot": plots.lines(drawn, "step", f"{title}: {name}")})
@@ -141,7 +141,7 @@ def _curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict
 
 
 def _series(history: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[float, float]]]:
-    """Returns name → points (step, value) of every number that a history repeats; counters of time are left out."""
+    """Returns name → points (step, value) for every quantity in a history except the counters `step` and `epoch`."""
     series: dict[str, list[tuple[float, float]]] = {}
     for position, record in enumerate(history):
         step = record.get("step", position)
@@ -152,7 +152,7 @@ def _series(history: Sequence[Mapping[str, float]]) -> dict[str, list[tuple[floa
 
 
 def _modules(modules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the modules with `share`, the length of each bar of SQNR."""
+    """Returns the modules with `share`, the relative length of each SQNR bar."""
     largest = max((module.get("sqnr_db", 0.0) for module in modules), default=0.0)
     return [
         {**module, "share": max(0.0, module["sqnr_db"]) / largest if largest > 0 else 0.0}
@@ -162,9 +162,9 @@ def _modules(modules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _coverage(coverage: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns the rows (name, before, after) and the panels of the curves, or None where there is nothing.
+    """Returns the rows (name, before, after) and the panels of the curves; None if there is nothing to show.
 
-    A panel shows the importance that was chosen first, and the others after it.
+    Each panel shows the chosen importance measure first, then the others.
     """
     before, after, curve = (coverage.get(name, {}) for name in ("before", "after", "curve"))
     if not after and not curve:
@@ -206,7 +206,7 @@ def _classification(spec: TaskSpec, test: Split, answers: Mapping[str, Array]) -
 
 
 def _mistakes(spec: TaskSpec, test: Split, answers: Mapping[str, Array]) -> list[dict[str, Any]]:
-    """Returns the wrong answers of which the bundle was surest."""
+    """Returns the bundle's most confident mistakes."""
     logits = answers["bundle"].astype(np.float64)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     sureness = exponentials.max(axis=1) / exponentials.sum(axis=1)

@@ -1,4 +1,4 @@
-"""Old runs of MLflow's record, which the pipeline writes a dozen of each night."""
+"""Deletes old MLflow runs, of which the pipeline writes a dozen each night."""
 
 import contextlib
 import sqlite3
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 _PAGE = 1000
 _WORTH_IT = 100
-"""Fewer are left for another day: MLflow's own command, which deletes for good, takes seconds to start."""
+"""Fewer old runs are left for another day: `mlflow gc`, which deletes permanently, takes seconds to start."""
 
 _SECONDS_TO_WAIT = 60
-"""For who else writes to the record."""
+"""Time to wait for other writers to the store."""
 
 
 def collect(root: Path, name: str, days: float) -> int:
-    """Marks a workspace's runs of more than some days ago as deleted, but those that hold a version; returns how many.
+    """Marks a workspace's runs older than `days` as deleted, except those that hold a version; returns how many.
 
-    From a record of its own, a file, what has been marked for as many days again goes for good, whoever marked it;
-    until then `mlflow runs restore` brings it back. On a server `mlflow gc` is for who runs it.
+    In a database file, runs that have been marked for another `days` are deleted permanently, whoever marked them;
+    until then `mlflow runs restore` brings them back. On a server, `mlflow gc` is up to its operator.
 
     Raises:
-        RegistryError: MLflow does not answer, or does not delete.
+        RegistryError: MLflow does not answer, or fails to delete.
     """
     held = {version.run for version in registry.versions(root, name)}
     with registry.connected(root) as client:
@@ -48,7 +48,7 @@ def collect(root: Path, name: str, days: float) -> int:
 
 
 def _begun(client: "MlflowClient", name: str, before: datetime) -> list["RunInfo"]:
-    """Returns the ended runs of a workspace that began before a moment and are not marked as deleted."""
+    """Returns a workspace's finished runs that started before a given time and are not marked as deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return []
@@ -67,7 +67,7 @@ def _delete_for_good(uri: str, days: float) -> None:
 
 
 def _delete_inputs(database: Path) -> None:
-    """Deletes what `mlflow gc` leaves of runs that are gone: which data sets they read, and these where no run did."""
+    """Deletes what `mlflow gc` leaves behind: the inputs of deleted runs, and data sets that no run reads any more."""
     try:
         with contextlib.closing(sqlite3.connect(database, timeout=_SECONDS_TO_WAIT)) as store, store:
             store.execute(

@@ -1,7 +1,7 @@
-"""What a version in the registry runs: the code of its pyfunc model, copied into it as text; nobody imports it here.
+"""Code of the pyfunc model in a registry version, copied into it as text; never imported from here.
 
-Rows with `text` (and `text_b` for pairs) in; rows with `label` and `score`, or with `value` for numbers, out. Needs
-mlflow and the run-time half of eibert: numpy, onnxruntime, tokenizers.
+Input rows have `text` (and `text_b` for pairs); output rows have `label` and `score`, or `value` in a regression. Needs
+mlflow and the runtime part of eibert: numpy, onnxruntime, tokenizers.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class Served(PythonModel):  # type: ignore[misc]
     """A bundle behind MLflow's interface."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Loads the bundle that the version carries; its files are checked against what it says of them."""
+        """Loads the version's bundle; its files are verified against its configuration."""
         self.model = Model.load(context.artifacts["bundle"])
 
     def predict(
@@ -26,7 +26,7 @@ class Served(PythonModel):  # type: ignore[misc]
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,  # noqa: ARG002 — MLflow's signature
     ) -> pd.DataFrame:
-        """Returns one row per input row, in order."""
+        """Returns one output row per input row, in order."""
         texts = model_input["text"].tolist()
         if self.model.bundle.pair:
             texts = list(zip(texts, model_input["text_b"].tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""How it stands with the signature of what was asked for: the trail's head, and the papers beside a bundle."""
+"""Checks signatures for `trace` and the judge: that of the trail's head, and those in a bundle's papers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ class Signature:
     """The state of a signature.
 
     Attributes:
-        state: `sound`, `altered`, or `absent` where no papers of this bundle are at hand.
+        state: `sound`, `altered`, or `absent` if no papers of this bundle are available.
         detail: What was checked, or what is wrong.
-        key: Fingerprint of the key; None where there is none.
+        key: Fingerprint of the signing key, if known.
     """
 
     state: str
@@ -37,7 +37,7 @@ def of_trail(root: Path) -> Signature:
 
 
 def of_bundle(root: Path, found: Found) -> Signature:
-    """Returns the state of the signature of the bundle that a record is about, as far as its papers are at hand."""
+    """Returns the state of the signature of a record's bundle, as far as its papers are available."""
     workspace = root / found.record.body["folder"]
     places = _beside(found.path) if found.path else []
     reason = ""
@@ -66,7 +66,7 @@ def _checked(root: Path, found: Found, papers: Path, key: Path, signed: set[str]
     given, built = found.path, facts.bundle_folder(root / found.record.body["folder"])
     bundle = given if given and given.is_dir() else built
     if given and given.is_file() and given.resolve().parent != built.resolve():
-        # A lone file: its digest is the record's, and the signed statement names the record.
+        # A lone file: the record knows its digest, and the signed statement names the record.
         file = "this file and the record" if found.sha256 in signed else "the record that knows this file"
         return Signature("sound", f"{_name(papers, root)} names {file}", signer)
     if not bundle.is_dir():
@@ -78,12 +78,12 @@ def _checked(root: Path, found: Found, papers: Path, key: Path, signed: set[str]
 
 
 def _name(path: Path, root: Path) -> str:
-    """A path as seen from the repository, where it is in it."""
+    """A path relative to the repository if inside it, else unchanged."""
     absolute = path.absolute()
     return str(absolute.relative_to(root) if absolute.is_relative_to(root) else path)
 
 
 def _beside(path: Path) -> list[Path]:
-    """Where the papers of a bundle lie that was copied with them, or is still where it was built."""
+    """Possible folders of a bundle's papers: copied along with it, or where it was built."""
     folder = (path if path.is_dir() else path.parent).resolve()
     return [folder.parent / _PAPERS, folder.parent.parent / _PAPERS]

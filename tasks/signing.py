@@ -1,8 +1,8 @@
-"""Signs a bundle and what is said about it, and checks both; all of it lies beside the bundle, not in it.
+"""Signs a bundle and its attestations, and verifies both; the files lie beside the bundle, not in it.
 
 data/provenance/bundle.sig               signature of the folder, OpenSSF model-signing
 data/provenance/provenance.intoto.json   in-toto statement with SLSA provenance in a DSSE envelope
-data/provenance/bom.cdx.json             CycloneDX; its digest stands in the provenance
+data/provenance/bom.cdx.json             CycloneDX; its digest is in the provenance
 """
 
 import contextlib
@@ -20,19 +20,19 @@ IN_TOTO = "application/vnd.in-toto+json"
 
 
 def sign(bundle: Path, target: Path, key: Path, bom: str, statement: Mapping[str, Any]) -> None:
-    """Signs a bundle and writes what is said about it; all three files or none.
+    """Signs a bundle and writes its signature and attestations: all three files or none.
 
     Args:
         bundle: Folder that ships.
         target: Folder for the files, replaced as a whole.
         key: The private key.
         bom: CycloneDX as JSON.
-        statement: in-toto; it names the bundle's files and the digest of `bom`.
+        statement: in-toto statement; names the bundle's files and the digest of `bom`.
 
     Raises:
-        SignatureError: the key cannot be used, or the bundle has links in it.
+        SignatureError: the key cannot be used, or the bundle contains links.
     """
-    from model_signing import signing  # brings sigstore along: half a second
+    from model_signing import signing  # imports sigstore, which takes half a second
 
     with atomic.folder(target) as part:
         try:
@@ -45,12 +45,12 @@ def sign(bundle: Path, target: Path, key: Path, bom: str, statement: Mapping[str
 
 
 def check_signature(bundle: Path, provenance: Path, key: Path) -> list[str]:
-    """Returns what is wrong with a signed bundle, one line each; [] if every byte of it is as it was signed.
+    """Returns the problems of a signed bundle, one line each; [] if every byte is as signed.
 
     Args:
         bundle: Folder that ships.
-        provenance: Folder that `sign` wrote.
-        key: File with the public key that is trusted.
+        provenance: Folder written by `sign`.
+        key: File with the trusted public key.
     """
     found = _strangers(bundle, None) + _strangers(provenance, {SIGNATURE, PROVENANCE, BOM})
     if found:
@@ -64,10 +64,10 @@ def check_signature(bundle: Path, provenance: Path, key: Path) -> list[str]:
 
 
 def read_statement(provenance: Path, pem: bytes) -> dict[str, Any]:
-    """Returns the in-toto statement of a bundle, its signature checked.
+    """Returns the in-toto statement of a bundle after verifying its signature.
 
     Raises:
-        SignatureError: it is missing, altered or signed with another key.
+        SignatureError: the statement is missing, altered or signed with another key.
     """
     path = provenance / PROVENANCE
     try:
@@ -80,7 +80,7 @@ def read_statement(provenance: Path, pem: bytes) -> dict[str, Any]:
 
 
 def signer_of(provenance: Path) -> str:
-    """Returns the fingerprint of the key that a bundle's provenance names; nothing is checked.
+    """Returns the fingerprint of the key that a bundle's provenance names, without verifying anything.
 
     Raises:
         SignatureError: there is no provenance, or it cannot be read.
@@ -95,7 +95,7 @@ def signer_of(provenance: Path) -> str:
 
 
 def _strangers(folder: Path, expected: set[str] | None) -> list[str]:
-    """What is no plain file, and with `expected` which files are missing or not expected."""
+    """Lists entries that are not plain files and, given `expected`, missing and unexpected files."""
     if not folder.is_dir():
         return [f"{folder}: no such folder"]
     entries = sorted(folder.iterdir())
@@ -112,7 +112,7 @@ def _check_model(bundle: Path, path: Path, key: Path, pem: bytes) -> list[str]:
     from sigstore_models.bundle.v1 import Bundle
 
     try:
-        # The library reads past what it does not know and past unused bits; only its own form is accepted here.
+        # The library ignores unknown fields and unused bits; accept only the exact form it writes itself.
         text = path.read_text(encoding="utf-8")
         kept = Bundle.from_json(text)
         named = kept.verification_material.public_key
@@ -121,7 +121,7 @@ def _check_model(bundle: Path, path: Path, key: Path, pem: bytes) -> list[str]:
         config = verifying.Config().use_elliptic_key_verifier(public_key=key)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
             config.set_hashing_config(_hashing()).verify(bundle, path)
-    except Exception as error:  # noqa: BLE001 — an altered byte may break any part of the reading
+    except Exception as error:  # noqa: BLE001 — an altered byte may break any part of the parsing
         reason = " ".join(str(error).split()) or type(error).__name__
         return [f"{bundle}: not what {path.name} signs: {reason[:300]}"]
     return []

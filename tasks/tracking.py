@@ -1,6 +1,6 @@
-"""Delivers notes of runs to MLflow, a run for each, a child run for each stage; and reads them back.
+"""Delivers notes to MLflow, one run per note with one child run per stage, and reads runs back.
 
-What cannot be delivered now stays a note and is delivered after the next run; no failure here costs trained work.
+Notes that cannot be delivered stay pending until after the next run; no failure here costs a trained model.
 """
 
 import json
@@ -28,14 +28,14 @@ _STATUS = {"Failed": "FAILED", "NotRun": "KILLED"}
 
 
 def deliver(root: Path, private: Path) -> str:
-    """Delivers all pending notes, the oldest first; one that MLflow refuses does not keep the later ones.
+    """Delivers all pending notes, oldest first; a note that MLflow rejects does not hold up the later ones.
 
     Args:
-        root: Folder of the repository: mlflow.db and mlartifacts/ go there by default.
+        root: Folder of the repository; mlflow.db and mlartifacts/ go there by default.
         private: The workspace's private folder, whose `pending` holds the notes.
 
     Returns:
-        A warning in one line when notes had to stay, else an empty text.
+        A one-line warning if notes remain, else an empty string.
     """
     pending = sorted((private / "pending").glob("*.json"))
     refused: dict[Path, Exception] = {}
@@ -45,8 +45,8 @@ def deliver(root: Path, private: Path) -> str:
                 try:
                     _deliver(client, root, json.loads(path.read_text(encoding="utf-8")), path.stem)
                     path.unlink()
-                except Exception as error:  # noqa: BLE001 — whatever the recorder raises, the trained work stands
-                    client.search_experiments(max_results=1)  # raises where not the note but the store is the cause
+                except Exception as error:  # noqa: BLE001 — whatever MLflow raises, the trained model is unaffected
+                    client.search_experiments(max_results=1)  # raises if the store, not the note, is at fault
                     refused[path] = error
     except Exception as error:  # noqa: BLE001
         return shown(f"MLflow at {store(root)} did not take the record, the next run delivers it: {reason(error)}")
@@ -60,12 +60,12 @@ def deliver(root: Path, private: Path) -> str:
 
 
 def run_of(root: Path, workspace: str, key: str) -> str | None:
-    """Returns the id of the run that a note was delivered as; None where the record does not know or answer.
+    """Returns the id of the run that a note was delivered as; None if MLflow does not know it or does not answer.
 
     Args:
         root: Folder of the repository.
-        workspace: Name of the workspace: the experiment.
-        key: Name of the note's file without its ending.
+        workspace: Name of the workspace and of its experiment.
+        key: Name of the note's file without its suffix.
     """
     try:
         with connected(root) as client:
@@ -73,7 +73,7 @@ def run_of(root: Path, workspace: str, key: str) -> str | None:
             query = f"tags.`{NOTE_TAG}` = '{key}'"
             found = client.search_runs([experiment.experiment_id], filter_string=query) if experiment else []
             return str(found[0].info.run_id) if found else None
-    except Exception:  # noqa: BLE001 — whatever the recorder raises, there is no id
+    except Exception:  # noqa: BLE001 — whatever MLflow raises, there is no id
         return None
 
 
@@ -128,7 +128,7 @@ def _deliver_stage(
 
 
 def _drop_partial(client: "MlflowClient", experiment: str, key: str) -> None:
-    """Deletes what an interrupted delivery of the same note left, so that it does not stand there twice."""
+    """Deletes the remains of an interrupted delivery of the same note, so that it does not appear twice."""
     for run in client.search_runs([experiment], filter_string=f"tags.`{NOTE_TAG}` = '{key}'"):
         for child in client.search_runs([experiment], filter_string=f"tags.`mlflow.parentRunId` = '{run.info.run_id}'"):
             client.delete_run(child.info.run_id)
@@ -136,7 +136,7 @@ def _drop_partial(client: "MlflowClient", experiment: str, key: str) -> None:
 
 
 def _earlier(client: "MlflowClient", experiment: str, digest: str) -> str | None:
-    """The latest run that made an artifact of that manifest: in this workspace, else in another."""
+    """The latest run that produced an artifact with this manifest: in this workspace, else in another."""
     others = [str(found.experiment_id) for found in client.search_experiments()]
     query = f"tags.`{DIGEST_TAG}` = '{digest}' and tags.`{STATE_TAG}` = 'Completed'"
     for places in ([experiment], others):
@@ -185,7 +185,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def last_run(client: "MlflowClient", workspace: str) -> datetime | None:
-    """Returns when the newest run of a workspace began, UTC; None: there is none."""
+    """Returns when the latest run of a workspace started, UTC; None: there is none."""
     experiment = client.get_experiment_by_name(workspace)
     if experiment is None:
         return None
@@ -196,13 +196,13 @@ def last_run(client: "MlflowClient", workspace: str) -> datetime | None:
 
 
 def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:
-    """Returns what is known of a run and its stages; None: no such run.
+    """Returns the data of a run and its stages; None: no such run.
 
-    That is `params`, `metrics`, `datasets` (split → SHA-256), `tags`, and `manifests` (stage → SHA-256).
+    The keys are `params`, `metrics`, `datasets` (split → SHA-256), `tags`, and `manifests` (stage → SHA-256).
 
     Args:
         root: Folder of the repository.
-        run: Id of a run of the pipeline, or of one stage's.
+        run: Id of a pipeline run or of one stage's run.
     """
     with connected(root) as client:
         from mlflow.exceptions import MlflowException

@@ -1,4 +1,4 @@
-"""Adapter of `validate`: the ingested data → the gate's verdict, its findings and a page to look at."""
+"""Adapter of `validate`: ingested data → the gate's verdict, its findings and an HTML page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +21,8 @@ from tasks.progress import say
 STAGE = "validate"
 
 
-def run(workspace: Path, params: ValidateParams, shared: Shared) -> Path:  # noqa: ARG001 — all stages have one signature
-    """Writes the gate's artifact and returns its folder; the artifact is complete also where the gate is shut.
+def run(workspace: Path, params: ValidateParams, shared: Shared) -> Path:  # noqa: ARG001 — one signature for all
+    """Writes the gate's artifact and returns its folder; the artifact is complete even if the gate fails.
 
     Raises:
         GateError: an expectation of severity `fail` does not hold.
@@ -33,7 +33,7 @@ def run(workspace: Path, params: ValidateParams, shared: Shared) -> Path:  # noq
     ingest = artifact.folder(workspace, "ingest")
     spec = read_spec(ingest)
     tables = {name: pq.read_table(ingest / f"{name}.parquet") for name in names}
-    tables["train"] = pa.concat_tables([tables["train"], tables[LEAKED]])  # judged as they came, with what leaks
+    tables["train"] = pa.concat_tables([tables["train"], tables[LEAKED]])  # judged as delivered, leaked rows included
     frames = {split: tables[split].to_pandas() for split in SPLITS}
     findings = check(frames, spec, params)
     failed = [finding for finding in findings if finding.stops]

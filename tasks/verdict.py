@@ -1,4 +1,4 @@
-"""What every stage that learns asks first: has the data gate let this data through?"""
+"""The check that every training stage makes first: has this data passed the data gate?"""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ GATE = "validate/gate.json"
 
 
 def passed(workspace: Path) -> str:
-    """Returns the name of the gate's verdict as an input, having checked that it is good.
+    """Checks that the data gate has passed; returns the verdict's file, to be listed as an input.
 
     Raises:
-        GateError: the gate stopped this data.
+        GateError: the gate rejected this data.
         MissingArtifactError: the gate has not run.
     """
     if not artifact.read_json(artifact.folder(workspace, "validate") / "gate.json")["passed"]:

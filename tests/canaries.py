@@ -1,4 +1,4 @@
-"""Thirty secrets in the forms in which they come: variables, addresses, tokens."""
+"""Thirty secrets in their usual forms: variables, URLs, tokens."""
 
 VARIABLES = {
     "HF_TOKEN": "canary01-plain",

@@ -23,11 +23,11 @@ WORDS = ("play", "stop", "the", "song", "light", "turn", "on", "off", "call", "m
 TOKENS = letters_and(WORDS)
 
 LONGEST = ("test_end_to_end.py", "test_mutations.py")
-"""Files that begin first, so that no process is left alone with them at the end."""
+"""Files to start first, so that no worker is left with them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the longest files first; within a file the order stays."""
+    """Runs the longest files first; the order within a file is kept."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
@@ -45,13 +45,13 @@ def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def teacher(teacher_folder: Path) -> Teacher:
-    """The tiny base teacher, loaded anew."""
+    """The tiny base teacher, freshly loaded."""
     return load_base(teacher_folder, Pooling.MEAN)
 
 
 @pytest.fixture
 def student() -> Student:
-    """A tiny untrained student with a task head, its weights far from zero."""
+    """A tiny untrained student with a task head and weights far from zero."""
     torch.manual_seed(1)
     shape = StudentShape(2, 12, 3, 24, 6, 32, 0.1, 16, 3, lowercase=True, strip_accents=None)
     student = Student(shape, TOKENS)
@@ -69,7 +69,7 @@ def spec() -> TaskSpec:
 
 @pytest.fixture(scope="session")
 def rows() -> Split:
-    """Ninety rows whose first word tells the class."""
+    """Ninety rows whose first word determines the class."""
     generator = np.random.default_rng(0)
     targets = generator.integers(3, size=90)
     rest = ["the song now", "mum please", "the light", "singing songs on"]
@@ -87,14 +87,14 @@ def _signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def signed(_signed: Path, tmp_path: Path) -> Path:
-    """A repository of one's own with one recorded and signed bundle in its workspace `w`."""
+    """A fresh repository with one recorded and signed bundle in its workspace `w`."""
     shutil.copytree(_signed, tmp_path / "root")
     return tmp_path / "root"
 
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without runs; making one takes seconds, copying it none."""
+    """An MLflow database without runs; creating one takes seconds, copying it no time."""
     root = tmp_path_factory.mktemp("record")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -1,4 +1,4 @@
-"""A learner that takes a moment: each word votes for the class it stood beside most. What it knows, its data taught it.
+"""A learner that trains in a moment, from its data alone: each word votes for the class it occurred with most often.
 
 Its stages `finetune`, `export` and `evaluate` stand in for the real ones; `ingest` and `validate` are the real ones.
 """
@@ -29,7 +29,7 @@ WORDS = tuple(f"{first}{vowel}{last}" for first in "bdfgk" for vowel in "aeiou" 
 """Word i belongs to class i mod 3."""
 
 CRASH = "crash"
-"""File in a workspace that lets `export` break with a defect of its own."""
+"""File in a workspace that makes `export` crash with an unexpected error."""
 STAGES = ("ingest", "validate", "finetune", "export", "evaluate")
 GRAPH = """
 stages:
@@ -72,7 +72,7 @@ def class_of(word: str) -> str:
 
 
 def texts(known: Sequence[str], count: int, *, seed: int, words: int, without: Collection[str] = ()) -> list[str]:
-    """Different texts, each of words of one class; the classes take turns."""
+    """Distinct texts, each made of words of one class; the classes alternate."""
     generator = np.random.default_rng(seed)
     by_class = [[word for word in known if class_of(word) == label] for label in LABELS]
     found: dict[str, None] = {}
@@ -89,7 +89,7 @@ def label_of(text: str) -> str:
 
 
 def write_rows(folder: Path, **splits: Iterable[tuple[str, str]]) -> None:
-    """Writes (text, label) rows of splits as CSV; other splits stay."""
+    """Writes the (text, label) rows of splits as CSV; other splits are kept."""
     folder.mkdir(exist_ok=True)
     for split, rows in splits.items():
         lines = "".join(f"{text},{label}\n" for text, label in rows)
@@ -102,7 +102,7 @@ def labelled(listed: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def make_repository(root: Path, teacher: Path, *names: str) -> list[Workspace]:
-    """Workspaces of a repository in which nothing has run; their rows are still to be written."""
+    """Workspaces of a repository in which nothing has run yet; their rows are still to be written."""
     (root / ".dvc").mkdir(parents=True)
     shutil.copyfile(PROJECT / ".dvc" / "config", root / ".dvc" / "config")
     (root / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")

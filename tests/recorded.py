@@ -1,4 +1,4 @@
-"""A small workspace whose artifacts look like those of a real run, recorded and signed."""
+"""A small workspace with artifacts like those of a real run, recorded and signed."""
 
 import subprocess
 from pathlib import Path
@@ -51,13 +51,13 @@ def make(folder: Path) -> None:
 
 
 def commit(root: Path) -> None:
-    """Commits all that git is not told to ignore."""
+    """Commits everything that git does not ignore."""
     for command in (["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all"]):
         subprocess.run(["git", *command], cwd=root, check=True)
 
 
 def record(root: Path, *, by_this_code: bool = True) -> Record:
-    """Records what is built."""
+    """Records the build."""
     built = Built(root / "w", root, "w", STAGES, ["../rows.csv", "data/ingest"], lambda: by_this_code)
     return keep(built, lambda: {"note": "n", "run": "r"})
 

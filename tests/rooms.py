@@ -1,4 +1,4 @@
-"""Teacher, student and rows of the toy task in one room, for tests of the learning loops."""
+"""Teacher, student and rows of the toy task in one `Room`, for tests of the training loops."""
 
 from pathlib import Path
 

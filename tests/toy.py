@@ -1,4 +1,4 @@
-"""Bundles small enough for hand arithmetic, and a workspace that holds one as if the pipeline had built it."""
+"""Bundles small enough for hand arithmetic, and a workspace with one as if built by the pipeline."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ PROJECT = Path(__file__).parents[1]
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LABELS = ("negative", "neutral", "positive")
 FOLDER = "models/w"
-"""Where a repository has its workspace."""
+"""Folder of the workspace in a repository."""
 WORDS = tuple(f"w{index:02}" for index in range(60))
 """Word i belongs to class i mod 3."""
 
@@ -36,7 +36,7 @@ GRAPH = "stages:\n" + "".join(f"  {stage}: {{cmd: x, outs: [data/{stage}]}}\n" f
 
 
 def graph(tokens: Sequence[str], rows: Mapping[str, Sequence[float]], width: int, second: float = 1.0) -> bytes:
-    """ONNX: mean over real tokens of their rows, and for the share of tokens in a second text something on the last."""
+    """ONNX: the mean row of the real tokens, plus a term on the last logit for the share of tokens in a second text."""
     table = np.zeros((len(tokens), width), np.float32)
     for at, token in enumerate(tokens):
         values = rows.get(token, ())[:width]
@@ -78,9 +78,9 @@ def write_bundle(
     pair: bool = False,
     metric: str = "accuracy",
 ) -> Path:
-    """Writes a bundle that knows the class of each word, but for some that it takes for the next class.
+    """Writes a bundle that knows the class of each word, except for some that it assigns to the next class.
 
-    Without labels its answer is the mean number of its words, and 100 more for each wrong one.
+    Without labels it answers with the mean of its words' numbers, where each wrong word counts 100 more.
     """  # fmt: skip
     tokens = (*SPECIALS, *WORDS)
     if labels:
@@ -105,7 +105,7 @@ def write_bundle(
 
 
 def rows_of(split: str, *, labels: Sequence[str], pair: bool) -> dict[str, list[Any]]:
-    """Rows whose words tell the answer: 60 of train, 60 of dev, 180 of test, none of them twice."""
+    """Rows whose words determine the answer: 60 train, 60 dev, 180 test, without repetition."""
     repeats = {"train": (4,), "dev": (5,), "test": (1, 2, 3)}[split]
     texts = [" ".join([word] * repeat) for repeat in repeats for word in WORDS]
     answers: list[Any] = [labels[index % 3 % len(labels)] if labels else float(index) for index in range(60)]
@@ -116,7 +116,7 @@ def rows_of(split: str, *, labels: Sequence[str], pair: bool) -> dict[str, list[
 
 
 def make_repository(root: Path, name: str = FOLDER) -> Workspace:
-    """Returns a workspace without artifacts in a repository of its own."""
+    """Returns a workspace without artifacts in its own repository."""
     folder = root / name
     folder.mkdir(parents=True)
     (root / ".dvc").mkdir()
@@ -146,16 +146,16 @@ def build(
     """Builds, records and signs a bundle as a run would.
 
     Args:
-        workspace: Where.
-        wrong: Words that the bundle takes for the next class.
-        labels: Of the task; none: its answers are numbers.
+        workspace: Where to build it.
+        wrong: Words that the bundle assigns to the next class.
+        labels: Labels of the task; none: a regression.
         pair: Whether its rows are pairs.
-        metric: The figure by which it is judged.
+        metric: The task's metric.
         rival: `difference`, `low`, `high` of the bundle against TF-IDF.
-        budget: Most bytes.
-        student_wrong: Words that the student before quantization took for the next class; None: the same ones.
-        train: Further texts of train.
-        record: Whether it is recorded and signed.
+        budget: Largest size in bytes.
+        student_wrong: Words that the student before quantization assigned to the next class; None: the same ones.
+        train: Additional training texts.
+        record: Whether to record and sign it.
     """  # fmt: skip
     folder = workspace.folder
     dataset = {"name": "toy", "pair": pair, "labels": list(labels), "metric": metric, "sources": []}
@@ -208,35 +208,35 @@ def _evaluate(workspace: Workspace, wrong: Collection[int], metric: str, rival: 
 
 @contextlib.contextmanager
 def recorded_repository(root: Path, database: Path) -> Iterator[tuple[Workspace, pytest.MonkeyPatch]]:
-    """Yields a repository's workspace whose MLflow record is a copy of a database, and what takes patches back."""
+    """Yields a repository's workspace whose MLflow store is a copy of a database, and a monkeypatch."""
     workspace = make_repository(root)
     shutil.copy(database, root / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # no connection outlives a database put back
+        patch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # no connection outlives a restored database
         yield workspace, patch
 
 
 def keep(root: Path) -> None:
-    """Keeps a repository as it is, for `put_back`."""
+    """Saves a repository's state for `put_back`."""
     shutil.copytree(root, root.with_name("kept"))
 
 
 def put_back(root: Path) -> Workspace:
-    """Puts a repository back as it was kept, where MLflow knows its files to be, and returns its workspace."""
+    """Restores a repository's saved state at the same path, as MLflow expects, and returns its workspace."""
     shutil.rmtree(root)
     shutil.copytree(root.with_name("kept"), root)
     return find(root / FOLDER)
 
 
 def letters_and(words: Sequence[str] = ()) -> tuple[str, ...]:
-    """A vocabulary in which every word of small letters can be written."""
+    """A vocabulary that can spell every word of lowercase letters."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     return (*SPECIALS, "[unused0]", *letters, *(f"##{letter}" for letter in letters), *words)
 
 
 def random_teacher(folder: Path, tokens: Sequence[str]) -> Path:
-    """Saves a BERT of two layers of width 16 as transformers does, with its vocab.txt, and returns its folder."""
+    """Saves a random BERT of two layers of width 16 in transformers' format, with vocab.txt; returns its folder."""
     import torch
     from transformers import BertConfig, BertModel
 

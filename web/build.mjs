@@ -1,4 +1,4 @@
-/** Bundles the page into `flows/web`, where the command serves it from, and the tests into `build/test`. */
+/** Bundles the page into `flows/web`, from where `eibert demo` serves it, and the tests into `build/test`. */
 
 import { copyFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -22,7 +22,7 @@ await build({
   minify: true,
   format: "esm",
   target: "es2022",
-  external: ["node:*"], // branches only Node takes
+  external: ["node:*"], // only imported in Node
   legalComments: "eof",
   logLevel: "warning",
 });

@@ -1,1 +1,1 @@
-"""The data gate in parts: rows with marks, rules, the run of Great Expectations, and the page."""
+"""The data gate: marked rows, rules, their evaluation by Great Expectations, and the page."""

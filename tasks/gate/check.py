@@ -1,4 +1,4 @@
-"""Runs the rules with Great Expectations in a context that lives in memory and tells nobody."""
+"""Evaluates the rules with Great Expectations in an in-memory context without analytics."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,16 +17,16 @@ from tasks.gate.rows import MarkedRows, listed, mark, text_columns
 from tasks.gate.rules import Rule, percent, row_rules, schema_rules
 
 _EXAMPLES = 3
-# The faster of the two formats that carry examples: listing all unexpected rows takes seconds where many are.
+# The faster of the two formats that include examples: listing all unexpected rows can take seconds.
 _RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": _EXAMPLES}
 _SEVERITIES = {Severity.FAIL: "critical", Severity.WARN: "warning"}
 
 
 def check(frames: Mapping[str, pd.DataFrame], spec: TaskSpec, params: ValidateParams) -> list[Finding]:
-    """Returns what each rule found, split by split; the rows of a split with a wrong schema are not looked at.
+    """Returns the finding of each rule, split by split; the rows of a split with a wrong schema are not examined.
 
     Args:
-        frames: The splits by name, `train` first; the columns as ingested.
+        frames: The splits by name, `train` first, with the columns as ingested.
         spec: The task.
         params: Bounds and severities.
     """
@@ -46,7 +46,7 @@ def check(frames: Mapping[str, pd.DataFrame], spec: TaskSpec, params: ValidatePa
 
 
 def _batches() -> Any:
-    """Returns what makes a batch of a frame; one for all splits, for each further one costs as much as its rules."""
+    """Returns the batch definition; shared by all splits, because creating one costs as much as running its rules."""
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -89,7 +89,7 @@ def _finding(rule: Rule, outcome: dict[str, Any], rows: MarkedRows) -> Finding:
 
 
 def _observed(result: Mapping[str, Any], exception: Mapping[str, Any]) -> str:
-    # Great Expectations reports one exception, or one per metric under the metric's identifier
+    # Great Expectations reports one exception, or one per metric keyed by the metric's identifier.
     raised = [exception] if "raised_exception" in exception else list(exception.values())
     if messages := sorted({each["exception_message"] for each in raised if each["raised_exception"]}):
         return f"could not be checked ({'; '.join(messages)})"
@@ -135,7 +135,7 @@ def _target_range(train: pd.DataFrame) -> tuple[float, float] | None:
 
 
 def _plain(value: Any) -> Any:
-    """Returns a result with long texts cut and numbers that JSON lacks as text."""
+    """Returns a result with long texts clipped and non-finite numbers as text, which JSON lacks."""
     match value:
         case dict():
             return {key: _plain(inner) for key, inner in value.items()}

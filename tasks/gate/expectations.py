@@ -1,4 +1,4 @@
-"""Expectations of our own, beside those that Great Expectations brings."""
+"""Custom expectations in addition to the built-in ones of Great Expectations."""
 
 from typing import Any, ClassVar
 
@@ -8,10 +8,10 @@ Metrics = dict[str, Any]
 
 
 class ExpectMarkedShareToBeAtMost(ColumnAggregateExpectation):  # type: ignore[misc]  # Great Expectations is untyped here
-    """Expects that at most a share of the rows has True in a boolean column.
+    """Expects at most a given share of True values in a boolean column.
 
-    `mostly` of the built-in expectations compares the share of good rows, so that a share of exactly the bound can
-    fail by rounding.
+    `mostly` of the built-in expectations compares the share of good rows instead, so a share of exactly the bound can
+    fail through rounding.
     """
 
     max_share: float
@@ -29,7 +29,7 @@ class ExpectMarkedShareToBeAtMost(ColumnAggregateExpectation):  # type: ignore[m
 
 
 class ExpectClassRowsToBeAtLeast(ColumnAggregateExpectation):  # type: ignore[misc]  # as above
-    """Expects that each of the given classes has enough rows; a class without rows has too few."""
+    """Expects at least `min_rows` rows of each given class; a class without rows fails."""
 
     classes: list[str]
     min_rows: int
@@ -47,7 +47,7 @@ class ExpectClassRowsToBeAtLeast(ColumnAggregateExpectation):  # type: ignore[mi
 
 
 class ExpectClassRatioToBeAtMost(ColumnAggregateExpectation):  # type: ignore[misc]  # as above
-    """Expects that the commonest class has at most so many times the rows of the rarest one that has any."""
+    """Expects the most common class to have at most `max_ratio` times the rows of the rarest non-empty one."""
 
     classes: list[str]
     max_ratio: float

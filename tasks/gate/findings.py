@@ -1,4 +1,4 @@
-"""What an expectation found, as people and programs read it."""
+"""Results of the gate's rules, in a form for people and for programs."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,9 +14,9 @@ class Example:
 
     Attributes:
         split: Its split.
-        row: Its number, counted from 1; None where the fault is that there is no row.
-        text: What stands there, with invisible characters made visible.
-        twin: The other row of a fault that takes two, as `split row n`.
+        row: Its 1-based number; None if the problem is that there is no such row.
+        text: Its content, with invisible characters made visible.
+        twin: The other row of a problem that involves two, as `split row n`.
     """
 
     split: str
@@ -35,16 +35,16 @@ class Finding:
 
     Attributes:
         name: Stable name of the rule, unique within a split.
-        split: The split it is about.
+        split: The split it applies to.
         meaning: What is expected, as a sentence.
-        severity: What a failure does.
+        severity: Whether a failure stops the pipeline or only warns.
         passed: Whether the expectation holds.
         observed: What was found, for people; the raw values are in `gx`.
         bound: What is allowed, for people.
-        unexpected_rows: Rows against the expectation; they may be within the bound.
+        unexpected_rows: Number of rows that violate the expectation; they may still be within the bound.
         example: One of them.
-        keys: The keys of `validate` in params.yaml that change bound or severity.
-        gx: The result of Great Expectations without identifiers and times.
+        keys: Keys of `validate` in params.yaml that change bound or severity.
+        gx: The result of Great Expectations without identifiers and timestamps.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Finding:
 
     @property
     def warns(self) -> bool:
-        """Whether people should be told, and no more."""
+        """Whether to warn without stopping."""
         return not self.passed and self.severity is Severity.WARN
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class Finding:
 
 
 def clipped(text: str, around: int = 0) -> str:
-    """Returns the part of a text around a position, with invisible characters written as escapes."""
+    """Returns an excerpt of a text around a position, with invisible characters escaped."""
     start = max(0, min(around - _SHOWN_CHARS // 2, len(text) - _SHOWN_CHARS))
     part = text[start : start + _SHOWN_CHARS]
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in part)
@@ -88,5 +88,5 @@ def clipped(text: str, around: int = 0) -> str:
 
 
 def quoted(text: str, around: int = 0) -> str:
-    """Returns a part of a text as `clipped`, in quotes."""
+    """Returns an excerpt of a text as by `clipped`, in quotes."""
     return f"“{clipped(text, around)}”"

@@ -1,4 +1,4 @@
-"""The gate's findings as one HTML page that needs no server, no network and no script."""
+"""Renders the gate's findings as a self-contained HTML page without scripts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from tasks.gate.rows import LABELLED, listed, text_columns
 
 _TEMPLATE = "page.html.j2"
 _BINS = 24
-_OPEN_CLASSES = 30  # longer tables of classes start folded
+_OPEN_CLASSES = 30  # longer class tables start collapsed
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts of one split in bins shared by all splits.
+    """Counts of one split, in bins shared by all splits.
 
     Attributes:
         split: Name of the split.
-        counts: Values per bin; the last bin has no upper end.
-        heights: The same as shares of the split's fullest bin.
-        titles: What each bin holds, for people.
+        counts: Values per bin; the last bin is open-ended.
+        heights: The counts as fractions of the split's fullest bin.
+        titles: Description of each bin, for people.
         median: Median of the values, for people.
     """
 
@@ -40,7 +40,7 @@ class Histogram:
 
 
 def render(findings: Sequence[Finding], frames: Mapping[str, pd.DataFrame], spec: TaskSpec) -> str:
-    """Returns the page; equal findings and data give an equal page."""
+    """Returns the page; it is a pure function of its arguments."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -79,14 +79,14 @@ def _classes(frames: Mapping[str, pd.DataFrame], spec: TaskSpec) -> list[dict[st
 def _histograms(
     values: Mapping[str, np.ndarray[Any, Any]], unit: str, *, start: float | None = None
 ) -> list[Histogram]:
-    """Returns a histogram per split that has values; the last bin takes the longest hundredth, or more."""
+    """Returns a histogram per non-empty split; the last bin holds everything from the 99th percentile up."""
     filled = {name: found for name, found in values.items() if len(found)}
     if not filled:
         return []
     together = np.concatenate(list(filled.values()))
     low = float(together.min()) if start is None else start
     high = max(float(np.quantile(together, 0.99)), low + 1e-9)
-    edges = [float(edge) for edge in np.linspace(low, high, _BINS)]  # and one bin above
+    edges = [float(edge) for edge in np.linspace(low, high, _BINS)]  # plus one open-ended bin
     titles = [f"{a:.3g} to {b:.3g} {unit}" for a, b in pairwise(edges)]
     titles.append(f"{edges[-1]:.3g} {unit} or more")
     found = []

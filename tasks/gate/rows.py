@@ -1,4 +1,4 @@
-"""One split as Great Expectations sees it: the ingested columns, and one boolean column per fact about a row."""
+"""A split as Great Expectations sees it: the ingested columns plus one boolean column per fact about a row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LABELLED = SPLITS[:3]
 
 @dataclass(frozen=True)
 class Twins:
-    """For each row of a split the row that makes it noteworthy, in the same split or in an earlier one."""
+    """For each row of a split, the matching row in the same or an earlier split; NO_ROW where there is none."""
 
     split: str
     rows: validate.RowNumbers
@@ -26,8 +26,8 @@ class MarkedRows:
 
     Attributes:
         split: Name of the split.
-        frame: The ingested columns, and a boolean column per mark.
-        twins: For marks that compare rows: what each row was found equal to.
+        frame: The ingested columns plus one boolean column per mark.
+        twins: For each mark that compares rows: the row that each row matches.
     """
 
     split: str
@@ -36,19 +36,19 @@ class MarkedRows:
 
 
 def listed(frame: pd.DataFrame, column: str) -> list[Any]:
-    """Returns the values of a column, with None for each missing one."""
+    """Returns the values of a column, with None for missing ones."""
     return [None if missing else value for value, missing in zip(frame[column], frame[column].isna(), strict=True)]
 
 
 def text_columns(frame: pd.DataFrame) -> list[str]:
-    """Returns the names of the columns that hold texts."""
+    """Returns the names of the text columns."""
     return [column for column in ("text", "text_b") if column in frame]
 
 
 def mark(split: str, frames: Mapping[str, pd.DataFrame]) -> MarkedRows:
     """Returns one of the splits with its marks.
 
-    A split is compared with those that stand before it in `frames`; unlabelled texts are compared with nothing.
+    Train is compared with itself, dev and test with the labelled splits before them, unlabelled texts with nothing.
     """
     frame = frames[split]
     texts = [listed(frame, column) for column in text_columns(frame)]

@@ -1,4 +1,4 @@
-"""The rules of the gate, in code: what is expected of each split, how much it matters, which key moves the bound."""
+"""The rules of the gate: what is expected of each split, how severe a failure is, and which keys set the bound."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ class Rule:
 
     Attributes:
         name: Stable name, unique within a split.
-        split: The split it is about.
+        split: The split it applies to.
         meaning: What is expected, as a sentence.
         bound: The bound, for people.
-        expectation: What Great Expectations runs.
-        severity: What a failure does.
-        keys: The keys of `validate` in params.yaml that change bound or severity.
+        expectation: The expectation that Great Expectations runs.
+        severity: Whether a failure stops the pipeline or only warns.
+        keys: Keys of `validate` in params.yaml that change bound or severity.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Rule:
 
 
 def schema_rules(split: str, frame: pd.DataFrame, spec: TaskSpec) -> Iterator[Rule]:
-    """Yields what must hold before the rows of a split can be looked at."""
+    """Yields the rules that must hold before the rows of a split can be checked."""
     texts = ["text", "text_b"] if spec.pair and split in LABELLED else ["text"]
     types = dict.fromkeys(texts, "str")
     if split in LABELLED:
@@ -55,19 +55,19 @@ def schema_rules(split: str, frame: pd.DataFrame, spec: TaskSpec) -> Iterator[Ru
 def row_rules(
     rows: MarkedRows, spec: TaskSpec, params: ValidateParams, *, target_range: tuple[float, float] | None
 ) -> Iterator[Rule]:
-    """Yields what is expected of the rows of a split whose schema is right.
+    """Yields the rules for the rows of a split whose schema is correct.
 
     Args:
         rows: The split with its marks.
         spec: The task.
         params: Bounds and severities.
-        target_range: Smallest and largest training target of a regression; None where there is none.
+        target_range: Smallest and largest training target of a regression, if known.
     """
     rules = [*_text_rules(rows, params), *_mark_rules(rows, params), *_twin_rules(rows, spec, params)]
     if rows.split in LABELLED:
         yield from rules
         yield from _label_rules(rows.split, spec, params, target_range)
-    else:  # text that carries no label can be left out without harm to the task
+    else:  # unlabelled text can be dropped without harm to the task
         yield from (replace(rule, severity=Severity.WARN) for rule in rules)
 
 
@@ -104,7 +104,7 @@ def _twin_rules(rows: MarkedRows, spec: TaskSpec, params: ValidateParams) -> Ite
             share, keys = params.max_leak_share, ("max_leak_share", "leakage")
             meaning = f"Inputs do not stand in {twins.split}."
             yield _share_rule(f"leakage_{twins.split}", mark, rows, meaning, share, params.leakage, keys)
-        elif not spec.regression:  # two numbers for one input are two measurements
+        elif not spec.regression:  # in a regression, two targets for one input are two measurements
             share, keys = params.max_contradictory_share, ("max_contradictory_share", "contradictions")
             meaning = "Equal inputs have equal labels."
             yield _share_rule("contradictions", mark, rows, meaning, share, params.contradictions, keys)
@@ -156,5 +156,5 @@ def _number_rules(split: str, params: ValidateParams, target_range: tuple[float,
 
 
 def percent(share: float) -> str:
-    """Returns a share as per cent, with three significant digits."""
+    """Returns a share as a percentage with three significant digits."""
     return f"{100 * share:.3g} %"

@@ -1,4 +1,4 @@
-"""Scripts of benchmarks/ as modules, over a small project and small data sets; nothing is trained."""
+"""Runs the scripts of benchmarks/ as modules on a small project and small data sets; nothing is trained."""
 
 import importlib
 import subprocess
@@ -16,7 +16,7 @@ PARAMS = "seed: 17\nteacher: {model: bundled}\ndistill: {epochs: 2, threads: 1}\
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Imports a script by its name; its neighbours are forgotten afterwards."""
+    """Imports a script by name; the modules of its folder are unloaded afterwards."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     yield importlib.import_module
     for name in [name for name, module in sys.modules.items() if _is_script(module)]:
@@ -29,7 +29,7 @@ def _is_script(module: ModuleType) -> bool:
 
 @pytest.fixture
 def project(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with parameters, one preset and two data sets, in which `eibert new` leaves its arguments behind."""
+    """A project with parameters, one preset and two data sets, in which `eibert new` only records its arguments."""
     (tmp_path / "params.yaml").write_text(PARAMS)
     (tmp_path / "dvc.yaml").write_text("stages: {distill: {cmd: eibert stage distill}}\n")
     (tmp_path / "presets").mkdir()

@@ -1,4 +1,4 @@
-"""What each variant of the ablation leaves out, and what its table says."""
+"""What each variant of the ablation changes, and the table it prints."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ def changed(changes: dict[str, Any]) -> Any:
 
 @pytest.fixture
 def ablation(benchmark: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The script, its workspaces made without `eibert`, its models scored by their names' lengths."""
+    """The script, with workspaces created without `eibert` and models scored by the length of their names."""
     module = benchmark("ablation")
     read: list[tuple[str, ...]] = []
 

@@ -1,4 +1,4 @@
-"""Both sides of the comparison follow the same losses."""
+"""Both sides of the comparison optimize the same losses."""
 
 from typing import Any
 

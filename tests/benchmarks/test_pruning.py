@@ -1,4 +1,4 @@
-"""The curve of scores against kept entries, by hand."""
+"""The curve of scores against kept entries, against hand-computed values."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def pruning(benchmark: Any) -> Any:
 
 
 def found(pruning: Any, student: Student, tmp_path: Path) -> Any:
-    """What the texts say: by attention `play` is worth least, by counts `mum`; the file has an order of its own."""
+    """Importances: `play` is least important by attention, `mum` by counts; the file is in a different order."""
     tokens = [*student.tokens, "unseen"]
     scores = {"play": 1.0, "mum": 20.0, "unseen": 99.0}
     counts = {"play": 20, "mum": 1, "unseen": 99}

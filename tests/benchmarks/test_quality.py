@@ -1,4 +1,4 @@
-"""The table of quality shows the present parameters only, and says where a rival is to be preferred."""
+"""The quality table shows only the current parameters, and says where a rival is preferable."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_fasttext(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its wheel is an extra of benchmarks, and nothing is measured here."""
+    """Stubs fastText, which only the extra `benchmarks` installs; nothing is measured here."""
     monkeypatch.setitem(sys.modules, "fasttext_rival", ModuleType("fasttext_rival"))
 
 

@@ -1,4 +1,4 @@
-"""What pictures are taken of, and what is said where it is missing; no browser."""
+"""Which pages are captured, and the message if one is missing; no browser."""
 
 from pathlib import Path
 from typing import Any

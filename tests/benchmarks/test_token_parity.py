@@ -1,4 +1,4 @@
-"""The comparison of tokens has three sides, and sees each that differs."""
+"""The token comparison has three sides, and detects a difference on any of them."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ RIGHT = [[[2, 5, 6, 5, 3], [0] * 5], [[2, 5, 3, 6, 3], [0, 0, 0, 1, 1]]]
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, answers: list[Any]) -> None:
-    """Puts answers in the place of Node's."""
+    """Replaces Node's answers."""
     said = "".join(f"{json.dumps(each)}\n" for each in answers)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, said))
 

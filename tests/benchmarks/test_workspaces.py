@@ -1,4 +1,4 @@
-"""A benchmark's workspace is that of the parameters, sources and settings of now."""
+"""A benchmark's workspace matches the current parameters, sources and settings."""
 
 import argparse
 from collections.abc import Callable

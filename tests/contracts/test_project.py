@@ -1,4 +1,4 @@
-"""What several files say must be the same."""
+"""Facts stated in several files must agree."""
 
 import importlib.metadata
 import re

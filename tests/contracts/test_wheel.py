@@ -1,4 +1,4 @@
-"""A wheel carries what runs: templates, and the page where it was built; no tests, no sources of the page."""
+"""A wheel contains what runs: modules, templates, and the page if built; no tests, no sources of the page."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ PAGE = ("index.html", "page.css", "page.js", "ort-wasm-simd-threaded.wasm")
 
 @pytest.fixture(scope="module")
 def names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """What a wheel holds that was built after `make web`, of which small files stand in for the results."""
+    """Contents of a wheel built after `make web`, with small files standing in for the page."""
     copy, wheels = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("wheels")
     listed = subprocess.check_output(["git", "ls-files", "-z"], cwd=PROJECT, text=True).split("\0")
     for name in filter(None, listed):

@@ -37,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A folder with a short path that PostgreSQL's own user can reach."""
+    """A folder with a short path that PostgreSQL's own user can access."""
     folder = Path(tempfile.mkdtemp(prefix="eibert-"))
     folder.chmod(0o755)
     yield folder
@@ -46,12 +46,12 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def servers(place: Path) -> Iterator[dict[str, str]]:
-    """The environment in which clients find the servers of deploy/servers.py."""
+    """The environment through which clients find the servers of deploy/servers.py."""
     with FileLock(Path(tempfile.gettempdir()) / "eibert-tools.lock"):
         tools = subprocess.run(["sh", PROJECT / "deploy/tools.sh"], capture_output=True, text=True, check=False)
     if tools.returncode:
         missing = tools.stderr.strip().splitlines()[-1]
-        pytest.fail(missing) if "EIBERT_CI" in os.environ else pytest.skip(missing)  # .ci/run leaves nothing out
+        pytest.fail(missing) if "EIBERT_CI" in os.environ else pytest.skip(missing)  # .ci/run skips nothing
     ports = [
         part
         for name, port in zip(("s3", "mlflow", "prefect"), free_ports(3), strict=True)
@@ -87,12 +87,12 @@ def pages(api: str) -> dict[str, str]:
 
 
 def scheduled(api: str, *states: str, seconds: float) -> dict[str, Any]:
-    """The first run that a schedule made, once it is in one of these states, which takes at most so long."""
+    """Waits, up to a limit, until the first scheduled run is in one of these states; returns it."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         flow, state = {"name": {"any_": ["retrain-all"]}}, {"type": {"any_": states}}
         found = ask(f"{api}/flow_runs/filter", flows=flow, flow_runs={"state": state}, sort="EXPECTED_START_TIME_ASC")
-        # One that begins late, when the next is due, gives way to it.
+        # A run that starts late, when the next is due, gives way to it.
         if begun := [run for run in found if run["auto_scheduled"] and run["state"]["name"] != "Skipped"]:
             return dict(begun[0])
         time.sleep(1)
@@ -131,12 +131,12 @@ def test_scheduled_retraining_goes_through_the_servers(
     assert {run["state"]["name"] for run in runs} >= {"Completed", "Promoted"}
     assert "| bytes |" in pages(api)["retraining-models-w"]
     with urllib.request.urlopen(api.removesuffix("/api") + "/ui-settings", timeout=30) as answer:
-        assert json.load(answer)["api_url"] == api  # where Prefect's page asks
+        assert json.load(answer)["api_url"] == api  # the URL that Prefect's page queries
     registry = f"{servers['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias?name=models.w&alias=champion"
     with urllib.request.urlopen(registry, timeout=30) as response:
         version = json.load(response)["model_version"]
     assert (version["version"], version["status"]) == ("1", "READY")
-    # What is in service came out of the store whole: its labels are the true ones.
+    # The version in service survived the store intact: its labels are correct.
     fetched = subprocess.run(
         [sys.executable, "-c", _ANSWER, *texts[300:310]],
         env=servers, capture_output=True, text=True, check=True, cwd=place,

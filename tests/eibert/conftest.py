@@ -1,4 +1,4 @@
-"""The toy task's teacher and student, as quickly as they learn it."""
+"""Teacher and student of the toy task, with parameters under which they learn it quickly."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Artifacts are complete or absent, and nothing altered is used."""
+"""Artifacts are complete or absent, and altered ones are never used."""
 
 import hashlib
 import json

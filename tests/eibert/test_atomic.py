@@ -1,4 +1,4 @@
-"""What is written appears whole or not at all, whoever is killed while writing."""
+"""Writes are atomic, whichever process is killed meanwhile."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from eibert import atomic
 
 DEAD = 4194305
-"""Above the largest number that a process can have."""
+"""Above the largest possible process id."""
 
 
 def names(folder: Path) -> list[str]:
@@ -84,7 +84,7 @@ def test_process_that_nobody_waited_for_counts_as_dead(tmp_path: Path) -> None:
     atomic.write(tmp_path / "a", b"")
     assert part.exists()
     child.send_signal(signal.SIGKILL)
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead from here on, and still in the table
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # now a zombie: dead, but still in the process table
     atomic.write(tmp_path / "a", b"")
     assert not part.exists()
     child.communicate()

@@ -1,4 +1,4 @@
-"""Variants: as many as asked for, near their text, and none of them a row of dev or test."""
+"""Variants: as many as requested, close to their text, and never a row of dev or test."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_punctuation_stays_and_the_word_within_is_exchanged(teacher: Teacher) ->
     whole = {token for token in teacher.tokens if token.isalpha() and len(token) > 1}
     cores = {word.strip("(,)!") for word in found}
     assert cores <= whole | {"play", "song"}
-    assert cores - {"play", "song"}  # neighbours, though "play," is no token
+    assert cores - {"play", "song"}  # neighbours, although "play," is not a token
 
 
 def test_a_word_without_neighbours_is_left_alone_but_for_the_foreign_share(teacher: Teacher) -> None:

@@ -1,4 +1,4 @@
-"""Batches hold every row once; predictions keep the order of the rows."""
+"""Batches contain every row exactly once; predictions keep the order of the rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is measured, without asking how long it takes: the models answer alike, and times and bytes add up."""
+"""What is measured, regardless of the times themselves: the models' answers agree, and times and bytes add up."""
 
 import json
 from pathlib import Path
@@ -103,7 +103,7 @@ def test_quantized_teacher_answers_nearly_as_in_torch(teacher: Teacher, rows: Sp
     found = OnnxModel.load(tmp_path / "written")
     answers = found.forward(found.encode(rows.texts))
     expected = predict(loaded, rows, batch_size=16)
-    # Rounded activations, and products that saturate on some processors: near, not equal.
+    # Rounded activations, and products that saturate on some CPUs: close, not equal.
     assert np.corrcoef(answers.ravel(), expected.ravel())[0, 1] > 0.97
     names = {path.name for path in (tmp_path / "written").iterdir()}
     assert names == {"model.onnx", "tokenizer.json"}
@@ -197,7 +197,7 @@ def test_every_model_has_its_place_in_every_cell(bundle: Path, spec: TaskSpec, r
 
 
 def test_memory_is_the_workers_own(bundle: Path) -> None:
-    ballast = np.ones(40_000_000)  # 320 MB that a child started from here must not inherit
+    ballast = np.ones(40_000_000)  # 320 MB that a child process must not inherit
     with working(Contestant("bundle", Kind.BUNDLE, bundle)) as process:
         assert process.take_turn([["play"]], threads=1)["memory_mb"] < 250
     assert ballast.sum() == 40_000_000

@@ -1,4 +1,4 @@
-"""A real graph answers alike in any batch, in any thread and on any processor."""
+"""A real graph gives the same answers in any batch, in any thread and on any CPU."""
 
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -29,7 +29,7 @@ TEXTS = ["play " * (n % 17) + "stop the song now please"[: n % 25] for n in rang
 def folder(
     request: pytest.FixtureRequest, student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_path: Path
 ) -> Path:
-    """A bundle of a tiny student in each form of weights."""
+    """A bundle of a tiny student for each weight format."""
     section = params.quantize
     match request.param:
         case "four bits":
@@ -85,7 +85,7 @@ def test_nothing_that_runs_multiplies_integers(folder: Path) -> None:
 
 
 def test_largest_products_do_not_saturate() -> None:
-    width = 1024  # Σ 127 · 127 over it is far over what 16 bits hold, where processors without VNNI add INT8 products
+    width = 1024  # Σ 127 · 127 over it overflows 16 bits, in which CPUs without VNNI accumulate INT8 products
     graph = Graph({"w": 1 / 127})
     weight = Quantized(torch.full((8, width), 127, dtype=torch.int8), torch.full((8,), 2.0**-7), 8)
     product = graph.linear("w", weight, None, "x")

@@ -54,7 +54,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def edit(root: Path, name: str, old: str, new: str) -> list[str]:
-    """Returns the lines of change after an edit of one file."""
+    """Edits one file and returns the reported changes."""
     before = CodeReader(root).digests("prune")
     path = root / name
     assert old in path.read_text()

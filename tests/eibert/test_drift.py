@@ -1,4 +1,4 @@
-"""Distances between two sets of rows, by hand, against other libraries, and as properties."""
+"""Distances between two sets of rows: hand-computed values, other libraries, and properties."""
 
 import dataclasses
 import math
@@ -30,7 +30,7 @@ def test_divergence_of_opposites_is_a_bit() -> None:
 
 
 def test_divergence_of_equal_samples_averages_to_nothing() -> None:
-    """What is subtracted is what chance makes: the mean over many draws, before it is cut off at zero, is zero."""
+    """The correction subtracts what is due to chance: before clipping at zero, the mean over many draws is zero."""
     generator = np.random.default_rng(0)
     shares = np.array([0.5, 0.3, 0.1, 0.1])
     draws = [(generator.multinomial(200, shares), generator.multinomial(300, shares)) for _ in range(2000)]
@@ -160,7 +160,7 @@ def test_compare_gives_each_shift_its_bound_and_reaction(reference: Reference, p
     found = {shift.name: shift for shift in drift.compare(reference, swapped, Judged(90, 20), bounds)}
     assert found["labels"].value is not None
     assert found["labels"].value > found["labels"].bound
-    assert not found["labels"].beyond  # nobody wants to know
+    assert not found["labels"].beyond  # its reaction is off
     assert found["lengths"].value == 0.0
     assert found["agreement"].stops
     assert "88.9% of 90 judged and 22.2% of 90 new rows" in str(found["agreement"])

@@ -199,7 +199,7 @@ def test_headline_tells_size_and_share_of_the_teacher() -> None:
 
 
 def toy(rows: int = 120, seed: int = 0) -> Split:
-    """Rows of three classes told by one word among noise."""
+    """Rows of three classes, each determined by one word among noise."""
     generator = np.random.default_rng(seed)
     targets = generator.integers(3, size=rows)
     noise = ["of", "the", "for", "with", "at", "by"]

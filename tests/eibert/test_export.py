@@ -1,4 +1,4 @@
-"""The bundle: integers stay integers, answers are those of torch, the budget holds."""
+"""The bundle: integers stay integers, answers match torch, the budget holds."""
 
 import json
 import re
@@ -101,7 +101,7 @@ def test_integer_activations_answer_as_simulated(
     write_bundle(student, quantized, spec, params.export, tmp_path)
     expected = predict(simulate(student, quantized), rows, batch_size=16)
     found = bundle_logits(tmp_path, rows)
-    # Sums in another order now and then round an activation to the neighbouring integer.
+    # A different order of summation occasionally rounds an activation to the neighbouring integer.
     assert np.median(np.abs(found - expected)) < 0.01 * np.abs(expected).max()
     assert np.mean(found.argmax(1) == expected.argmax(1)) >= 0.95
 

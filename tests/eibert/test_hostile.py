@@ -1,4 +1,4 @@
-"""Hostile texts and spoilt bundles get an answer or one clear error, on every side that reads them."""
+"""Hostile texts and corrupted bundles get an answer or one clear error from everything that reads them."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def folder(student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_pa
 
 
 def vouch(folder: Path, **changed: object) -> Path:
-    """Gives eibert.json the sizes and digests of the files as they are, as one does who alters a bundle on purpose."""
+    """Updates sizes and digests in eibert.json to match the files, as a deliberate forger would."""
     facts = json.loads((folder / "eibert.json").read_text()) | changed
     for name in facts["files"]:
         content = (folder / name).read_bytes()
@@ -47,7 +47,7 @@ def vouch(folder: Path, **changed: object) -> Path:
 
 
 def alter(folder: Path, tensor: str, value: np.ndarray) -> Path:
-    """Puts another tensor into the graph."""
+    """Replaces a tensor in the graph."""
     model = onnx.load(folder / "model.onnx")
     found = next(each for each in model.graph.initializer if each.name == tensor)
     found.CopyFrom(numpy_helper.from_array(value, tensor))
@@ -83,7 +83,7 @@ def test_what_is_no_regular_file_is_refused_unread(folder: Path, name: str, kind
 @pytest.mark.parametrize("name", ["eibert.json", "model.onnx"])
 def test_file_larger_than_any_bundle_is_refused_unread(folder: Path, name: str) -> None:
     with (folder / name).open("r+b") as file:
-        file.truncate(1 << 40)  # a hole: no disk could give so much, no memory take it
+        file.truncate(1 << 40)  # a sparse file, larger than any disk or memory
     with pytest.raises(BundleError, match=rf"{name}: 1099511627776 bytes, more than any bundle has"):
         Model.load(folder)
 
@@ -114,7 +114,7 @@ def test_weights_in_another_file_are_not_read(folder: Path, place: str, monkeypa
 
 def test_graph_that_cannot_be_run_is_told(folder: Path) -> None:
     lines = (folder / "vocab.txt").read_text().splitlines()
-    (folder / "vocab.txt").write_text("".join(f"{each}\n" for each in [*lines, "zebra"]))  # one more than the table
+    (folder / "vocab.txt").write_text("".join(f"{each}\n" for each in [*lines, "zebra"]))  # one row more than the table
     model = Model.load(vouch(folder))
     assert model.predict(["play the song"])[0].label
     with pytest.raises(BundleError, match=r"model\.onnx: onnxruntime .* cannot run it"):

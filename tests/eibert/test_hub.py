@@ -1,4 +1,4 @@
-"""The layout of model hubs: transformers reads the same tokens, the graph takes what it gives, and gives our labels."""
+"""The hub layout: transformers produces the same tokens, and the graph accepts them and returns our labels."""
 
 import json
 from copy import deepcopy
@@ -32,7 +32,7 @@ TEXTS = [
 
 
 def made(student: Student, spec: TaskSpec, rows: Split, params: Params, folder: Path) -> tuple[Path, Path]:
-    """Writes a bundle and the same in the layout of hubs."""
+    """Writes a bundle, and its export in hub layout."""
     model = deepcopy(student)
     model.fold()
     bundle, hub = folder / "bundle", folder / "hub"
@@ -68,7 +68,7 @@ def test_tokens_of_transformers_are_ours(
     def compare(text: str, other: str) -> None:
         text, other = _encodable(text), _encodable(other)
         for expected, pair in ((ours.encode(text), ()), (ours.encode(text, other), ([other],))):
-            encoded = theirs([text], *pair, truncation=True)  # a lone empty second text would be no text there
+            encoded = theirs([text], *pair, truncation=True)  # transformers treats a lone empty second text as absent
             assert encoded["input_ids"] == [expected.ids]
             assert encoded["token_type_ids"] == [expected.type_ids]
             assert encoded["attention_mask"] == [expected.attention_mask]

@@ -36,7 +36,7 @@ def params(source: str = "data", **changes: Any) -> IngestParams:
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes rows as JSON lines, gzip-compressed where the name says so."""
+    """Writes rows as JSONL, gzipped if the name says so."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = "".join(json.dumps(row) + "\n" for row in rows).encode()
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)

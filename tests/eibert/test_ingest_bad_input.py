@@ -1,4 +1,4 @@
-"""Each kind of bad input: the message names the place, what was wrong and what to do."""
+"""Every kind of bad input: the message names the place, the problem and the remedy."""
 
 import gzip
 import json

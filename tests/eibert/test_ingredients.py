@@ -1,4 +1,4 @@
-"""The ingredients of cross-distillation: each can be switched off for good, and pulls where its formula says."""
+"""The ingredients of cross-distillation: each can be disabled entirely, and acts as its formula says."""
 
 import dataclasses
 from pathlib import Path
@@ -43,7 +43,7 @@ def place(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Par
 
 
 def spoilt(place: Room, said: Answers, term: str) -> tuple[Room, Answers]:
-    """What the student learns from, one ingredient replaced by noise."""
+    """The student's training signals, with one ingredient corrupted or removed."""
     noise = torch.Generator().manual_seed(1)
     match term:
         case "task":
@@ -85,7 +85,7 @@ def test_the_head_is_the_teachers_own_where_it_is_reused(reuse: bool, place: Roo
 def test_both_divergences_are_those_of_their_direction(
     young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
 ) -> None:
-    """KL(teacher ‖ student) for the student and KL(student ‖ teacher) for the teacher, by scipy, on the first batch."""
+    """KL(teacher ‖ student) for the student, KL(student ‖ teacher) for the teacher, per scipy, on the first batch."""
     here = room(young, fine, spec, rows, quick, temperature=3.0, teacher_temperature=1.5, teacher_rows=32)
     student = with_head(young, here, reuse=True)
     labelled = here.rows.lengths[: len(rows)]
@@ -145,7 +145,7 @@ def test_a_teacher_that_drifts_too_far_is_put_back_and_the_student_with_it(
 def test_half_precision_learns_as_well(
     young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params
 ) -> None:
-    """Both phases in bf16: no step diverges, the teacher stays near itself, the task is learnt."""
+    """Both phases in bf16: no step diverges, the teacher barely drifts, the task is learnt."""
     found = learnt(young, fine, spec, rows, quick, precision=Precision.BF16)
     history = found.student.history
     assert all(np.isfinite(value) for entry in history for value in entry.values())
@@ -185,6 +185,6 @@ def test_learning_goes_on_from_its_last_epoch_to_the_same_weights(
         run(kept, stop_in_the_last_epoch)
     steps.clear()
     resumed = run(kept, lambda step, _total, **_: steps.append(step))
-    assert steps[0] > 1  # whole epochs were done
+    assert steps[0] > 1  # complete epochs
     assert resumed[1] == straight[1]
     assert same(resumed[0], straight[0])

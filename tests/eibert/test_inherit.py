@@ -1,4 +1,4 @@
-"""First weights: exact where the student has room for the whole teacher, near where it has less."""
+"""Weight inheritance: exact if the student has room for the whole teacher, an approximation otherwise."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_student_pools_as_its_teacher_does(grown: Teacher, texts: Encoded) -> 
 
 
 def test_what_wider_heads_ask_besides_finds_nothing(grown: Teacher, texts: Encoded) -> None:
-    student = started(grown, heads=2)  # twelve wide, the teacher's six
+    student = started(grown, heads=2)  # width twelve, the teacher's six
     inherit(student, grown, texts, tokens=5000, seed=1)
     layer = student.layers[0]
     weight, bias = layer.qkv.weight.view(3, 2, 12, -1), layer.qkv.bias.view(3, 2, 12)
@@ -127,7 +127,7 @@ def test_heads_that_reach_nothing_are_not_taken(grown: Teacher, texts: Encoded) 
     student = started(grown, hidden=24, heads=2)
     found = inherit(student, grown, texts, tokens=5000, seed=1)
     assert found is not None
-    assert found["token"] < 0.01  # the two heads that are left carry everything
+    assert found["token"] < 0.01  # the two remaining heads carry everything
 
 
 def test_the_same_seed_gives_the_same_weights(grown: Teacher, texts: Encoded) -> None:

@@ -1,4 +1,4 @@
-"""The arithmetic of the judge, against hand numbers and scipy."""
+"""The judge's arithmetic, against hand-computed values and scipy."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def logits(answers: np.ndarray, classes: int = 2) -> np.ndarray:
 
 
 def verdict(gained: int, lost: int, rows: int, section: JudgeParams) -> tuple[Gate, Comparison]:
-    """Of models that answer all other rows rightly."""
+    """The verdict on models that answer all other rows correctly."""
     targets = np.zeros(rows, np.int64)
     new, old = targets.copy(), targets.copy()
     old[:gained] = new[gained : gained + lost] = 1
@@ -59,7 +59,7 @@ def test_challenger_that_is_worse_by_the_margin_passes_in_at_most_one_case_of_tw
 @pytest.mark.parametrize(
     ("lost", "margin", "passed"),
     [
-        (0, 0.0, False),  # equal answers on 400 rows leave open whether it is a little worse
+        (0, 0.0, False),  # equal answers on 400 rows cannot rule out that it is slightly worse
         (0, 0.01, True),  # 4 - 0.5 ≥ 1.645 · sqrt(4 · 0.99)
         (4, 0.02, False),  # -0.01; 8 - 4 - 0.5 < 1.645 · sqrt(8 · 0.98)
         (4, 0.025, True),  # 10 - 4 - 0.5 ≥ 1.645 · sqrt(10 · 0.975)
@@ -174,7 +174,7 @@ def test_fall_within_the_floor_passes(section: JudgeParams) -> None:
 
 
 def test_fall_by_chance_is_no_fall(section: JudgeParams) -> None:
-    # Four rows lost and none gained: 1/2⁴ = 0.0625 is within chance at 95 %; five: 1/2⁵ is not.
+    # Four rows lost and none gained: 1/2⁴ = 0.0625 is not significant at 95 %; five: 1/2⁵ is.
     assert floor(section, lost=4, rows=30).value == 0.0
     assert floor(section, lost=5, rows=30).value == pytest.approx(5 / 30)
 

@@ -1,4 +1,4 @@
-"""The learning loops on toy data: they learn, resume where they stopped, repeat themselves, are bounded."""
+"""The training loops on toy data: they learn, resume where they stopped, are reproducible, and respect limits."""
 
 import re
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_a_tie_on_dev_does_not_stop_the_teacher_and_the_last_epoch_is_kept(
     params = quick.finetune.model_copy(update={"patience": 1, "epochs": 3, "head_learning_rate": 0.1})
     found = finetune(teacher, spec, one_class, one_class, params, seed=3, checkpoint=NOWHERE)
     assert [entry["dev_score"] for entry in found.history] == [1.0] * 3
-    assert same(weights(found.teacher), weights(teacher))  # the teacher itself is as its last epoch left it
+    assert same(weights(found.teacher), weights(teacher))  # the teacher itself is as after its last epoch
 
 
 NUMBER = TaskSpec("n", pair=False, labels=(), metric="spearman")
@@ -130,7 +130,7 @@ def test_teacher_and_student_of_numbers_know_no_unit(
             assert quality(NUMBER, answered(model, numbers), numbers.targets)["r2"] > 0.6
         found.append([(answered(model, rows) - offset) / scale for model in (guide, student, plain)])
     for small, large in zip(*found, strict=True):
-        assert float(np.abs(small - large).max()) < 0.1  # of a range of 2; rounding grows while they learn
+        assert float(np.abs(small - large).max()) < 0.1  # out of a range of 2; rounding errors grow in training
 
 
 def test_constant_numbers_are_answered_as_they_are(

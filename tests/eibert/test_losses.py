@@ -1,4 +1,4 @@
-"""Losses against hand arithmetic and their invariants."""
+"""Losses against hand-computed values, and their invariants."""
 
 import math
 
@@ -52,7 +52,7 @@ def test_a_label_weighs_the_same_whichever_rows_share_its_batch(regression: bool
     none = float("nan") if regression else -1
     targets = torch.tensor([1, 0, none, none])
     shares = []
-    for order in ([0, 1, 2, 3], [0, 2, 1, 3]):  # labelled rows together, then one in each half
+    for order in ([0, 1, 2, 3], [0, 2, 1, 3]):  # labelled rows together, then one per half
         logits.grad = None
         for half in (order[:2], order[2:]):
             task_loss(logits[half], targets[half], regression=regression).backward()

@@ -1,4 +1,4 @@
-"""Texts that a reader would call the same are equal, and what is held out is found again however it is written."""
+"""Texts that a reader would consider the same are equal, and held-out rows are recognized however they are written."""
 
 import pytest
 

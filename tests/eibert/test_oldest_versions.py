@@ -1,4 +1,4 @@
-"""The run-time half with the oldest versions that pyproject.toml allows, in an environment of their own."""
+"""The runtime with the oldest library versions that pyproject.toml allows, in its own environment."""
 
 import json
 import subprocess

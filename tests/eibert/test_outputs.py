@@ -1,4 +1,4 @@
-"""Outputs of a teacher on disk: found again by content, never altered, never over the limit."""
+"""Cached teacher outputs: found by content, never altered, never over the size limit."""
 
 import os
 import shutil
@@ -182,7 +182,7 @@ def test_anything_that_shapes_the_answers_changes_the_key(
         key_of(load_base(teacher_folder, Pooling.MEAN), rows, FP32, 1), key_of(knowing, rows, Precision.BF16, 1),
         Outputs(tmp_path, made_by="other code").key_of(knowing, rows, FP32, 1),
     ]  # fmt: skip
-    assert key_of(knowing, rows, Precision.AUTO, 1) in keys  # what it comes to counts
+    assert key_of(knowing, rows, Precision.AUTO, 1) in keys  # only the resulting value counts
     with torch.no_grad():
         knowing.head.bias[0] += 1e-3  # type: ignore[union-attr]
     assert len({*keys, key_of(knowing, rows, FP32, 1)}) == 9

@@ -1,4 +1,4 @@
-"""Paired counts, against published intervals, scipy, enumeration of all outcomes, and hand numbers."""
+"""Paired counts against published intervals, scipy, enumeration of all outcomes, and hand-computed values."""
 
 import math
 
@@ -41,7 +41,7 @@ def test_bound_is_where_the_likeliest_counts_make_the_loss_a_chance_in_twenty(
     same = rows - gained - lost
 
     def unlikely(share: float) -> float:
-        """Minus the log-likelihood of the counts for that share of lost rows, if the bound is the true difference."""
+        """Negative log-likelihood of the counts for a share of lost rows, if the bound is the true difference."""
         shares = (share + low, share, 1 - 2 * share - low)
         return -sum(count * math.log(one) for count, one in zip((gained, lost, same), shares, strict=True) if count)
 
@@ -71,7 +71,7 @@ def test_equal_answers_are_evidence_only_as_far_as_there_are_rows() -> None:
 def test_rows_needed_are_those_at_which_the_bound_meets_the_margin(gained: int, lost: int, rows: int) -> None:
     needed = paired.rows_needed(gained / rows, lost / rows, margin=0.02, confidence=0.95)
     assert needed is not None
-    # As many times the counts, so that the shares stay the same whole numbers.
+    # Integer multiples of the counts keep the shares exactly the same.
     for times in range(1, 9):
         within = paired.interval(times * gained, times * lost, times * rows, confidence=0.95)[0] >= -0.02
         assert within is (times * rows >= needed)
@@ -84,7 +84,7 @@ def test_no_number_of_rows_shows_that_a_loss_beyond_the_margin_is_within_it() ->
 
 
 def pass_rate(rows: int, gained: float, margin: float, confidence: float) -> float:
-    """The probability that a challenger passes whose true loss is the margin, summed over all outcomes that let it."""
+    """Probability that a challenger whose true loss equals the margin passes, summed over all passing outcomes."""
     lost = gained + margin
     most = [math.ceil(rows * share + 6 * math.sqrt(rows * share) + 2) for share in (gained, lost)]
     passing = [

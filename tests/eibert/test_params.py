@@ -1,4 +1,4 @@
-"""params.yaml is read strictly, and every problem is named at once."""
+"""params.yaml is parsed strictly, and all problems are reported at once."""
 
 from pathlib import Path
 

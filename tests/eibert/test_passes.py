@@ -1,4 +1,4 @@
-"""The passes of a teacher over rows, against the rows one by one."""
+"""Batched teacher passes, against one row at a time."""
 
 import torch
 
@@ -31,7 +31,7 @@ def test_every_row_is_read_once_without_dropout_or_gradient_and_then_told(teache
     for chosen, tokens, pooled in passes(
         teacher, rows, batch_size=2, precision=Precision.FP32, report=lambda *steps, **_: told.append(steps)
     ):
-        assert len(told) == len(found) // 2  # after what was yielded, not before
+        assert len(told) == len(found) // 2  # reported after the yield, not before
         assert not pooled.requires_grad
         found |= {int(row): (tokens[at], pooled[at]) for at, row in enumerate(chosen)}
     assert told == [(1, 3), (2, 3), (3, 3)]

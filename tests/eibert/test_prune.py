@@ -1,4 +1,4 @@
-"""Hard token pruning: importance by hand, no new [UNK], equal answers for kept entries."""
+"""Hard token pruning: hand-computed importance, no new [UNK], unchanged answers for kept entries."""
 
 import functools
 from pathlib import Path
@@ -159,7 +159,7 @@ def test_coverage_curve_ends_at_one_and_never_falls(student: Student) -> None:
 def test_bytes_are_spent_on_the_best_score_a_byte(params: Params) -> None:
     musts = needed(TOKENS)
     scores = np.zeros(len(TOKENS))
-    for token, score in (("the", 1.0), ("please", 1.2), ("mum", 0.9)):  # 4, 7 and 4 bytes with the line's end
+    for token, score in (("the", 1.0), ("please", 1.2), ("mum", 0.9)):  # 4, 7 and 4 bytes including newlines
         scores[TOKENS.index(token)] = score
     spent = sum(2 + len(TOKENS[index]) + 1 for index in np.flatnonzero(musts))
     budget = keeping(params, 1, vocabulary_bytes=spent + 12)

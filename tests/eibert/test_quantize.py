@@ -1,4 +1,4 @@
-"""Quantization: bounds of the error, by hand and as properties; simulation and files."""
+"""Quantization: error bounds, by hand and as properties; simulation and files."""
 
 from pathlib import Path
 
@@ -158,7 +158,7 @@ OPTIONS = {"a": Option(100, 1.0), "b": Option(50, 0.1), "c": Option(10, 5.0), "d
     [(1000, set()), (960, {"b"}), (940, {"b", "d"}), (900, {"a"}), (861, {"a", "b"}), (800, set("abcd"))],
 )
 def test_the_budget_is_spent_where_it_harms_least(budget: int, chosen: set[str]) -> None:
-    """900: b and d save 90, too little; with a they save 190; then d and b are unpacked, for a alone saves 100."""
+    """900: b and d save 90, too little; with a they save 190; then d and b are undone, because a alone saves 100."""
     assert fitting(OPTIONS, 1000, budget) == chosen
 
 
@@ -182,7 +182,7 @@ def test_the_search_fits_the_budget_it_is_given(student: Student, spec: TaskSpec
 def test_tuning_knows_no_unit(student: Student, rows: Split, params: Params) -> None:
     number = TaskSpec("n", pair=False, labels=(), metric="spearman")
     coarse = _four(params.quantize).model_copy(update={"tune_rows": 640, "tune_learning_rate": 1e-3})
-    coarse = coarse.model_copy(update={"head": params.quantize.head})  # half precision has no room for every unit
+    coarse = coarse.model_copy(update={"head": params.quantize.head})  # half precision cannot represent every unit
     standard = np.resize([-1.0, 1.0], len(rows))
     student.fold()
     head = torch.nn.Linear(12, 1)
@@ -208,7 +208,7 @@ def test_tuning_brings_the_rounded_answers_nearer(
         far.append(float(np.square(predict(simulate(tuned, quantized), rows, batch_size=16) - before).mean()))
         assert int(quantized.weights["table"].values.abs().max()) <= 7
     assert far[1] < 0.5 * far[0]
-    assert np.array_equal(predict(student, rows, batch_size=16), before)  # the float student is left alone
+    assert np.array_equal(predict(student, rows, batch_size=16), before)  # the float student is not modified
 
 
 def test_a_module_packed_for_want_of_bytes_has_a_scale_for_each_group(
@@ -220,6 +220,6 @@ def test_a_module_packed_for_want_of_bytes_has_a_scale_for_each_group(
     found = quantize(student, spec, rows, few, bits=bits)[1].weights
     attention = student.get_submodule("layers.0.qkv").weight
     assert found["layers.0.qkv"].scale.shape == (attention.shape[0], attention.shape[1] // 4)  # type: ignore[index]
-    assert found["layers.0.feed_forward_input"].scale.ndim == 1  # as given: one a channel
+    assert found["layers.0.feed_forward_input"].scale.ndim == 1  # as given: one per channel
     asked = few.model_copy(update={"attention": few.attention.model_copy(update={"bits": 4})})
     assert quantize(student, spec, rows, asked)[1].weights["layers.0.qkv"].scale.ndim == 1

@@ -1,4 +1,4 @@
-"""Secrets are blotted out, ordinary words are not."""
+"""Secrets are redacted, ordinary words are not."""
 
 import pytest
 

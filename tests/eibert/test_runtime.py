@@ -1,4 +1,4 @@
-"""The run-time half against a model small enough for hand arithmetic: logits are the mean of the tokens' rows."""
+"""The runtime on a model small enough for hand arithmetic: logits are the mean of the tokens' rows."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ Make = Callable[..., Path]
 
 
 def model(width: int) -> bytes:
-    """The tiny model, of as many logits; the second text pulls towards the last of three."""
+    """The tiny model with the given number of logits; the second text pulls towards the last of three."""
     return graph(TOKENS, ROWS, width)
 
 

@@ -1,4 +1,4 @@
-"""The built-in sample: counts, separation of its parts, and that the words alone do not tell the intent."""
+"""The built-in sample: counts, disjoint splits, and intents that words alone do not determine."""
 
 import re
 from collections import Counter

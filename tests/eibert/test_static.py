@@ -1,4 +1,4 @@
-"""The static rival: what it stores, what it fits into, what it cannot know."""
+"""The static rival: what it stores, that it fits its budget, and what it cannot know."""
 
 import dataclasses
 from typing import Any
@@ -59,7 +59,7 @@ def test_the_commonest_tokens_come_first(spec: TaskSpec, teacher: Teacher, rows:
 def test_a_row_of_the_table_is_the_teachers_answer_to_the_token_alone(
     spec: TaskSpec, teacher: Teacher, rows: Split
 ) -> None:
-    """Distances between rows, with all components kept and frequency undone, are those of the teacher's answers."""
+    """With all components kept and frequency weighting undone, row distances equal those of the teacher's outputs."""
     rival = fitted(spec, teacher, rows, budget_bytes=10_000, dimensions=(16,))
     words = ("play", "stop", "mum")
     ids = np.array([teacher.tokenizer.get_vocab()[word] for word in words])

@@ -1,4 +1,4 @@
-"""Where teachers come from, and what is refused."""
+"""Where teachers are loaded from, and what is refused."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The chain of records: what is done to it shows, and what a kill leaves is mended."""
+"""The chain of records: tampering is detected, and an interrupted append is repaired."""
 
 import errno
 import json

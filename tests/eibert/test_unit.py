@@ -1,4 +1,4 @@
-"""The unit of numbers against hand arithmetic; classes have none."""
+"""The unit of regression targets, against hand-computed values; classes have none."""
 
 import numpy as np
 import pytest

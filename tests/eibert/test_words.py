@@ -1,4 +1,4 @@
-"""Words as the common measure of two tokenizers, against hand-made places and a loop."""
+"""Word alignment of two tokenizers, against hand-made positions and a loop."""
 
 import numpy as np
 import pytest

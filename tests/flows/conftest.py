@@ -1,4 +1,4 @@
-"""A repository with a small pipeline of stub stages, whose names and parameters are the real ones."""
+"""A repository with a small pipeline of stub stages under the real names and parameters."""
 
 import os
 import shutil
@@ -94,7 +94,7 @@ STAGES = ["ingest", "finetune", "pretrain", "quantize", "export", "evaluate"]
 
 
 def command(*arguments: object, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs `eibert` as a user does; without PREFECT_API_URL it would start a server of its own."""
+    """Runs `eibert` as a user would; without PREFECT_API_URL it would start its own server."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *map(str, arguments)],
@@ -103,19 +103,19 @@ def command(*arguments: object, folder: Path, **environment: str) -> "subprocess
 
 
 def heed_interrupts() -> None:
-    """Lets a new process end by Ctrl-C also where these tests were started in the background, which ignores it."""
+    """Lets a new process be interrupted by Ctrl-C even if the tests run in the background, which ignores it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def server_address() -> dict[str, str]:
-    """The environment that names the tests' own Prefect server; starting another takes seconds."""
+    """Environment with the address of the tests' Prefect server; starting another takes seconds."""
     from prefect.settings import get_current_settings
 
     return {"PREFECT_API_URL": str(get_current_settings().api.url)}
 
 
 def ran(workspace: Workspace) -> list[str]:
-    """Names the stages whose commands ran since the last call, in the graph's order."""
+    """Returns the stages whose commands ran since the last call, in graph order."""
     path = workspace.folder / "ran.txt"
     found = path.read_text().split() if path.exists() else []
     path.unlink(missing_ok=True)
@@ -123,7 +123,7 @@ def ran(workspace: Workspace) -> list[str]:
 
 
 def break_stage(workspace: Workspace, stage: str, message: str) -> None:
-    """Lets a stub stage fail with that message, or be killed where it is `kill`."""
+    """Makes a stub stage fail with a message, or be killed if the message is `kill`."""
     (workspace.folder / f"break-{stage}").write_text(message)
 
 
@@ -143,7 +143,7 @@ def make_repository(root: Path) -> Workspace:
 
 @pytest.fixture(scope="session", autouse=True)
 def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps what the tools write outside a repository in a folder of this test session."""
+    """Redirects what the tools write outside a repository to a folder of this test session."""
     folder = tmp_path_factory.mktemp("surroundings")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_SITE_CACHE_DIR", str(folder / "dvc"))
@@ -180,7 +180,7 @@ def _built(tmp_path_factory: pytest.TempPathFactory, server: None, database: Pat
 
 @pytest.fixture
 def workspace(_built: Path, tmp_path: Path) -> Workspace:
-    """A workspace of one's own in which all stages have run."""
+    """A fresh workspace in which all stages have run."""
     shutil.copytree(_built, tmp_path / "root")
     return find(tmp_path / "root" / "models" / "w")
 
@@ -194,7 +194,7 @@ def unbuilt(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def sequential(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Brings stages up to date one after the other; what Prefect adds is tried elsewhere."""
+    """Brings stages up to date one after the other; Prefect's part is tested elsewhere."""
 
     def run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> tuple[Result, Path]:
         from flows.compress import NOT_RUN, Outcome, failed

@@ -1,7 +1,7 @@
-"""Kills promotions at every line between two effects, and tells what was left and what the next call made of it.
+"""Kills promotions at every line between two side effects, and reports what was left and what the next call did.
 
-`python kills.py FOLDER DATABASE` prints one JSON line for each kill. Each try is a fork of this process, which has
-done everything once; it ends by os._exit before some line, without any clean-up.
+`python kills.py FOLDER DATABASE` prints one JSON line per kill. Each attempt is a fork of this process, which has
+done everything once; it calls os._exit before some line, without any clean-up.
 """
 
 import json
@@ -27,12 +27,12 @@ EFFECTS: list[Callable[..., Any]] = [
     registry.register, registry.set_champion, promotions.enter, trail.append, trail._write_line,
     atomic.file.__wrapped__,  # type: ignore[attr-defined]
 ]  # fmt: skip
-"""Functions that have effects, or call those that have."""
+"""Functions that have side effects, or call functions that have."""
 SETTLING: list[Callable[..., Any]] = [journal.settle, journal.finish, journal.close_journal, registry.clear]
 
 
 class Lines:
-    """Counts the lines about to run in some functions, each line once, and ends the process before one of them."""
+    """Counts the distinct lines about to run in some functions, and ends the process before one of them."""
 
     def __init__(self, functions: list[Callable[..., Any]], last: int | None) -> None:
         self.seen: list[str] = []
@@ -60,7 +60,7 @@ class Lines:
 
 
 def _place(frame: FrameType) -> str:
-    """The line about to run; one that writes for others, with who it writes for."""
+    """The line about to run; for a line in a shared writer, together with its caller."""
     place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
     inner, caller = frame, frame
     while Path(caller.f_code.co_filename).name in {"atomic.py", "artifact.py", "contextlib.py"}:
@@ -70,7 +70,7 @@ def _place(frame: FrameType) -> str:
 
 
 def in_fork(work: Callable[[], Any]) -> Any:
-    """Returns what some work returns in a fork; None where the fork was killed."""
+    """Runs some work in a fork and returns its result; None if the fork was killed."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
@@ -89,7 +89,7 @@ def in_fork(work: Callable[[], Any]) -> Any:
 
 
 def state(workspace: Workspace) -> dict[str, Any]:
-    """What is in service, in the registry and by the trail."""
+    """What is in service according to the registry and to the trail."""
     known = registry.versions(workspace.root, workspace.name)
     entered = promotions.promotions(promotions.read(workspace.root))
     return {
@@ -111,7 +111,7 @@ class Scenario:
         shutil.copytree(workspace.root, self._backup)
 
     def kill_everywhere(self, functions: list[Callable[..., Any]]) -> None:
-        """Tries every line, and prints what came of it."""
+        """Kills at every line in turn, and prints the outcomes."""
         lines = in_fork(lambda: self.acted(functions, None))
         whole = state(self._workspace)
         for number, line in enumerate(lines, start=1):
@@ -125,19 +125,19 @@ class Scenario:
         self.restore()
 
     def restore(self) -> None:
-        """Brings back the state before."""
+        """Restores the initial state."""
         shutil.rmtree(self._workspace.root)
         shutil.copytree(self._backup, self._workspace.root)
 
     def acted(self, functions: list[Callable[..., Any]], last: int | None) -> list[str]:
-        """Does it, and returns the lines that ran in some functions; dies before the one of that number."""
+        """Performs the action and returns the lines that ran in some functions; dies before line number `last`."""
         with Lines(functions, last) as lines:
             self._action()
         return lines.seen
 
 
 def quicken(workspace: Workspace) -> None:
-    """Skips what tries nothing: every bundle passes, and the files of every version are those of this bundle."""
+    """Skips what is irrelevant here: every bundle passes, and every version has the files of this bundle."""
     contents = workspace.root.with_name("contents")
     papers = workspace.folder / "data" / "provenance"
     files = packing.pack(facts.bundle_folder(workspace.folder), papers, HeldOut(), contents)
@@ -152,7 +152,7 @@ def quicken(workspace: Workspace) -> None:
 
 def main(folder: Path, database: Path) -> None:
     """Runs all scenarios."""
-    # Without a pool no connection outlives its use, and what is compiled is inherited by the forks.
+    # Without a pool no connection outlives its use, and the forks inherit what is compiled.
     os.environ["MLFLOW_SQLALCHEMYSTORE_POOLCLASS"] = "NullPool"
     root = folder / "root"
     workspace = toy.make_repository(root)
@@ -160,14 +160,14 @@ def main(folder: Path, database: Path) -> None:
     toy.build(workspace, wrong={0, 1, 2})
     quicken(workspace)
     first = Scenario("first", workspace, lambda: promote.promote(workspace))
-    promote.promote(workspace)  # once here, so that the forks need not import
+    promote.promote(workspace)  # once here, so that the forks need not import anything
     first.restore()
     first.kill_everywhere(EFFECTS)
     promote.promote(workspace)
     toy.build(workspace)
     second = Scenario("second", workspace, lambda: promote.promote(workspace))
     second.kill_everywhere(EFFECTS)
-    # A promotion cut off before its alias moves, then its undoing cut off; and the same after the move.
+    # A promotion killed before its alias moves is undone by the next call, after that finished; kill that call, too.
     for name, function in (("undo", registry.set_champion), ("finish", promotions.enter)):
         second.restore()
         assert in_fork(lambda at=function: second.acted([at], 1)) is None

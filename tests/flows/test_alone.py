@@ -1,4 +1,4 @@
-"""Two runs on one repository, and what a killed one leaves behind."""
+"""Two runs in one repository, and what a killed one leaves behind."""
 
 import json
 import os
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
 RUN = [sys.executable, "-m", "flows.cli", "run", "--json"]
 NOBODY = 4_000_000
-"""Above the largest process number that Linux gives by default."""
+"""Above the largest process id that Linux assigns by default."""
 
 
 def started(workspace: Workspace, *options: str, **more: str) -> "subprocess.Popen[str]":
@@ -86,12 +86,12 @@ def test_killed_run_is_taken_over_and_what_it_left_running_is_ended(workspace: W
 
 @pytest.mark.parametrize("pid", [NOBODY, os.getppid()])
 def test_lock_of_the_dead_holds_nobody_up(workspace: Workspace, pid: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Their process number may belong to another process by now."""
+    """Their process id may have been reused by now."""
     entry = {"pid": pid, "cmd": "/venv/bin/eibert run -C models/other"}
     output = str(workspace.folder / "data" / "quantize")
     listed = workspace.root / ".dvc" / "tmp" / "rwlock"
     listed.write_text(json.dumps({"write": {output: entry}, "read": {}}))
-    os.utime(listed, (1e9, 1e9))  # before any process of today began
+    os.utime(listed, (1e9, 1e9))  # before any current process started
     (workspace.root / ".dvc" / "tmp" / "lock").write_text("\0garbage")
     (workspace.private() / "lock").write_text('{"pid": 1, "comm')
     set_params(workspace.folder, ["quantize.percentile=99.5"])
@@ -100,7 +100,7 @@ def test_lock_of_the_dead_holds_nobody_up(workspace: Workspace, pid: int, capsys
 
 
 def test_fork_with_the_command_line_of_its_parent_is_at_work(workspace: Workspace) -> None:
-    """As in a server or a pool of processes: what DVC noted is sys.argv, what the machine knows is another command."""
+    """As in a server or a process pool: DVC noted sys.argv, but the system knows another command line."""
     listed = workspace.root / ".dvc" / "tmp" / "rwlock"
     output = str(workspace.folder / "data" / "quantize")
     for pid in (os.getpid(), os.getppid()):

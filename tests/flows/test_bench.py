@@ -1,4 +1,4 @@
-"""`eibert bench`: what is asked for, where it goes, and what is printed."""
+"""`eibert bench`: its options, where the results go, and what is printed."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What DVC's cache holds is compared with its name before it is handed out; what is not so is set aside."""
+"""Objects in DVC's cache are checked against their names before use; corrupt ones are quarantined."""
 
 import errno
 import json
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
 
 def cached(workspace: Workspace, stage: str, file: str | None) -> Path:
-    """The object of one file of an output, or of the list of its files."""
+    """The cache object of one file of an output, or of its directory listing."""
     import yaml
 
     lock = yaml.safe_load((workspace.folder / "dvc.lock").read_text())
@@ -172,7 +172,7 @@ READERS: dict[str, Callable[[Workspace], object]] = {
 
 
 def content(root: Path) -> dict[str, bytes]:
-    """All files of a repository but for those that processes leave who wait for each other."""
+    """All files of a repository except those in .dvc/tmp/."""
     files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
     return {name: path.read_bytes() for name, path in files.items() if not name.startswith(".dvc/tmp/")}
 
@@ -218,7 +218,7 @@ def test_who_only_looks_needs_no_right_to_write(workspace: Workspace, monkeypatc
 
 @pytest.mark.parametrize("end", ["", "\n    cmd: python ../st"])
 def test_lock_file_that_is_gone_or_cut_short_costs_no_work(workspace: Workspace, end: str) -> None:
-    """Cut between two entries it is still one, as far as DVC can tell."""
+    """Cut between two entries it still looks valid to DVC."""
     path = workspace.folder / "dvc.lock"
     path.unlink()
     if end:
@@ -259,7 +259,7 @@ def test_digest_of_a_folder_is_the_one_dvc_gives(workspace: Workspace) -> None:
 
 
 def test_object_that_cannot_be_kept_is_told_without_a_traceback(workspace: Workspace) -> None:
-    """DVC logs what it cannot write with the exception; Prefect's handler at the root would print all of it."""
+    """DVC logs write errors with a traceback, which Prefect's root handler would print in full."""
 
     seen: list[logging.LogRecord] = []
     root = logging.Handler()

@@ -1,4 +1,4 @@
-"""One line for each difference."""
+"""One line per difference."""
 
 from flows.changes import code_changes, params_changes
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 
 def clone(root: Path, teacher: Path) -> Path:
-    """A copy of the project with tiny data and teacher; what differs between clones by nature differs here."""
+    """A copy of the project with tiny data and teacher; what naturally differs between clones differs here."""
     for package in ("eibert", "tasks", "flows"):
         shutil.copytree(PROJECT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("constraints.txt", "params.yaml", "dvc.yaml"):

@@ -1,4 +1,4 @@
-"""The page's server: what it answers, and what it refuses before and after it listens."""
+"""The demo server: what it serves, and what it refuses before and after it starts listening."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A bundle whose graph is none; the server does not run it."""
+    """A bundle with a fake graph; the server does not run it."""
     folder = tmp_path / "bundle"
     folder.mkdir()
     files = {"model.onnx": b"graph", "vocab.txt": "\n".join(SPECIALS).encode(), "notes.txt": b"notes"}
@@ -41,7 +41,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    """A folder with files of the built page's names."""
+    """A folder with files named like those of the built page."""
     folder = tmp_path / "page"
     folder.mkdir()
     for name in ("index.html", "page.css", "page.js", "ort-wasm-simd-threaded.wasm"):
@@ -51,7 +51,7 @@ def page(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(bundle: Path, page: Path) -> Iterator[demo.Server]:
-    """The server, answering."""
+    """The running server."""
     with demo.open_server(bundle, 0, page) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -61,7 +61,7 @@ def server(bundle: Path, page: Path) -> Iterator[demo.Server]:
 
 
 def ask(server: demo.Server, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Returns status, headers and body; the path goes out as it is."""
+    """Returns status, headers and body; the path is sent unmodified."""
     connection = http.client.HTTPConnection(demo.HOST, server.server_port, timeout=10)
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()

@@ -1,4 +1,4 @@
-"""`eibert diff` sets two sides beside each other."""
+"""`eibert diff` compares two sides."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def commit(workspace: Workspace) -> None:
 
 @pytest.fixture
 def history(workspace: Workspace) -> Workspace:
-    """Two commits, between which a parameter and a figure of quantize changed."""
+    """Two commits between which a parameter and a metric of quantize changed."""
     commit(workspace)
     run(workspace, Selection(), ["quantize.percentile=99.5"])
     figures = workspace.folder / "metrics" / "quantize.json"
@@ -101,7 +101,7 @@ def test_runs_without_a_record_are_compared_as_mlflow_knows_them(history: Worksp
 
 @pytest.fixture
 def two_bundles(tmp_path: Path) -> tuple[Path, Path]:
-    """An earlier bundle, copied out of its repository, and the one that is built there now."""
+    """An earlier bundle, copied out of its repository, and the one now built there."""
     workspace = toy.make_repository(tmp_path / "root")
     toy.build(workspace)
     bundle = workspace.folder / "data" / "export" / "bundle"

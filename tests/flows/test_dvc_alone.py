@@ -1,4 +1,4 @@
-"""`dvc repro` without `eibert run`: what it makes is of the code and the libraries as they are."""
+"""`dvc repro` without `eibert run`: its results reflect the current code and libraries."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ with artifact.writing(pathlib.Path(), sys.argv[1], params={}, inputs={}) as part
 
 @pytest.fixture
 def place(unbuilt: Workspace) -> Workspace:
-    """The project's own stage `code`, and two that hand on what it says of them."""
+    """The project's own stage `code`, and two stages that pass on their digests."""
     root = unbuilt.root
     for package in ("eibert", "tasks"):
         shutil.copytree(PROJECT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -45,7 +45,7 @@ def place(unbuilt: Workspace) -> Workspace:
 
 
 def repro(place: Workspace, *first: Path) -> list[str]:
-    """What runs behind `code` where these folders come first on the path of imports."""
+    """Returns the stages that run after `code` when these folders come first on the import path."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, [*first, place.root, PROJECT]))}
     done = subprocess.run(["dvc", "repro"], cwd=place.folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -56,7 +56,7 @@ def repro(place: Workspace, *first: Path) -> list[str]:
 
 
 def installed(folder: Path, name: str, version: str) -> Path:
-    """A folder in which another version of a library is installed, as far as its metadata tells."""
+    """A folder in which another version of a library is installed, according to its metadata."""
     about = folder / f"{name}-{version}.dist-info" / "METADATA"
     about.parent.mkdir(parents=True)
     about.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")

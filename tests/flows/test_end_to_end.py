@@ -1,4 +1,4 @@
-"""The real pipeline on a real data set in a clone of the project, tiny but whole: what a user does first."""
+"""The real pipeline on a real data set in a clone of the project, tiny but complete: a user's first steps."""
 
 import json
 import os
@@ -48,7 +48,7 @@ class Clone:
         return done
 
     def run(self, *arguments: str) -> dict[str, Any]:
-        """Returns what `eibert run --json` says."""
+        """Returns the answer of `eibert run --json`."""
         found: dict[str, Any] = json.loads(self.eibert("run", "-C", "models/trec6", "--json", *arguments).stdout)
         return found
 
@@ -82,7 +82,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture(scope="module")
 def first(clone: Clone) -> dict[str, Any]:
-    """What the first run says."""
+    """The answer of the first run."""
     return clone.run()
 
 
@@ -128,7 +128,7 @@ def test_predict_answers_with_the_labels_of_plain_onnxruntime(clone: Clone, firs
 def test_a_second_run_does_nothing_and_dvc_agrees(clone: Clone, first: dict[str, Any]) -> None:
     assert clone.run()["stages"] == dict.fromkeys(STAGES, "Cached")
     dvc = str(Path(sys.executable).with_name("dvc"))
-    command = [dvc, "status", "--json", "dvc.yaml"]  # without a name dvc looks at every workspace of the repository
+    command = [dvc, "status", "--json", "dvc.yaml"]  # without a name, dvc checks every workspace of the repository
     said = subprocess.run(command, cwd=clone.model, capture_output=True, text=True, check=True).stdout
     assert json.loads(said) == {"code": ["always changed"]}
 

@@ -1,4 +1,4 @@
-"""What is read from the environment."""
+"""Settings read from the environment."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`eibert export`: the bundle elsewhere, whole or not at all, with a card that tells what its record tells."""
+"""`eibert export`: the bundle in another place, complete or not at all, with a card that matches its record."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ METRICS = {
 
 @pytest.fixture
 def bundle(student: Student, spec: TaskSpec, rows: Split, params: Params, signed: Path) -> Path:
-    """A real bundle in the workspace `w` of a repository, recorded there."""
+    """A real bundle, recorded in the workspace `w` of a repository."""
     model = deepcopy(student)
     model.fold()
     with artifact.writing(signed / "w", "export", params={}, inputs={}) as part:

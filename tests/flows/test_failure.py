@@ -1,4 +1,4 @@
-"""How commands end that raise."""
+"""How commands end when they raise."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""The record of retrainings, and what a person reads of it."""
+"""The record of retrainings, and how it is presented."""
 
 import base64
 import json

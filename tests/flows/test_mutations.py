@@ -1,10 +1,10 @@
-"""The cache as a table: this mutation → exactly these stages run, are restored, or are left alone.
+"""Cache behaviour as a table: which stages run, are restored or are left alone after each mutation.
 
-A copy of the project with a tiny teacher is built once, for real. Then each mutation gets a copy of that. Two kinds:
+A copy of the project with a tiny teacher is built once, for real; each mutation gets a copy of that. Two kinds:
 
-- DECIDED asks only what `eibert status` would say: which stages have causes of their own, and which would run at all.
-- CARRIED_OUT runs the pipeline and compares the state of each stage: wherever the claim is that something is restored,
-  rebuilt or left alone although something upstream was made anew.
+- DECIDED only asks what `eibert status` reports: which stages have causes of their own, and which would run at all.
+- CARRIED_OUT runs the pipeline and compares the state of each stage: needed where something is restored, rebuilt, or
+  left alone although something upstream was rebuilt.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ Mutation = Callable[[Workspace], object]
 
 
 def remembered_code(workspace: Path) -> dict[str, dict[str, Any]]:
-    """What `code.current` returns, reckoned once for equal sources: most mutations leave them as they are."""
+    """Caches `code.current` for equal sources, because most mutations do not change them."""
     sources = [path for package in ("eibert", "tasks") for path in sorted((workspace / package).rglob("*.[pj]*"))]
     digest = hashlib.sha256((workspace / "dvc.yaml").read_bytes())
     for path in sources:
@@ -113,7 +113,7 @@ def flat(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def _made(_project: Path, commands: Path) -> Path:
-    """The copy in which all stages have run, and one of them under other parameters as well."""
+    """The copy in which all stages have run, one of them also with other parameters."""
     with pytest.MonkeyPatch.context() as patch:
         live_in(_project, commands, patch)
         workspace = find(_project)
@@ -132,7 +132,7 @@ def commands(_project: Path) -> Iterator[Path]:
 
 
 def live_in(root: Path, commands: Path, patch: pytest.MonkeyPatch) -> None:
-    """Lets this process look at the copy's code, and DVC find the copy's stages."""
+    """Makes this process read the copy's code, and DVC find the copy's stages."""
 
     def environment(mark: Path, *, share_terminal: bool) -> dict[str, str]:
         found = STAGE_ENVIRONMENT(mark, share_terminal=share_terminal)
@@ -141,21 +141,21 @@ def live_in(root: Path, commands: Path, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(code, "project_root", lambda: root)
     patch.setattr(stages, "_environment", environment)
     patch.setattr(code, "current", remembered_code)
-    patch.setattr(tracking, "deliver", lambda *_: "")  # the record is not what is tried here
+    patch.setattr(tracking, "deliver", lambda *_: "")  # the record is not tested here
 
 
 @pytest.fixture
 def workspace(_made: Path, commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A copy of one's own; it is as up to date as the first."""
+    """A fresh copy, as up to date as the original."""
     root = tmp_path / "root"
-    # Faster than copying a thousand files in Python; without links, so that what is done to one of two files is not
-    # done to the other.
+    # Faster than copying a thousand files in Python; without hard links, so that changing one copy leaves the other
+    # alone.
     subprocess.run(["cp", "-r", "--preserve=mode,timestamps", str(_made), str(root)], check=True)
     live_in(root, commands, monkeypatch)
     return find(root)
 
 
-# --- what is done to a workspace -------------------------------------------------------------------------------------
+# --- mutations of a workspace ----------------------------------------------------------------------------------------
 
 
 def edit(name: str, old: str, new: str) -> Mutation:
@@ -185,20 +185,20 @@ def params(*assignments: str) -> Mutation:
 
 
 def other_library(name: str) -> Mutation:
-    """The environment as it would be with another version of a library."""
+    """The environment with another version of a library."""
 
     def change(workspace: Workspace) -> None:
         import eibert.code
 
         version = eibert.code._version
         _PATCH.setattr(eibert.code, "_version", lambda asked: "0.0.1" if asked == name else version(asked))
-        _PATCH.setitem(globals(), "REMEMBERED", {})  # what is remembered has the true versions
+        _PATCH.setitem(globals(), "REMEMBERED", {})  # the cached digests have the true versions
 
     return change
 
 
 def installed(name: str) -> Mutation:
-    """Another version of a library, as far as the metadata tells this process and those of the stages."""
+    """Another version of a library according to its metadata, for this process and those of the stages."""
 
     def change(workspace: Workspace) -> None:
         import eibert.code
@@ -208,7 +208,7 @@ def installed(name: str) -> Mutation:
         about.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.0.1\n")
         _PATCH.syspath_prepend(about.parents[1])
         _PATCH.setenv(INSTALLED, str(about.parents[1]))
-        _PATCH.setattr(eibert.code, "_version", eibert.code._version.__wrapped__)  # which remembers none
+        _PATCH.setattr(eibert.code, "_version", eibert.code._version.__wrapped__)  # which caches nothing
         _PATCH.setitem(globals(), "REMEMBERED", {})
 
     return change
@@ -243,7 +243,7 @@ def teacher_byte(workspace: Workspace) -> None:
 
 
 def formatted(name: str) -> Mutation:
-    """The same code, laid out as the syntax tree's own printer does, without comments."""
+    """The same code as formatted by `ast.unparse`, without comments."""
     import ast
 
     def change(workspace: Workspace) -> None:
@@ -302,7 +302,7 @@ def object_deleted(stage: str, file: str) -> Mutation:
 
 
 def lock_reverted(workspace: Workspace) -> None:
-    """As `git checkout HEAD~1 dvc.lock` does: it records what the parameters before made."""
+    """As by `git checkout HEAD~1 dvc.lock`: it records the results of the previous parameters."""
     path = workspace.folder / "dvc.lock"
     entries = workspace.root / ".dvc" / "cache" / "runs"
     [entry] = [
@@ -316,7 +316,7 @@ def lock_reverted(workspace: Workspace) -> None:
 
 
 def run_entry_altered(workspace: Workspace) -> None:
-    """The entry of `quantize` under the present parameters hands out what other parameters made."""
+    """The run cache entry of `quantize` for the current parameters returns the output of other parameters."""
     runs = [path for path in (workspace.root / ".dvc" / "cache" / "runs").rglob("*") if path.is_file()]
     of_quantize = [path for path in runs if "eibert stage quantize" in path.read_text()]
     one, other = sorted(of_quantize, key=lambda path: "99.99" in path.read_text())
@@ -339,13 +339,13 @@ def both(*mutations: Mutation) -> Mutation:
 
 @dataclass(frozen=True)
 class Decided:
-    """What a mutation is to lead to, as `eibert status` tells it.
+    """Expected effect of a mutation, as reported by `eibert status`.
 
     Attributes:
         does: The mutation.
-        own: Stage → how its own causes begin, joined by `; `.
+        own: Stage → beginnings of its own causes, joined by `; `.
         runs: The stages that would run; "": none.
-        restores: The stages of which an output would come back.
+        restores: The stages with an output that would be restored.
     """
 
     does: Mutation
@@ -497,13 +497,13 @@ def in_order(stages: str) -> list[str]:
 
 @dataclass(frozen=True)
 class CarriedOut:
-    """What a mutation is to lead to when the pipeline runs; stages that are not named are left alone.
+    """Expected effect of a mutation when the pipeline runs; stages that are not named are left alone.
 
     Attributes:
         does: The mutation.
         runs: The stages whose commands run.
-        restores: The stages whose outputs come back without that.
-        quarantined: Files set aside.
+        restores: The stages whose outputs are restored without running.
+        quarantined: Files moved to quarantine.
     """
 
     does: Mutation

@@ -1,4 +1,4 @@
-"""New workspaces, and how their two files follow each other."""
+"""New workspaces, and how their two files stay in sync."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ def test_comments_are_kept(root: Path) -> None:
 
 
 def leaves(tree: Any, at: str = "") -> dict[str, str]:
-    """Values of a nested document, as text, by dotted key."""
+    """Values of a nested document as text, by dotted key."""
     if not isinstance(tree, dict):
         return {at: repr(tree)}
     return {key: value for name, below in tree.items() for key, value in leaves(below, f"{at}.{name}").items()}

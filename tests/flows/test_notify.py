@@ -1,4 +1,4 @@
-"""Who is told, and that a hook which fails or hangs costs a warning only."""
+"""Who is notified, and that a failing or hanging hook costs only a warning."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ def quiet(params: Params) -> NotifyParams:
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[Any]]]:
-    """A web server on this machine: its address, and the bodies it got."""
+    """A local web server: its address, and the request bodies it received."""
     got: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -74,7 +74,7 @@ def test_missing_variable_is_named(quiet: NotifyParams) -> None:
 def test_webhook_that_hangs_is_given_up(quiet: NotifyParams) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
-        deaf.listen()  # takes the connection and never answers
+        deaf.listen()  # accepts the connection but never answers
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         [warning] = notify(FOUND, quiet.model_copy(update={"webhook": address, "timeout_s": 0.2}))
     assert "was not told (TimeoutError)" in warning

@@ -1,4 +1,4 @@
-"""Answers on the command line."""
+"""Predictions on the command line."""
 
 import io
 import subprocess

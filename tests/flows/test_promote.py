@@ -1,4 +1,4 @@
-"""Promotion, override and rollback on toy bundles: what is in service, and what the trail says of it for ever."""
+"""Promotion, override and rollback on toy bundles: what is in service, and what the trail records about it."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
 
 @pytest.fixture(scope="module")
 def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Path]:
-    """A repository whose version 1 is in service, wrong on three words, and whose workspace holds a better bundle."""
+    """A repository with version 1 in service, wrong on three words, and a better bundle in its workspace."""
     root = tmp_path_factory.mktemp("promoted") / "root"
     with toy.recorded_repository(root, database) as (workspace, _):
         toy.build(workspace, wrong={0, 1, 2})
@@ -38,7 +38,7 @@ def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
 
 @pytest.fixture
 def workspace(_built: Path) -> Workspace:
-    """That workspace, as it was."""
+    """That workspace in its initial state."""
     return toy.put_back(_built)
 
 
@@ -61,12 +61,12 @@ def built(workspace: Workspace) -> dict[str, bytes]:
 
 
 def entered(workspace: Workspace) -> list[dict[str, Any]]:
-    """The promotions and rollbacks of the trail."""
+    """The promotions and rollbacks in the trail."""
     return [record.body for record in promotions.promotions(promotions.read(workspace.root))]
 
 
 def eibert(workspace: Workspace, command: str, *arguments: str, code: int = 0) -> str:
-    """Returns what a command prints."""
+    """Runs a command and returns what it prints."""
     done = CliRunner().invoke(cli.app, [command, "-C", str(workspace.folder), *arguments], catch_exceptions=False)
     assert done.exit_code == code, done.output
     return done.output
@@ -201,7 +201,7 @@ def test_altered_version_is_neither_rolled_back_to_nor_judged_against(altered: s
 
 
 def test_version_with_matching_tags_is_held_against_the_trail(workspace: Workspace) -> None:
-    """Whoever can write the registry can write its tags too; the trail is signed."""
+    """Anyone who can write to the registry can also change its tags, but the trail is signed."""
     from mlflow import MlflowClient
 
     promote.promote(workspace)
@@ -225,12 +225,12 @@ def test_what_is_in_service_is_verified_against_the_trail(workspace: Workspace) 
     client = MlflowClient(f"sqlite:///{workspace.root / 'mlflow.db'}")
     promote.promote(workspace)
     assert list(check_service(workspace)) == []
-    client.set_registered_model_alias("models.w", "champion", "1")  # past the trail
+    client.set_registered_model_alias("models.w", "champion", "1")  # bypassing the trail
     [moved] = check_service(workspace)
     assert moved.place == "models.w"
     assert "version 1 is in service" in moved.problem
     assert "the trail says version 2" in moved.problem
-    rollback(workspace, 2)  # as the remedy says
+    rollback(workspace, 2)  # the remedy in the message
     assert list(check_service(workspace)) == []
     stored = next((workspace.root / "mlartifacts").rglob(f"{registry.find(workspace.root, workspace.name, 2).run}/*"))
     path = next(stored.rglob("model.onnx"))
@@ -249,7 +249,7 @@ def test_new_registry_counts_from_one_and_its_versions_are_not_taken_for_the_old
     workspace: Workspace, database: Path, tmp_path: Path
 ) -> None:
     shutil.copy(database, workspace.root / "mlflow.db")
-    assert promote.promote(workspace).kept_out  # the trail names a champion that this registry does not have
+    assert promote.promote(workspace).kept_out  # the trail names a champion that is missing from this registry
     promote.promote(workspace, override="MLflow moved to a server")
     assert (in_service(workspace), len(entered(workspace))) == (1, 2)
     assert list(check_service(workspace)) == []
@@ -415,7 +415,7 @@ def hours_ago(hours: float) -> datetime:
     ("noted", "said", "outcome"),
     [
         (None, "2 h ago, unchanged", "unchanged"),
-        (720.0, "2 h ago, unchanged", "unchanged"),  # a night without anything new leaves no note for MLflow
+        (720.0, "2 h ago, unchanged", "unchanged"),  # a night with nothing new leaves no note for MLflow
         (1.9, "2 h ago, unchanged", "unchanged"),  # of the run that was part of the retraining
         (1.0, "1 h ago", None),  # by hand
     ],

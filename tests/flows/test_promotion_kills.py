@@ -1,4 +1,4 @@
-"""Wherever a promotion is killed, one champion is in service, the old or the new; the next call finishes or undoes."""
+"""Wherever a promotion is killed, one champion, old or new, is in service; the next call finishes or undoes it."""
 
 import json
 import os
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def kills(tmp_path_factory: pytest.TempPathFactory, database: Path) -> dict[str, list[Kill]]:
-    """Scenario → what came of each kill in it."""
+    """Scenario → outcome of each kill."""
     script = Path(__file__).with_name("kills.py")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     done = subprocess.run(
@@ -58,7 +58,7 @@ def test_every_line_was_tried(scenario: str, kills: dict[str, list[Kill]]) -> No
 def test_a_kill_leaves_the_old_champion_or_the_new_one(scenario: str, kills: dict[str, list[Kill]]) -> None:
     moments = [kill["left"]["champions"] for kill in kills[scenario]]
     assert {tuple(moment) for moment in moments} == {tuple(BEFORE[scenario]), tuple(AFTER[scenario])}
-    # Once it has moved, it has moved: the old one until the commit point, the new one from there on.
+    # The old champion up to the commit point, the new one from there on.
     changes = sum(one != other for one, other in pairwise(moments))
     assert changes == (BEFORE[scenario] != AFTER[scenario])
 

@@ -1,4 +1,4 @@
-"""`eibert rebuild`: an old state is built again in a place of its own, which is gone afterwards."""
+"""`eibert rebuild`: an old state is rebuilt in a temporary place, which is removed afterwards."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def worktrees(root: Path) -> int:
 
 @pytest.fixture(scope="session")
 def _three_states(_built: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A repository with three committed states, the last one built; and a digest that only the first has."""
+    """A repository with three committed states, of which the last is built, and a digest found only in the first."""
     root = tmp_path_factory.mktemp("three") / "root"
     shutil.copytree(_built, root)
     workspace = find(root / "models" / "w")
@@ -48,7 +48,7 @@ def _three_states(_built: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture
 def history(_three_states: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Workspace, str]:
-    """A copy of that repository, and a folder of its own for what is temporary."""
+    """A copy of that repository, and a temporary folder of its own."""
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -109,7 +109,7 @@ def test_clean_record_of_the_same_bundle_is_rebuilt(
     *_, clean, dirty = trail.read(workspace.root / "trail")
     assert (clean.body["git"]["dirty"], dirty.body["git"]["dirty"]) == (False, True)
     assert clean.body["bundle"] == dirty.body["bundle"]
-    monkeypatch.setattr(rebuild, "_reproduce", lambda *_: None)  # nothing is built: that is tried elsewhere
+    monkeypatch.setattr(rebuild, "_reproduce", lambda *_: None)  # builds nothing: that is tested elsewhere
     monkeypatch.setattr(artifact, "read_manifest", lambda *_: {"files": {}})
     monkeypatch.setattr(artifact, "sha256", lambda _: "")
     assert rebuild.rebuild(workspace.folder, clean.body["bundle"]["sha256"]).record == clean

@@ -1,4 +1,4 @@
-"""A run ends with a record and a signature, once for each state; without them it has not ended well."""
+"""A run ends with a record and a signature, once per state; without them it has failed."""
 
 import json
 import shutil

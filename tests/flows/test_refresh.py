@@ -1,4 +1,4 @@
-"""What arrives, what stays, and what is refused before a retraining."""
+"""What is added, what is kept, and what is refused before a retraining."""
 
 import contextlib
 import gzip
@@ -18,7 +18,7 @@ TRAIN = "text,label\nplay a song,play\nstop it,stop\n"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    """A workspace whose rows are its own, with deliveries beside it."""
+    """A workspace with its own rows, and a folder of deliveries beside it."""
     folder = tmp_path / "w"
     (folder / "rows").mkdir(parents=True)
     (tmp_path / "in").mkdir()
@@ -44,7 +44,7 @@ def rows(place: Workspace) -> dict[str, str]:
 
 
 def put(place: Workspace, files: dict[str, str]) -> dict[str, str]:
-    """Writes files below the workspace's rows."""
+    """Writes files into the workspace's rows."""
     for name, text in files.items():
         path = place.folder / "rows" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def test_rows_go_back_whatever_their_folder_is_called(place: Workspace, params: 
 
 
 def test_a_killed_retraining_leaves_nothing_undecided(place: Workspace, params: Params) -> None:
-    """Rows that no gate has seen to the end are out before the next delivery is looked at."""
+    """Rows that were not fully judged are removed before the next delivery is examined."""
     (place.folder / "rows" / "train.csv").write_text(TRAIN)
     deliver(place, "day.csv", "text,label\nplay it,stop\n")
     refresh(place, taking(params))
@@ -204,7 +204,7 @@ def test_rows_are_back_however_far_a_kill_let_it_come(
     before = rows(place)
     deliver(place, "day.csv", "text,label\nhalt,stop\n")
     refresh(place, taking(params))
-    for _ in range(2):  # in the midst of each folder that goes
+    for _ in range(2):  # halfway through each folder being removed
         with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
             patch.setattr(shutil, "rmtree", lambda folder, **_: lose_one_file(folder) if folder.is_dir() else None)
             put_back(place)
@@ -214,7 +214,7 @@ def test_rows_are_back_however_far_a_kill_let_it_come(
 
 
 ABOUT = {"README.md": "whose rows", "LICENSE": "CC0", "notes/of/2024.txt": "as found", "data/seen.md": "by whom"}
-"""What a folder of a hub holds beside its rows."""
+"""What a hub folder contains besides its rows."""
 
 
 @pytest.mark.parametrize("about", [{}, ABOUT], ids=["rows alone", "with papers"])
@@ -296,6 +296,6 @@ def test_rows_accepted_stay_however_much_of_the_earlier_ones_a_kill_leaves(
 
 
 def lose_one_file(folder: Path, **_: object) -> None:
-    """What is left where a kill comes in the midst of removing a folder."""
+    """What is left if a kill interrupts the removal of a folder."""
     next(path for path in sorted(folder.rglob("*")) if path.is_file()).unlink()
     raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What is judged again the next night, and what is left alone, on toy bundles that a run is said to have built."""
+"""What is judged again the next night, and what is left alone, on toy bundles in place of built ones."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ from tests import toy
 pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
 
 GOOD, BETTER, BAD = {0, 1, 2}, {0}, set(range(20))
-"""Words that a bundle takes for the next class."""
+"""Words that a bundle assigns to the next class."""
 
 
 @pytest.fixture(scope="module")
 def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Path]:
-    """A repository whose version 1 is good and in service."""
+    """A repository with a good version 1 in service."""
     root = tmp_path_factory.mktemp("repeats") / "root"
     with toy.recorded_repository(root, database) as (workspace, patch):
         set_params(workspace.folder, ["retention.collect=false"])
-        patch.setattr(promote, "_profile", lambda *_: None)  # drift is looked for elsewhere
-        patch.setattr("flows.retrain.run", lambda *_: Result())  # what a run would build is there
+        patch.setattr(promote, "_profile", lambda *_: None)  # drift is tested elsewhere
+        patch.setattr("flows.retrain.run", lambda *_: Result())  # the bundle a run would build is already there
         patch.setattr("flows.retrain.read_graph", lambda *_, **__: None)
         patch.setattr("flows.retrain.causes", lambda *_: {})
         toy.build(workspace, wrong=GOOD)
@@ -39,7 +39,7 @@ def _built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
 
 @pytest.fixture
 def workspace(_built: Path) -> Workspace:
-    """That workspace, as it was."""
+    """That workspace in its initial state."""
     return toy.put_back(_built)
 
 
@@ -98,7 +98,7 @@ def test_a_challenger_that_was_kept_out_is_judged_again_where_the_verdict_may_be
     assert retrain(workspace).reason.startswith("metric: accuracy -0.")
     match change:
         case "test rows":
-            toy.build(workspace, wrong=BAD, train=["w00 w03"])  # rows of test that it has learnt from do not count
+            toy.build(workspace, wrong=BAD, train=["w00 w03"])  # test rows it was trained on do not count
         case "evaluation":
             toy.build(workspace, wrong=BAD, rival={"difference": 0.3, "low": 0.2, "high": 0.4})
         case "seed":

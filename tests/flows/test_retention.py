@@ -1,4 +1,4 @@
-"""Which versions go, and which objects of the cache."""
+"""Which versions, and which cache objects, are collected."""
 
 import os
 import shutil
@@ -98,12 +98,12 @@ def test_what_the_run_cache_says_goes_with_what_it_names(built: Workspace) -> No
     assert collect(built) == [f"collected {len(stale)} entries of its run cache"]
     assert entries(built) == before - stale | added
     assert stale
-    assert unread.exists()  # for `eibert verify` to tell of
+    assert unread.exists()  # left for `eibert verify` to report
     assert collect(built) == []
 
 
 def command_of(entry: Path) -> str:
-    """The first line of an entry of the run cache."""
+    """The first line of a run cache entry."""
     return entry.read_text().split("\n", 1)[0]
 
 
@@ -176,7 +176,7 @@ def test_old_versions_are_discarded_one_by_one_and_nobody_rolls_back_meanwhile(
     monkeypatch.setattr(runs, "collect", lambda *_: 0)
     monkeypatch.setattr(retention, "_collect_cache", lambda *_: "")
     said = collect(unbuilt)
-    assert gone == [2]  # ten stay, and the one in service
+    assert gone == [2]  # ten are kept, plus the one in service
     assert kept_out == [True, True]
     assert said == [f"collected version 2 of {now - timedelta(days=58):%Y-%m-%d}"]
 

@@ -1,4 +1,4 @@
-"""The story of a model in service: what is promoted, kept out, stopped and flagged, and what is left alone."""
+"""The story of a model in service: what is promoted, rejected, stopped and flagged, and what is left alone."""
 
 import json
 import os
@@ -35,7 +35,7 @@ MOST = learner.WORDS[:57]
 
 
 class Stream:
-    """Rows that arrive one after the other, no text of them twice."""
+    """A stream of rows without repeated texts."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
@@ -50,7 +50,7 @@ class Stream:
 
 
 def turned(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The rows, each with the next class."""
+    """The rows, each labelled with the next class."""
     return [(text, learner.LABELS[(learner.LABELS.index(label) + 1) % 3]) for text, label in rows]
 
 
@@ -84,7 +84,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     one = stream.take(FEW, 150)
     two = one + stream.take(MOST, 150)
 
-    # Version 1 has seen a third of the words only.
+    # Version 1 has seen only a third of the words.
     learner.write_rows(rows, train=one, dev=dev, test=test)
     first = retrain(place)
     assert (first.outcome, first.version, first.drift) == (Outcome.PROMOTED, 1, None)
@@ -98,13 +98,13 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert {shift["name"] for shift in second.drift["shifts"] if shift["beyond"]} >= {"vocabulary"}  # type: ignore[index]
     assert second.drift["new_rows"] == 150  # type: ignore[index]
 
-    # Without the new rows the bundle is version 1's again; nobody took that out of service, so it is judged.
+    # Without the new rows the bundle is version 1's again; nobody rolled that back, so it is judged.
     learner.write_rows(rows, train=one)
     earlier = retrain(place)
     assert (earlier.outcome, earlier.version) == (Outcome.KEPT, 2)
     assert earlier.reason.startswith("metric: accuracy -0.")
 
-    # Poisoned labels: on known texts the data gate says so, on new ones the version in service does.
+    # Poisoned labels: on known texts the data gate reports them, on new ones the version in service does.
     learner.write_rows(rows, train=two + turned(two[:20]))
     known = retrain(place)
     assert (known.outcome, known.version, known.drift) == (Outcome.STOPPED, 2, None)
@@ -114,7 +114,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert (new.outcome, new.drifted, new.version) == (Outcome.STOPPED, True, 2)
     assert "of 240 judged and 0.0% of 80 new rows" in new.reason
 
-    # A subtle degradation: nothing is wrong with the rows that are left, but some words are gone.
+    # A subtle degradation: the remaining rows are fine, but some words are gone.
     gone = set(learner.WORDS[:12])
     learner.write_rows(rows, train=[row for row in two if not set(row[0].split()) & gone])
     kept = retrain(place)
@@ -124,7 +124,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert again.outcome is Outcome.UNCHANGED
     assert f"this challenger was kept out on {kept.when}" in again.reason
 
-    # Drift: much longer texts, hardly a class among them; what is learnt of the last words is good nevertheless.
+    # Drift: much longer texts with very few classes; what is learnt about the last words is good nevertheless.
     longer = [row for row in stream.take(learner.WORDS, 240, length=9) if row[1] != "neutral"]
     learner.write_rows(rows, train=two + longer)
     drifted = retrain(place)
@@ -133,7 +133,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert {"labels", "lengths"} <= beyond
     assert "agreement" not in beyond
 
-    # A person takes it back: the same bytes are in service again, and no night puts the others there.
+    # A person rolls it back: the same bytes are in service again, and no night promotes the others again.
     assert promote.rollback(place, 1).promoted
     (tmp_path / "fetched").mkdir()
     fetched = registry.fetch(place.root, place.name, 1, tmp_path / "fetched") / packing.BUNDLE
@@ -154,7 +154,7 @@ def _look_at_the_page(place: Workspace) -> None:
 
     page = write(place).read_text()
     assert "Version 1, made on " in page
-    assert page.count("<svg") == 2 + 5  # score and bytes over versions; five distances over the looks
+    assert page.count("<svg") == 2 + 5  # score and bytes over versions; five distances over the drift checks
     assert page.count('<span class="promoted">') == 3
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
 
@@ -171,7 +171,7 @@ def test_rows_that_come_while_it_learns_pass_both_gates_before_it_is_judged(
     assert retrain(place).outcome is Outcome.PROMOTED
 
     def night(begins: list[tuple[str, str]], *come: list[tuple[str, str]]) -> tuple[Retraining, int]:
-        """A retraining after each of whose looks at drift more rows have come; and how many looks there were."""
+        """A retraining with more rows arriving after each drift check; also returns the number of checks."""
         learner.write_rows(rows, train=begins)
         looks = 0
 
@@ -263,7 +263,7 @@ def test_one_that_fails_stops_none_of_three(
     found = run_many([place.folder for place in places], parallel=2)
     assert [one.outcome for one in found] == [Outcome.PROMOTED, Outcome.FAILED, Outcome.PROMOTED]
     assert "train.csv" in found[1].reason
-    for one in found:  # the hook hung each time, and cost a note
+    for one in found:  # the hook hung each time, at the cost of a note
         assert [note for note in one.notes if note.startswith("notify")] == [
             "notify.command: sh did not end within 1 s and was stopped"
         ]
@@ -275,7 +275,7 @@ def test_one_that_fails_stops_none_of_three(
 
 
 def _interpreter(folder: Path, commands: Path) -> str:
-    """An interpreter whose DVC finds the warm stages; only `eibert retrain` is started with it."""
+    """An interpreter whose DVC finds the preloaded stages; only `eibert retrain` is started with it."""
 
     path = folder / "python"
     start = (
@@ -289,7 +289,7 @@ def _interpreter(folder: Path, commands: Path) -> str:
 
 
 def _look_at_prefect(found: list[Retraining]) -> None:
-    """Each run left its page, and none is still running."""
+    """Checks that each run left its page and none is still running."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

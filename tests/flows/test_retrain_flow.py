@@ -1,4 +1,4 @@
-"""Many retrainings in processes of their own: what each is asked, and who tells of one that cannot tell itself."""
+"""Many retrainings in separate processes: their arguments, and who reports one that cannot report itself."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ KILLED = "kill -KILL $$"
 
 @pytest.fixture
 def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program in Python's place; it does what a test writes into it."""
+    """A stand-in for the Python interpreter that runs a script written by the test."""
     path = tmp_path / "python"
     path.touch(mode=0o755)
     monkeypatch.setattr(sys, "executable", str(path))
@@ -31,7 +31,7 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def heard(unbuilt: Workspace, tmp_path: Path) -> Path:
-    """What whoever is told has heard."""
+    """The notifications received."""
     set_params(unbuilt.folder, [f"notify.command=\"sh -c 'cat >> {tmp_path / 'told'}'\""])
     return tmp_path / "told"
 

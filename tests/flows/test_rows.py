@@ -1,4 +1,4 @@
-"""Changes of rows, in words."""
+"""Descriptions of changed rows."""
 
 from collections import Counter
 from pathlib import Path

@@ -41,7 +41,7 @@ def delete(name: str) -> Callable[[Workspace], None]:
 
 
 def alter_in_secret(workspace: Workspace) -> None:
-    """As a fault of the disk does: other bytes, with the time and size that DVC remembers."""
+    """Simulates a disk fault: different bytes, with the time and size that DVC remembers."""
     import os
 
     run(workspace, Selection())
@@ -52,7 +52,7 @@ def alter_in_secret(workspace: Workspace) -> None:
 
 
 def alter_everywhere(workspace: Workspace) -> None:
-    """The output and DVC's copy of it."""
+    """Alters both the output and DVC's copy of it."""
     path = workspace.folder / "data" / "quantize" / "value.json"
     content = path.read_bytes()
     for cached in (workspace.root / ".dvc" / "cache" / "files").rglob("*"):
@@ -150,7 +150,7 @@ def test_list_of_locks_torn_by_a_kill_is_healed(workspace: Workspace, torn: str)
 
 @pytest.mark.parametrize("harm", ["tear", "forget"])
 def test_work_is_kept_where_the_list_is_torn_or_made_anew_meanwhile(workspace: Workspace, harm: str) -> None:
-    """Plain DVC that is killed while it writes its list leaves it torn for all others; who heals it forgets them."""
+    """Plain DVC killed while writing its lock list leaves it corrupt for all; repairing it drops others' entries."""
     changed(workspace)
     (workspace.folder / f"{harm}-quantize").touch()
     assert run(workspace, Selection()).states["quantize"] == "Completed"
@@ -160,7 +160,7 @@ def test_work_is_kept_where_the_list_is_torn_or_made_anew_meanwhile(workspace: W
     run(workspace, Selection())
     changed(workspace)
     ran(workspace)
-    assert run(workspace, Selection()).states["quantize"] == "Restored"  # it stands in the run cache as well
+    assert run(workspace, Selection()).states["quantize"] == "Restored"  # it is in the run cache as well
     assert ran(workspace) == []
 
 

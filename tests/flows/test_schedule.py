@@ -1,4 +1,4 @@
-"""When a schedule retrains: what it missed comes first and once; two schedules keep out of each other's way."""
+"""When a schedule retrains: missed runs are caught up first, and once; two schedules do not interfere."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from flows.workspace import Workspace
 from tests.flows.conftest import command
 
 GIVEN_UP = "Service exceeded error threshold."
-"""What Prefect's runner raises (`critical_service_loop`)."""
+"""Raised by Prefect's runner (`critical_service_loop`)."""
 NOON = datetime(2026, 5, 9, 12, tzinfo=UTC)
 FOLDERS = [Path("/r/models/a"), Path("/r/models/b")]
 
@@ -87,7 +87,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def deployed(name: str) -> Any:
-    """The id of a deployment that is due every night and was not served for a week: eight runs, one to come."""
+    """The id of a nightly deployment that was not served for a week: eight runs, one of them in the future."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule
@@ -99,12 +99,12 @@ def deployed(name: str) -> Any:
         made = client.create_deployment(client.create_flow(retrain_all), name, schedules=[nightly], paused=True)
         span = {"start_time": "2026-05-02T00:00:00Z", "end_time": "2026-05-10T12:00:00Z", "min_runs": 9, "max_runs": 9}
         client.request("POST", "/deployments/{id}/schedule", path_params={"id": made}, json=span)
-        client.create_flow_run_from_deployment(made)  # as a person does on Prefect's page
+        client.create_flow_run_from_deployment(made)  # as a user would on Prefect's page
     return made
 
 
 def waiting(deployment: Any) -> list[tuple[bool, datetime | None]]:
-    """Of the runs that nobody began: whether the schedule made it, and when it is due."""
+    """For each run not yet started: whether the schedule created it, and when it is due."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
@@ -119,7 +119,7 @@ def waiting(deployment: Any) -> list[tuple[bool, datetime | None]]:
     ("last", "retrainings"),
     [
         ("2026-05-01T03:00", 1),
-        ("2026-05-09T11:00", 0),  # a person retrained meanwhile
+        ("2026-05-09T11:00", 0),  # someone retrained by hand in the meantime
         (None, 1),  # it was killed before its first run
     ],
 )
@@ -182,7 +182,7 @@ def test_of_late_runs_that_a_worker_executes_one_after_the_other_the_newest_retr
     ]
     skipped = ["Skipped"] * 7
     names = ["Completed", *skipped] if newest_first else [*skipped, "Completed"]
-    assert [state.name for state in states] == [*names, "Completed"]  # what a person asked for is done
+    assert [state.name for state in states] == [*names, "Completed"]  # manual requests are served
     assert all(state.is_completed() for state in states)
     assert retrained == ["2026-05-09 03:00:00+00:00", str(asked.expected_start_time)]
     assert "the run of 2026-05-09 03:00 UTC" in str(states[1].message if newest_first else states[0].message)

@@ -1,4 +1,4 @@
-"""Thirty canaries in variables, addresses, parameters and messages are in nothing that is kept or shown."""
+"""Thirty canaries in variables, URLs, parameters and messages leak into nothing that is stored or shown."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaks(root: Path) -> list[str]:
-    """Files of what is kept, all manifests among them, that hold a canary; params.yaml and dvc.lock are the user's."""
+    """Stored files that contain a canary, manifests included; params.yaml and dvc.lock are the user's own."""
     paths = [path for pattern in KEPT for place in root.glob(pattern) for path in [place, *place.rglob("*")]]
     paths += root.rglob("manifest.json")
     return [str(path) for path in paths if path.is_file() and b"canary" in path.read_bytes().lower()]
@@ -84,7 +84,7 @@ def test_run_keeps_none(workspace: Workspace, capfd: pytest.CaptureFixture[str])
     result = run(workspace, Selection(), ["quantize.percentile=99.5"])
     assert "no luck" in result.error
     assert "canary" not in f"{result}{capfd.readouterr()}".lower()
-    (workspace.folder / "logs" / "quantize.log").unlink()  # the stub wrote it past the adapter
+    (workspace.folder / "logs" / "quantize.log").unlink()  # the stub wrote it bypassing the adapter
     assert (workspace.root / "trail" / "records.jsonl").read_text().count("\n") == 2
     assert leaks(workspace.root) == []
 

@@ -1,4 +1,4 @@
-"""Prefect's server of a repository: who starts it, who uses it, who ends it, and what is none."""
+"""A repository's Prefect server: who starts, uses and stops it, and what does not count as one."""
 
 import json
 import os
@@ -27,7 +27,7 @@ USE = (
 
 
 def use(root: Path) -> "subprocess.Popen[str]":
-    """A process that uses the server of a repository until it gets a line."""
+    """A process that uses a repository's server until it receives a line."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return subprocess.Popen(
         [sys.executable, "-c", USE, str(root)], env=own, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -51,7 +51,7 @@ def test_one_server_serves_a_repository_until_the_last_user_ends(tmp_path: Path)
     process = server_of(first)
     assert address.startswith("http://127.0.0.1:")
     with urllib.request.urlopen(address.replace("/api\n", "/ui-settings"), timeout=30) as answer:
-        assert json.load(answer)["api_url"] == address.strip()  # where its page asks
+        assert json.load(answer)["api_url"] == address.strip()  # the URL that its page queries
     second = use(tmp_path)
     assert address_of(second) == address
     first.communicate("\n", timeout=180)
@@ -60,7 +60,7 @@ def test_one_server_serves_a_repository_until_the_last_user_ends(tmp_path: Path)
     second.kill()
     second.communicate()
     third = use(tmp_path)
-    assert address_of(third) == address  # of the server that a killed process left running
+    assert address_of(third) == address  # for the server that a killed process left running
     third.communicate("\n", timeout=180)
     assert third.returncode == 0
     assert not process.is_running()

@@ -1,4 +1,4 @@
-"""`mlflow models serve` on the champion answers a real request with the labels of `eibert predict`."""
+"""`mlflow models serve` on the champion answers real requests with the labels of `eibert predict`."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def workspace(tmp_path: Path, database: Path) -> Workspace:
 
 @pytest.fixture
 def address(workspace: Workspace, tmp_path: Path) -> Iterator[str]:
-    """Where the champion is served."""
+    """The address at which the champion is served."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

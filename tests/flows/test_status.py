@@ -1,4 +1,4 @@
-"""Why a stage would run."""
+"""The reasons why a stage would run."""
 
 import json
 import shutil
@@ -91,7 +91,7 @@ def test_every_stage_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def _add_code_stage(workspace: Workspace, digests: dict[str, object]) -> None:
-    """Lets `export` depend on its code, and records the present state as the one it was made from."""
+    """Makes `export` depend on its code, and records the current state as the one it was built from."""
     import subprocess
 
     path = workspace.folder / "dvc.yaml"

@@ -1,4 +1,4 @@
-"""What a stage reads must stay as it was while it runs: nothing is recorded of what was made of anything else."""
+"""Inputs must not change while a stage runs: outputs made from changed inputs are not recorded."""
 
 import json
 import os
@@ -28,7 +28,7 @@ Change = Callable[[Path], object]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A workspace with two stages, and the code's digests as they are."""
+    """A workspace with two stages and the current code digests."""
     place = tmp_path / "w"
     (tmp_path / "rows" / "deep").mkdir(parents=True)
     for name in ("rows/train.csv", "rows/deep/dev.csv", "text.txt"):
@@ -58,7 +58,7 @@ def grow(folder: Path) -> None:
 
 
 def rewrite(folder: Path) -> None:
-    """The same size, and the time put back: another file all the same."""
+    """Same size and restored timestamp, but still a different file."""
     path = folder / "../text.txt"
     found, part = path.stat(), folder / "../part"
     part.write_text("TEXT,label\n")
@@ -88,7 +88,7 @@ def test_what_changes_meanwhile_ends_the_stage(folder: Path, stage: str, change:
     [
         edit("params.yaml", "dev_share: 0.1", "dev_share: 0.2"),  # another stage's
         edit("params.yaml", "seed: 17", "seed: 17  # a comment"),
-        lambda folder: (folder / "data" / "pretrain" / "new").touch(),  # the pipeline's own, which a lock guards
+        lambda folder: (folder / "data" / "pretrain" / "new").touch(),  # the pipeline's own, guarded by a lock
         grow,
     ],
 )
@@ -104,7 +104,7 @@ def test_code_that_was_changed_since_it_was_looked_at_does_not_run(
     path = folder / "data" / "code" / "prune.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tasks.prune": "0" * 64}))
     with steady(folder, "prune"):
-        pass  # by hand a stage runs whatever was changed
+        pass  # run by hand, a stage runs whatever has changed
     monkeypatch.setenv("DVC_STAGE", "prune")
     with (
         pytest.raises(RunError, match="the code of prune has changed since"),

@@ -1,4 +1,4 @@
-"""`eibert trace`: the record behind a bundle, a lone file or a digest, and what it says where nothing can be said."""
+"""`eibert trace`: the record behind a bundle, a single file or a digest, and its message if there is none."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`eibert verify` tells what is not as it should be, in one line each."""
+"""`eibert verify` reports each problem in one line."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A bundle whose files are what its description says, with a graph that nobody loads here."""
+    """A bundle whose files match its configuration, with a graph that is never loaded here."""
     folder = tmp_path / "made"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(b"graph")
@@ -37,14 +37,14 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def said(workspace: Workspace, *, everything: bool = False) -> list[str]:
-    """Each finding's place, from the workspace or the repository, and its problem."""
+    """The place of each finding, relative to the workspace or the repository, and its problem."""
     found = verify(workspace.folder, everything=everything).findings
     places = [finding.place.removeprefix(f"{workspace.folder}/") for finding in found]
     return [f"{place.rpartition('cache/files/')[2]}: {f.problem}" for place, f in zip(places, found, strict=True)]
 
 
 def said_of(bundle: Path) -> list[Finding]:
-    """What is wrong with a bundle, its signature aside."""
+    """The problems of a bundle, its signature aside."""
     return verify(bundle, everything=False, unsigned=True).findings
 
 

@@ -1,4 +1,4 @@
-"""What `eibert verify` says of the trail and of signatures."""
+"""What `eibert verify` reports about the trail and signatures."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ def place(signed: Path) -> Workspace:
 
 
 def found(place: Workspace) -> list[str]:
-    """Each finding's problem, of trail and papers together."""
+    """The problems found in trail and papers together."""
     return [finding.problem for check in (check_trail, check_papers) for finding in check(place)]
 
 
@@ -91,14 +91,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def away(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of a recorded bundle, without papers; no repository is around it or the current folder."""
+    """A copy of a recorded bundle without papers; neither it nor the current folder is inside a repository."""
     shutil.copytree(made / toy.FOLDER / "data" / "export" / "bundle", tmp_path / "away" / "bundle")
     monkeypatch.chdir(tmp_path / "away")
     return tmp_path / "away" / "bundle"
 
 
 def forge(bundle: Path) -> None:
-    """Alters the graph, and the digest in eibert.json with it."""
+    """Alters the graph and updates its digest in eibert.json."""
     (bundle / "model.onnx").write_bytes((bundle / "model.onnx").read_bytes() + b" ")
     about = json.loads((bundle / "eibert.json").read_text())
     content = (bundle / "model.onnx").read_bytes()

@@ -1,6 +1,6 @@
-"""Stages for tests: forks of one process that has imported everything, in place of a new interpreter for each.
+"""Stages for tests: forks of one preloaded process instead of a new interpreter for each.
 
-DVC runs `eibert stage NAME` as ever; the command in its path is a client that asks the server to fork.
+DVC runs `eibert stage NAME` as usual; the command on its PATH is a client that asks the server to fork.
 """
 
 import contextlib
@@ -18,9 +18,9 @@ from typing import Any
 
 STAGES = ("ingest", "validate", "finetune", "pretrain", "prune", "distill", "quantize", "export", "evaluate")
 INSTALLED = "EIBERT_TEST_INSTALLED"
-"""Names a folder whose packages a stage's process finds before all others."""
+"""Environment variable naming a folder whose packages come first in a stage's process."""
 LATER = ("scipy.stats", "sklearn.metrics", "torch._dynamo", "transformers.models.bert.modeling_bert")
-"""What stages import only once they run."""
+"""Modules that stages import lazily, at run time."""
 CLIENT = """#!{python} -SE
 import json, os, signal, socket, sys
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # without a traceback, as the real one
@@ -34,7 +34,7 @@ sys.exit(int(code or b"70"))
 
 
 def with_stages_of(commands: Path | str) -> None:
-    """Lets this process's runs take their stages from what `warm_stages` serves."""
+    """Makes this process's runs take their stages from the server of `warm_stages`."""
     from flows import stage
 
     before = stage._environment
@@ -48,12 +48,12 @@ def with_stages_of(commands: Path | str) -> None:
 
 @contextlib.contextmanager
 def warm_stages(folder: Path, root: Path, adapters: str = "") -> Iterator[Path]:
-    """Yields a folder for the front of PATH whose `eibert` answers `eibert stage NAME`.
+    """Yields a folder to prepend to PATH, whose `eibert` answers `eibert stage NAME`.
 
     Args:
-        folder: For the command and the socket; its path is short.
+        folder: For the command and the socket; its path must be short.
         root: Folder of the sources to run.
-        adapters: Module whose STAGES are served, some by its ADAPTERS; none: all stages, by the real ones.
+        adapters: Module whose STAGES are served, some by its ADAPTERS; "": all stages, by the real adapters.
     """
     address = folder / "socket"
     command = folder / "eibert"
@@ -67,11 +67,11 @@ def warm_stages(folder: Path, root: Path, adapters: str = "") -> Iterator[Path]:
             time.sleep(0.1)
         yield folder
     finally:
-        server.communicate()  # the end of its standard input is the sign to stop
+        server.communicate()  # end of standard input is the signal to stop
 
 
 def serve(address: str, adapters: str) -> None:
-    """Answers one client after the other, each in a fork, until standard input ends."""
+    """Serves clients one after the other, each in a fork, until standard input ends."""
     import importlib
     import threading
 
@@ -94,13 +94,13 @@ def serve(address: str, adapters: str) -> None:
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 try:
                     answer(client)
-                except Exception:  # noqa: BLE001 — the fork must not go on as its parent would
+                except Exception:  # noqa: BLE001 — the fork must not continue as its parent would
                     traceback.print_exc()
-                os._exit(1)  # an ordinary end would wait for the lock of the thread that reads
+                os._exit(1)  # a regular exit would wait for the lock of the reading thread
 
 
 def answer(client: socket.socket) -> None:
-    """Runs one stage in this process, tells its exit code, and ends."""
+    """Runs one stage in this process, reports its exit code, and exits."""
     request = b"".join(iter(lambda: client.recv(1 << 16), b""))
     stage, folder, environment = json.loads(request)
     os.environ.clear()
@@ -115,7 +115,7 @@ def answer(client: socket.socket) -> None:
     root = next(place for place in (here, *here.parents) if (place / ".dvc").is_dir())
     code.project_root = steady.project_root = lambda: root  # type: ignore[assignment]
     found = run_stage(Path(folder), stage)
-    with contextlib.suppress(OSError):  # who asked may be gone
+    with contextlib.suppress(OSError):  # the client may be gone
         client.sendall(str(found).encode())
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""What shapes a run names its checkpoint and the teacher's outputs."""
+"""Checkpoints and cached teacher outputs are keyed by what shapes the run."""
 
 from pathlib import Path
 

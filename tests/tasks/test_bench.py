@@ -1,4 +1,4 @@
-"""The bench on artifacts of tiny models: who takes part, what is written, and the page."""
+"""The benchmark on artifacts of tiny models: which models take part, what is written, and the page."""
 
 import json
 import re

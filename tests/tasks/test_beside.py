@@ -1,4 +1,4 @@
-"""A process beside: its result, its errors, its death, and its end when nobody waits any more."""
+"""A child process: its result, its errors, its death, and its end when nobody waits for it."""
 
 import multiprocessing
 import os
@@ -70,7 +70,7 @@ def test_result_comes_back_and_bars_are_off_meanwhile() -> None:
     with beside(doubled, 21) as other:
         assert os.environ[PLAIN]
         assert other.result() == 42
-        assert other.result() == 42  # as often as one asks
+        assert other.result() == 42  # on every call
     assert os.environ.get(PLAIN) == before
 
 
@@ -98,7 +98,7 @@ def test_a_failure_shows_while_the_caller_works(function: Callable[[], None], er
     checks: list[float] = []
     with pytest.raises(error):
         work_beside(function, checks)
-    assert checks  # it was still at work, and nobody waited
+    assert checks  # it was still running, and nobody waited for it
 
 
 def test_a_check_waits_for_nothing_and_takes_no_result_away() -> None:

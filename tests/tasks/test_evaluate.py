@@ -1,4 +1,4 @@
-"""The adapter on artifacts made by the library from tiny models, and the page it leaves."""
+"""The adapter on artifacts that the library builds from tiny models, and the page it writes."""
 
 import json
 import re
@@ -177,7 +177,7 @@ VOID = {"meta", "br", "link", "img", "hr"}
 
 
 class _Balance(HTMLParser):
-    """Fails where a tag is closed that is not open."""
+    """Fails on a closing tag without an open one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +188,7 @@ class _Balance(HTMLParser):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: Any) -> None:
-        """Takes a tag that closes itself, as in SVG."""
+        """Accepts self-closing tags, as in SVG."""
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag

@@ -1,4 +1,4 @@
-"""What git says of a folder, also where names and contents are no UTF-8, and where git fails."""
+"""What git reports about a folder, even if names and contents are not UTF-8, or if git fails."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def test_a_file_whose_name_is_no_utf8_counts(root: Path) -> None:
     (root / os.fsdecode(b"\xe9.py")).write_text("x")
     first = git.state(root, ["."])
     assert (first["dirty"], first["changed"]) == (True, ["\\xe9.py"])
-    trail.canonical(first)  # it can be recorded
+    trail.canonical(first)  # can be recorded
     (root / os.fsdecode(b"\xe9.py")).write_text("y")
     assert git.state(root, ["."])["diff_sha256"] != first["diff_sha256"]
 

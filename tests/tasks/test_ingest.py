@@ -159,7 +159,7 @@ def _lines(name: str, split: str) -> list[dict[str, Any]]:
 
 
 def _key(row: dict[str, Any]) -> frozenset[str]:
-    """Equal for equal rows, also for a pair turned round."""
+    """Equal for equal rows, including pairs in reverse order."""
     return frozenset(" ".join(row[column].casefold().split()) for column in ("text", "text_b") if column in row)
 
 

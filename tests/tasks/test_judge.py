@@ -1,4 +1,4 @@
-"""Every gate keeps a challenger out alone; rows that a model has learnt from count for neither."""
+"""Every gate alone can reject a challenger; rows that either model has seen are not compared."""
 
 import shutil
 from collections.abc import Callable
@@ -29,13 +29,13 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(_built: Path, tmp_path: Path) -> Workspace:
-    """A workspace whose bundle, recorded and signed, is wrong on nine of 180 test rows."""
+    """A workspace with a recorded and signed bundle that is wrong on nine of 180 test rows."""
     shutil.copytree(_built, tmp_path / "root")
     return find(tmp_path / "root" / "models" / "w")
 
 
 def champion(folder: Path, *, seen: HeldOut | None = None, **bundle: Any) -> Champion:
-    """A version of the registry with that bundle."""
+    """A registry version with that bundle."""
     toy.write_bundle(folder / packing.BUNDLE, **bundle)
     digests = (seen or HeldOut()).digests
     (folder / packing.SEEN).write_text("".join(f"{digest}\n" for digest in digests))
@@ -168,7 +168,7 @@ def test_new_label_is_compared_on_the_classes_that_both_know(workspace: Workspac
 
 
 def test_answers_of_a_new_label_are_no_class_of_macro_f1(workspace: Workspace, tmp_path: Path) -> None:
-    toy.build(workspace, wrong={1}, metric="macro_f1")  # a word of the second class is taken for the new, third one
+    toy.build(workspace, wrong={1}, metric="macro_f1")  # a word of the second class is assigned to the new, third one
     verdict = judged(workspace, champion(tmp_path / "c", labels=toy.LABELS[:2], metric="macro_f1"), margin=0.05)
     assert failed(verdict) == []
     assert verdict.figures["rows_compared"] == 120

@@ -1,4 +1,4 @@
-"""What the trail records, when it records anew, and what it never holds."""
+"""What the trail records, when it adds a record, and what it never contains."""
 
 import subprocess
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_new_state_names_its_parent(signed: Path) -> None:
     second = record(signed)
     assert second.sequence == 2
     assert second.body["parent"] == {"sequence": 1, "digest": records(signed)[0].digest}
-    make(signed / "w")  # back to the first state, which is recorded
+    make(signed / "w")  # back to the first state, which is already recorded
     assert record(signed).sequence == 1
     assert len(records(signed)) == 2
 

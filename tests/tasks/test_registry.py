@@ -1,4 +1,4 @@
-"""Versions in the registry: what they hold, how they answer, and what is left where something goes wrong."""
+"""Versions in the registry: what they contain, how they answer, and what remains when something goes wrong."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def root(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def register(root: Path, promotion: str = "p1", name: str = NAME, **bundle: Any) -> registry.Version:
-    """Registers a version with such a bundle."""
+    """Registers a version with a toy bundle."""
     contents = root / f"contents-{promotion}"
     toy.write_bundle(root / promotion / "bundle", **bundle)
     files = packing.pack(root / promotion / "bundle", root / "no-papers", HeldOut.of([("a", None)]), contents)
@@ -140,7 +140,7 @@ def test_versions_answer_as_their_bundles_in_a_process_of_the_run_time_half(root
             assert found[name]["label"] == [answer.label for answer in expected]
             assert found[name]["score"] == pytest.approx([answer.score for answer in expected])
     assert found["numbers"]["value"][0] == pytest.approx(7 / 3)  # [CLS] w07 [SEP]
-    # Loading in place leaves a note beside the files; it does not count.
+    # Loading in place leaves a metadata file beside the files; it does not count.
     assert list((root / "mlartifacts").rglob("registered_model_meta"))
     (root / "fetched").mkdir()
     registry.fetch(root, "single", 1, root / "fetched")
@@ -176,7 +176,7 @@ def test_unfinished_registration_leaves_nothing(root: Path) -> None:
     registry.clear(root, NAME, "p2", 1)
     assert aliases(root) == {1: ("challenger", "champion")}
     assert len(list((root / "mlartifacts" / NAME).rglob("MLmodel"))) == 1
-    registry.clear(root, NAME, "p2", 1)  # once more changes nothing
+    registry.clear(root, NAME, "p2", 1)  # repeating it changes nothing
     assert aliases(root) == {1: ("challenger", "champion")}
 
 

@@ -1,4 +1,4 @@
-"""The page, from made-up evidence of realistic size."""
+"""The page, from synthetic results of realistic size."""
 
 import re
 from functools import cache
@@ -27,7 +27,7 @@ NOISE = {"teacher": 0.8, "student": 0.95, "bundle": 0.96, "tfidf": 1.5, "control
 
 @cache
 def evidence(spec: TaskSpec, rows: int = 400) -> tuple[Split, dict[str, Any], dict[str, Any]]:
-    """Test rows, logits and figures of models that err more the noisier they are."""
+    """Test rows, logits and metrics of models that err more the noisier they are."""
     generator = np.random.default_rng(0)
     if spec.regression:
         targets: Any = generator.uniform(0, 5, rows).astype(np.float32)
@@ -54,7 +54,7 @@ def evidence(spec: TaskSpec, rows: int = 400) -> tuple[Split, dict[str, Any], di
 
 
 def background() -> Background:
-    """What the other stages of a real run leave."""
+    """The material that other stages of a real run provide."""
     steps = range(1, 7)
     kinds = ("qkv", "attention_output", "feed_forward_input", "feed_forward_output")
     names = ["table", "embedding_projection", "positions", "segments"]
@@ -175,7 +175,7 @@ def _labels(svg: Markup) -> list[tuple[float, float, float, float]]:
 def test_labels_of_the_size_plot_do_not_overlap(seed: int) -> None:
     generator = np.random.default_rng(seed)
     points = {f"m{i}": (float(10 ** generator.uniform(6, 8)), generator.uniform(0.8, 0.9)) for i in range(5)}
-    points["m5"] = points["m0"]  # two models in one place
+    points["m5"] = points["m0"]  # two models at the same point
     boxes = _labels(plots.sizes(points, dict.fromkeys(points, "Plain distillation"), "accuracy"))
     assert len(boxes) == 6
     for at, one in enumerate(boxes):

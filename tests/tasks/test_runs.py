@@ -1,4 +1,4 @@
-"""Which of MLflow's runs go, against a real database."""
+"""Which MLflow runs are deleted, on a real database."""
 
 import contextlib
 import shutil
@@ -57,7 +57,7 @@ def made(root: Path) -> dict[str, str]:
 
 
 def left(root: Path, *, marked: bool) -> set[str]:
-    """All runs in the database by name, those marked as deleted or the others."""
+    """The names of all runs in the database, either those marked as deleted or the others."""
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if marked else ViewType.ACTIVE_ONLY
@@ -67,7 +67,7 @@ def left(root: Path, *, marked: bool) -> set[str]:
 
 
 def grow_older(root: Path, table: str, column: str, days: float) -> None:
-    """Moves the dates of a column back."""
+    """Backdates a column."""
     with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as store, store:
         store.execute(f"update {table} set {column} = {column} - ?", (int(days * 86_400_000),))
 
@@ -123,7 +123,7 @@ def test_on_a_server_runs_are_marked_once(root: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(mlflow_store, "is_file", lambda _: False)
     monkeypatch.setattr(runs, "_delete_for_good", None)
     assert runs.collect(root, "models/w", DAYS) == 3
-    assert runs.collect(root, "models/w", DAYS) == 0  # what is marked is not counted again
+    assert runs.collect(root, "models/w", DAYS) == 0  # marked runs are not counted again
 
 
 def test_few_runs_wait_for_more(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

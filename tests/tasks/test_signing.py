@@ -1,4 +1,4 @@
-"""Every change of a signed bundle, or of what is said about it, is found."""
+"""Every change to a signed bundle or its attestations is detected."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def test_every_flipped_bit_is_found(signed: Path) -> None:
 
 
 def link(path: Path) -> None:
-    """Puts a link to the same content in a file's place."""
+    """Replaces a file by a link to the same content."""
     path.rename(path.parents[2] / path.name)
     path.symlink_to(path.parents[2] / path.name)
 

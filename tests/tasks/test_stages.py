@@ -1,4 +1,4 @@
-"""The adapters refuse what they must not build on, and leave nothing half written."""
+"""The adapters refuse inputs they must not build on, and never leave partial output."""
 
 import contextlib
 import dataclasses
@@ -92,7 +92,7 @@ def test_stages_follow_on_one_another_and_record_their_inputs(workspace: Path, q
     assert manifest["inputs"]["pretrain"] == found
     assert manifest["params"]["prune"]["keep"] == 65
     assert len((workspace / "data" / "prune" / "vocab.txt").read_text().splitlines()) == 65
-    assert not list((workspace / ".eibert").rglob("*.safetensors"))  # complete runs keep no checkpoints
+    assert not list((workspace / ".eibert").rglob("*.safetensors"))  # completed runs keep no checkpoints
 
 
 def test_equal_workspaces_get_equal_bytes(workspace: Path, quick: Params, shared: Shared, tmp_path_factory) -> None:
@@ -199,7 +199,7 @@ def test_a_control_that_dies_ends_the_student_at_its_next_step(
         def check(self) -> None:
             steps.append(len(steps))
             if len(steps) == 3:
-                super().check()  # its process is gone by now
+                super().check()  # its process has ended by now
 
     @contextlib.contextmanager
     def beside(*_: object) -> Iterator[Beside]:

@@ -1,4 +1,4 @@
-"""Notes of runs, and their delivery to MLflow."""
+"""Notes on runs, and their delivery to MLflow."""
 
 import json
 import shutil

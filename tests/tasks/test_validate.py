@@ -31,7 +31,7 @@ Columns = dict[str, list[Any]]
 
 @dataclass
 class Data:
-    """An ingest artifact to be."""
+    """Contents of an ingest artifact."""
 
     splits: dict[str, Columns]
     labels: list[str] = field(default_factory=lambda: ["no", "yes"])
@@ -49,7 +49,7 @@ class Data:
 
 
 def healthy(*, pair: bool = False, numbers: bool = False) -> Data:
-    """Twenty training, four dev, four test and five unlabelled rows without any fault."""
+    """Twenty training, four dev, four test and five unlabelled rows without any defect."""
     splits: dict[str, Columns] = {}
     for split, rows in {"train": 20, "dev": 4, "test": 4, "unlabelled": 5}.items():
         splits[split] = {"text": [f"{WORDS[row % 10]} {split} {row}" for row in range(rows)]}
@@ -71,7 +71,7 @@ def put(split: str, column: str, row: int, value: Any) -> Callable[[Data], None]
 
 
 def copied(source: str, source_row: int, split: str, row: int, **others: Any) -> Callable[[Data], None]:
-    """A row that repeats another one, in other letter case."""
+    """A row that repeats another one in different case."""
 
     def change(data: Data) -> None:
         for name in data.splits[split]:
@@ -114,7 +114,7 @@ def unknown_class(data: Data) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """A planted fault, and what must be said about it."""
+    """A planted defect, and the findings expected for it."""
 
     name: str
     split: str
@@ -178,7 +178,7 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[ModuleType]:
-    """The adapter; Great Expectations imports modules of the standard library that are deprecated."""
+    """The adapter; Great Expectations imports deprecated standard library modules."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "module 'sre_", DeprecationWarning)
         from tasks import validate
@@ -187,7 +187,7 @@ def stage() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def bounds(params: Params) -> ValidateParams:
-    """Bounds that the healthy data keeps and each fault breaks; no severity is left to chance."""
+    """Bounds that healthy data meets and each defect violates, with every severity set explicitly."""
     values = {"min_rows": 10, "min_class_rows": 3, "max_chars": 100, "max_class_ratio": 2.0}
     shares = {name: 0.0 for name in ValidateParams.model_fields if name.endswith("_share")}
     return params.validate_.model_copy(update=values | shares | dict.fromkeys(SEVERITIES, Severity.WARN))
@@ -339,7 +339,7 @@ def test_equal_inputs_give_equal_bytes(gate, tmp_path):
 
 
 class Tags(HTMLParser):
-    """Counts elements left open, and collects what a page would fetch."""
+    """Counts unclosed elements, and collects the URLs that a page would fetch."""
 
     VOID = frozenset({"meta", "br", "rect", "link", "img", "input", "hr"})
 

@@ -1,4 +1,4 @@
-"""The web half, built as `make web` builds it, and bundles for it; skipped with a reason where it cannot be built."""
+"""The web part, built as by `make web`, and bundles for it; skipped with a reason if it cannot be built."""
 
 import subprocess
 import tempfile
@@ -21,13 +21,13 @@ from eibert.student import Student
 PROJECT = Path(__file__).parents[2]
 WEB = PROJECT / "web"
 ONE_AT_A_TIME = FileLock(Path(tempfile.gettempdir()) / "eibert-tools.lock")
-"""Held while something is installed or built that the tests of another process use too."""
+"""Held while installing or building something that tests in other processes use too."""
 
 MakeBundle = Callable[[str], Path]
 
 
 def need(*tools: str) -> None:
-    """Skips the test where a tool is missing and cannot be installed; the script says why."""
+    """Skips the test if a tool is missing and cannot be installed; the script gives the reason."""
     with ONE_AT_A_TIME:
         done = subprocess.run(["sh", WEB / "tools.sh", *tools], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -46,13 +46,13 @@ def built() -> Path:
 
 @pytest.fixture(scope="session")
 def browser(built: Path) -> None:
-    """Chromium is there."""
+    """Ensures that Chromium is available."""
     need("chromium")
 
 
 @pytest.fixture
 def make_bundle(student: Student, rows: Split, params: Params, tmp_path: Path) -> MakeBundle:
-    """Writes a bundle of a tiny student: of four-bit weights for `classes`, or for `pairs` or `numbers`."""
+    """Writes a bundle of a tiny student: with four-bit weights for `classes`, or for `pairs` or `numbers`."""
 
     def write(task: str) -> Path:
         spec = TaskSpec(task, pair=task == "pairs", labels=("call", "play", "stop"), metric="accuracy")

@@ -1,4 +1,4 @@
-"""Answers in Node are those of the run-time half in Python."""
+"""Answers in Node match those of the Python runtime."""
 
 import json
 import os
@@ -15,7 +15,7 @@ STRANGE = ["", " ", "\ud800", "play\udfff the", "\0", "Ünïted 漢字 🙈", "p
 
 
 def answered(built: Path, bundle: Path, texts: list[Any]) -> list[dict[str, Any]]:
-    """Returns what Node says of each text."""
+    """Returns Node's answer to each text."""
     asked = "".join(json.dumps(each) + "\n" for each in (str(bundle), *texts))
     done = subprocess.run(
         ["node", built / "build" / "test" / "answers.js"],

@@ -1,4 +1,4 @@
-"""Labels of Python, of Node, and of the page in Chromium, into which each text is typed, are the same."""
+"""Python, Node and the page in Chromium, into which each text is typed, give the same labels."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ DATASETS = PROJECT.parent / "shared" / "datasets"
 
 
 def compare(bundle: Path, *texts: object) -> list[str]:
-    """Returns what the benchmark says of Node and of Chromium; it fails where an answer differs."""
+    """Returns the benchmark's output for Node and Chromium; fails if an answer differs."""
     done = subprocess.run(
         [sys.executable, PROJECT / "benchmarks" / "label_parity.py", bundle, *map(str, texts)],
         capture_output=True, text=True, check=False, timeout=500,

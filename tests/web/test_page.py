@@ -1,4 +1,4 @@
-"""The page in a real browser, served by the command as a user would."""
+"""The page in a real browser, served by the command as for a user."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TEXTS = {
 
 
 def shown(task: str, folder: Path) -> dict[str, Any]:
-    """Returns what the page should show of a bundle."""
+    """Returns what the page should show for a bundle."""
     model, texts = Model.load(folder), TEXTS[task]
     (found,) = model.predict([(texts[0], texts[1]) if task == "pairs" else texts[0]], top_k=5)
     bundle = model.bundle

@@ -1,4 +1,4 @@
-"""Tokens of the run-time half, in Python and in JavaScript, are those of the tokenizers package."""
+"""Tokens of the Python and JavaScript runtimes match those of the tokenizers package."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ DATASETS = PROJECT.parent / "shared" / "datasets"
 
 
 def compare(*arguments: object) -> str:
-    """Returns the last line of the benchmark, which fails where a line differs."""
+    """Returns the benchmark's last line; fails if any line differs."""
     done = subprocess.run(
         [sys.executable, PROJECT / "benchmarks" / "token_parity.py", *map(str, arguments)],
         capture_output=True, text=True, check=False,

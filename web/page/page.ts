@@ -1,10 +1,10 @@
-/** The page: types become answers. It loads the bundle beside it and shows what the model reads and says. */
+/** The demo page: answers as you type. Loads the bundle next to it and shows the model's tokens and predictions. */
 
 import { Model, type Text } from "../src/index.js";
 import { element, number, percent, showNothing, showPrediction, showTokens } from "./show.js";
 
-const WAIT_MS = 60; // after the last key, so that fast typing computes once
-const SAY_AFTER_MS = 900; // a screen reader hears an answer once typing pauses
+const WAIT_MS = 60; // debounce: fast typing triggers one prediction
+const SAY_AFTER_MS = 900; // announce an answer to screen readers once typing pauses
 const CLASSES = 5;
 
 const status = element("status");
@@ -15,7 +15,7 @@ async function load(): Promise<Model | null> {
   try {
     const wasm = new URL("ort-wasm-simd-threaded.wasm", document.baseURI);
     const found = await Model.load(new URL("bundle/", document.baseURI), { wasm });
-    await found.predict([found.bundle.pair ? ["", ""] : ""]); // the first prediction is slow
+    await found.predict([found.bundle.pair ? ["", ""] : ""]); // warm-up: the first prediction is slow
     return found;
   } catch (error) {
     fail(error);
@@ -23,7 +23,7 @@ async function load(): Promise<Model | null> {
   }
 }
 
-/** Shows why there is no answer, and nothing else. */
+/** Shows only the error. */
 function fail(error: unknown): void {
   status.textContent = error instanceof Error ? error.message : String(error);
   status.classList.add("error");
@@ -53,10 +53,10 @@ function start(model: Model): void {
   const answers = new Answers(model);
   document.documentElement.dataset["ready"] = "yes";
   text.focus();
-  void answers.show(); // a browser may have kept what was typed before
+  void answers.show(); // the browser may have restored earlier input
 }
 
-/** Shows the answer to what stands in the inputs; one prediction at a time, the last input wins. */
+/** Shows the answer to the current inputs; runs one prediction at a time, the latest input wins. */
 class Answers {
   #busy = false;
   #again = false;

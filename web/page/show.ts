@@ -1,8 +1,8 @@
-/** What the page shows of an answer. */
+/** Renders answers on the page. */
 
 import type { Encoding, Prediction } from "../src/index.js";
 
-/** Asks for the inputs. */
+/** Prompts for input. */
 export function showNothing(pair: boolean): void {
   const hint = document.createElement("span");
   hint.className = "hint";
@@ -12,7 +12,7 @@ export function showNothing(pair: boolean): void {
   element("time").textContent = "–";
 }
 
-/** Shows label or number, and a bar for each of the best classes. */
+/** Shows the label or number, and a bar for each of the top classes. */
 export function showPrediction({ label, scores, value }: Prediction): void {
   element("answer").textContent = label ?? number(value!);
   element("answer").classList.toggle("value", value !== null);
@@ -20,7 +20,7 @@ export function showPrediction({ label, scores, value }: Prediction): void {
   while (list.children.length > scores.length) list.lastElementChild!.remove();
   while (list.children.length < scores.length) list.append(scoreRow());
   scores.forEach(([name, score], index) => {
-    const row = list.children[index] as HTMLElement; // kept, so that bars move rather than flicker
+    const row = list.children[index] as HTMLElement; // reused, so that bars move rather than flicker
     row.style.setProperty("--share", score.toFixed(4));
     row.children[0]!.textContent = name;
     row.children[1]!.textContent = percent(score);
@@ -35,7 +35,7 @@ function scoreRow(): HTMLElement {
   return row;
 }
 
-/** Shows the pieces that were kept as chips, and says what the model cannot see. */
+/** Shows the kept pieces as chips, and notes unknown words and truncation. */
 export function showTokens({ pieces, cut }: Encoding): void {
   element("tokens").replaceChildren(
     ...pieces.filter((one) => one.length).map((one) => {
@@ -77,17 +77,17 @@ function isUnknown({ token }: { readonly token: string }): boolean {
   return token === "[UNK]";
 }
 
-/** Returns a share as people read it. */
+/** Formats a share for people. */
 export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-/** Returns a number as people read it. */
+/** Formats a number for people. */
 export function number(value: number): string {
   return value.toFixed(3);
 }
 
-/** Returns the element of that id, which the page has. */
+/** Returns the element with an id that exists on the page. */
 export function element<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
   return document.getElementById(id) as Kind;
 }

@@ -1,4 +1,4 @@
-/** The files of a bundle, read once and checked before anything of them is used; as `eibert.runtime.bundle` does. */
+/** Reads a bundle's files once and verifies them before use, like `eibert.runtime.bundle`. */
 
 import { sha256 } from "./digest.js";
 import { BundleError } from "./errors.js";
@@ -8,10 +8,10 @@ import { SPECIALS } from "./tokenizer.js";
 export const CONFIGURATION = "eibert.json", GRAPH = "model.onnx", VOCABULARY = "vocab.txt";
 const FORMAT = 1;
 const LEAST_TOKENS = 4, MOST_TOKENS = 1 << 13;
-/** Far above any bundle: what is larger is refused before it fills the memory of a device. */
+/** Far above any bundle: larger files are refused before they exhaust a device's memory. */
 const MOST_BYTES = 1 << 28, MOST_CONFIGURATION_BYTES = 1 << 24;
 
-/** What a bundle says of itself, and its vocabulary. */
+/** A bundle's configuration and vocabulary. */
 export interface Bundle {
   /** Name of the data set the model was trained for. */
   readonly name: string;
@@ -19,16 +19,16 @@ export interface Bundle {
   readonly pair: boolean;
   /** Class names in the order of the logits; empty for regression. */
   readonly labels: readonly string[];
-  /** The figure by which the model was judged. */
+  /** The metric of the task. */
   readonly metric: string;
-  /** Longest input; longer ones are cut. */
+  /** Maximum input length, in tokens; longer inputs are truncated. */
   readonly maxTokens: number;
   readonly lowercase: boolean;
-  /** Remove accents; null: exactly when lower-casing. */
+  /** Strip accents; null: if and only if lowercasing. */
   readonly stripAccents: boolean | null;
   /** Vocabulary in the order of ids. */
   readonly tokens: readonly string[];
-  /** All files together, the configuration included. */
+  /** Total size of all files, including the configuration. */
   readonly sizeBytes: number;
 }
 
@@ -60,7 +60,7 @@ const FIELDS: readonly (readonly [keyof Configuration, string, (value: unknown) 
 ];
 
 /**
- * Returns a bundle and the bytes of its graph, all checked; files its configuration does not name are ignored.
+ * Returns a bundle and the bytes of its graph, all verified; files not named in its configuration are ignored.
  *
  * @throws BundleError A file is missing, unreadable or altered, or the configuration is of an unknown format.
  */
@@ -126,12 +126,12 @@ function checkValues(found: Configuration, place: string): void {
       );
 }
 
-/** Whether half a surrogate pair stands in a text: no file and no page can hold it. */
+/** Whether a text contains a lone surrogate, which neither file nor page can represent. */
 function hasSurrogate(text: string): boolean {
   return /\p{Surrogate}/u.test(text);
 }
 
-/** Whether a name stays inside its folder, on any system and in a URL. */
+/** Whether a name cannot escape its folder, on any operating system or in a URL. */
 function isPlain(name: string): boolean {
   return name !== "" && name !== "." && name !== ".." && !/[/\\:\0]/.test(name);
 }

@@ -1,4 +1,4 @@
-/** What BERT's normalizer does to characters, by the measured tables of `unicode.ts`; the engine is not asked. */
+/** BERT's character normalization, from the measured tables in `unicode.ts` rather than the engine's Unicode data. */
 
 import * as tables from "./unicode.js";
 
@@ -19,12 +19,12 @@ each(tables.COMBINING, (point, value) => classes.set(point, value));
 const lowercase = mapping(tables.LOWERCASE, tables.LOWERCASE_MANY);
 const decomposed = mapping(tables.DECOMPOSED, tables.DECOMPOSED_MANY);
 
-/** Whether the character stands alone as a word. */
+/** Whether the character is a word of its own. */
 export function isPunctuation(point: number): boolean {
   return (kinds[point]! & PUNCTUATION) !== 0;
 }
 
-/** Returns the code points of a text without controls, with one kind of space, and spaces around Chinese characters. */
+/** Returns a text's code points without control characters, with uniform spaces and spaces around CJK characters. */
 export function cleaned(text: string): number[] {
   const result: number[] = [];
   for (const character of text) {
@@ -39,7 +39,7 @@ export function cleaned(text: string): number[] {
   return result;
 }
 
-/** Returns the code points in lower case, each for itself: no rule looks at neighbours. */
+/** Lowercases each code point by itself, independent of context. */
 export function lowered(points: readonly number[]): number[] {
   const result: number[] = [];
   for (const point of points) {
@@ -50,7 +50,7 @@ export function lowered(points: readonly number[]): number[] {
   return result;
 }
 
-/** Returns the code points decomposed and put in canonical order (NFD), without nonspacing marks. */
+/** Returns the code points in NFD, decomposed and in canonical order, without nonspacing marks. */
 export function withoutAccents(points: readonly number[]): number[] {
   const result: number[] = [];
   for (const point of points) {
@@ -62,7 +62,7 @@ export function withoutAccents(points: readonly number[]): number[] {
   return result.filter((point) => (kinds[point]! & NONSPACING) === 0);
 }
 
-/** Sorts each run of combining marks by class, in place; marks of one class keep their order. */
+/** Sorts each run of combining marks by class, in place and stably. */
 function order(points: number[]): void {
   for (let start = 0; start < points.length; start++) {
     if (!classes.has(points[start]!)) continue;
@@ -88,7 +88,7 @@ function mark(table: string, kind: number): void {
   each(table, (point) => (kinds[point]! |= kind));
 }
 
-/** Calls back for each code point of a table of runs: `gap count value`, in base 36. */
+/** Calls back for each code point in a table of runs, `gap count value` in base 36. */
 function each(table: string, take: (point: number, value: number) => void): void {
   let point = 0;
   for (const run of table.split(",")) {

@@ -1,4 +1,4 @@
-/** SHA-256 by WebCrypto, in browsers and in Node. */
+/** SHA-256 through WebCrypto, in browsers and in Node. */
 
 import { BundleError } from "./errors.js";
 
@@ -10,6 +10,6 @@ export async function sha256(content: Uint8Array): Promise<string> {
 
 async function subtle(): Promise<SubtleCrypto> {
   if (globalThis.crypto?.subtle) return globalThis.crypto.subtle;
-  if (typeof process !== "undefined") return (await import("node:crypto")).webcrypto.subtle as SubtleCrypto; // 18
+  if (typeof process !== "undefined") return (await import("node:crypto")).webcrypto.subtle as SubtleCrypto; // Node 18
   throw new BundleError("this page cannot check the bundle: open it over https, or from localhost");
 }

@@ -1,25 +1,25 @@
-/** Where the files of a bundle come from: memory, the network, or a folder in Node. */
+/** Sources of a bundle's files: memory, the network, or a folder in Node. */
 
 import { BundleError } from "./errors.js";
 
-/** The contents of a bundle's files by name, its URL (of the folder), or in Node the path of its folder. */
+/** The contents of a bundle's files by name, the URL of its folder, or in Node the path of its folder. */
 export type Source = string | URL | Readonly<Record<string, Uint8Array>>;
 
 /** Reads the files of one bundle. */
 export interface Files {
   /**
-   * Returns the bytes of a file, at most so many.
+   * Returns the bytes of a file, up to a limit.
    *
-   * @throws BundleError It is missing, not readable or larger.
+   * @throws BundleError The file is missing, unreadable or larger.
    */
   read(name: string, most: number): Promise<Uint8Array>;
-  /** Returns what messages call the file. */
+  /** Returns the file's name for messages. */
   place(name: string): string;
 }
 
 const IN_NODE = typeof process !== "undefined" && typeof process.versions?.node === "string";
 
-/** Returns a reader of the bundle's files; a string is a path in Node unless it begins as a URL does. */
+/** Returns a reader of the bundle's files; in Node, a string is a path unless it starts like a URL. */
 export function files(source: Source): Files {
   if (typeof source === "string") {
     if (/^(https?|file):/.test(source)) return files(new URL(source));
@@ -56,7 +56,7 @@ function network(base: URL): Files {
   };
 }
 
-/** Returns the body of a response, broken off as soon as it is larger, whatever its length is said to be. */
+/** Returns the body of a response, aborting as soon as it exceeds the limit, whatever its Content-Length. */
 async function body(response: Response, place: string, most: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
@@ -89,7 +89,7 @@ function folder(path: string | URL): Files {
     async read(name, most) {
       const { readFile, stat } = await import("node:fs/promises");
       try {
-        const found = await stat(place(name)); // a pipe or a device would never end
+        const found = await stat(place(name)); // reading a pipe or a device might never end
         if (!found.isFile()) throw unreadable(place(name), "no regular file");
         if (found.size > most) throw tooLarge(place(name), most);
         return bounded(new Uint8Array(await readFile(place(name))), place(name), most);

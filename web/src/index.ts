@@ -1,4 +1,4 @@
-/** Answers of an eibert bundle in browsers and in Node. */
+/** Inference with eibert bundles in browsers and in Node. */
 
 export type { Bundle } from "./bundle.js";
 export { BundleError, ShapeError } from "./errors.js";

@@ -1,4 +1,4 @@
-/** A bundle that answers: texts in, labels and probabilities out. */
+/** Inference with a bundle: texts in, labels and probabilities out. */
 
 import { InferenceSession, Tensor, env } from "onnxruntime-web/wasm";
 
@@ -7,16 +7,16 @@ import { BundleError, ShapeError } from "./errors.js";
 import { type Files, type Source, files } from "./files.js";
 import { type Encoding, Tokenizer } from "./tokenizer.js";
 
-/** One input: a string, or two for a task of pairs. */
+/** One input: a string, or a pair of strings for a pair task. */
 export type Text = string | readonly [string, string];
 
 /** The answer for one input. */
 export interface Prediction {
   /** Most probable class; null for regression. */
   readonly label: string | null;
-  /** Its probability, 0 to 1; for regression the value. */
+  /** Its probability, 0 to 1; the value for regression. */
   readonly score: number;
-  /** The most probable classes with their probabilities, falling; empty for regression. */
+  /** The most probable classes and their probabilities, in descending order; empty for regression. */
   readonly scores: readonly (readonly [label: string, score: number])[];
   /** The predicted number; null for classification. */
   readonly value: number | null;
@@ -24,7 +24,7 @@ export interface Prediction {
 
 /** How a bundle is loaded. */
 export interface Options {
-  /** Where onnxruntime's `.wasm` file lies; needed where a page is bundled, not in Node. */
+  /** Location of onnxruntime's `.wasm` file; needed in a bundled page, not in Node. */
   readonly wasm?: string | URL;
 }
 
@@ -35,7 +35,7 @@ export class Model {
   readonly tokenizer: Tokenizer;
 
   private constructor(
-    /** What was read of the bundle. */
+    /** The bundle's configuration and vocabulary. */
     readonly bundle: Bundle,
     private readonly session: InferenceSession,
   ) {
@@ -43,7 +43,7 @@ export class Model {
   }
 
   /**
-   * Returns the model of a bundle.
+   * Loads the model of a bundle.
    *
    * @throws BundleError A file is missing, altered or of an unknown format, or the graph is not this bundle's.
    */
@@ -60,10 +60,10 @@ export class Model {
   /**
    * Returns one prediction per input, in order.
    *
-   * @param texts Strings, or pairs of strings for a pair task. Any string is legal; what is longer than the model's
-   *   longest input is cut.
-   * @param topK Classes in `scores`; all of them where there are fewer.
-   * @throws ShapeError topK is below 1, or an input is not what the task asks for.
+   * @param texts Strings, or pairs of strings for a pair task. Any string is legal; inputs longer than the model's
+   *   maximum are truncated.
+   * @param topK Number of classes in `scores`; all if there are fewer.
+   * @throws ShapeError topK is below 1, or an input does not have the shape that the task requires.
    * @throws BundleError The graph cannot be run.
    */
   async predict(texts: readonly Text[], topK = 1): Promise<Prediction[]> {
@@ -72,9 +72,9 @@ export class Model {
   }
 
   /**
-   * Returns the logits of each input, one number for regression.
+   * Returns the logits of each input; a single number for regression.
    *
-   * @throws ShapeError An input is not what the task asks for.
+   * @throws ShapeError An input does not have the shape that the task requires.
    */
   async logits(texts: readonly Text[]): Promise<Float32Array[]> {
     if (!Array.isArray(texts)) throw new ShapeError(`texts: found ${kind(texts)}, expected a list of inputs`);
@@ -84,7 +84,7 @@ export class Model {
     return result;
   }
 
-  /** Frees the memory of the graph; the model answers no more. */
+  /** Frees the graph's memory; the model cannot be used afterwards. */
   async release(): Promise<void> {
     await this.session.release();
   }
@@ -161,7 +161,7 @@ function row(values: readonly number[]): Tensor {
   return new Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
 }
 
-/** Probabilities in single precision, as Python's half computes them. */
+/** Probabilities in single precision, as computed in Python. */
 function softmax(logits: Float32Array): Float32Array {
   const greatest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
   const exponentials = logits.map((logit) => Math.exp(logit - greatest));

@@ -1,47 +1,47 @@
-/** BERT's WordPiece tokenizer, equal to `eibert.runtime.tokenizer` piece by piece. */
+/** BERT's WordPiece tokenizer, piece for piece equivalent to `eibert.runtime.tokenizer`. */
 
 import { cleaned, isPunctuation, lowered, withoutAccents } from "./characters.js";
 
 export const PAD = "[PAD]", UNKNOWN = "[UNK]", CLASSIFY = "[CLS]", SEPARATE = "[SEP]", MASK = "[MASK]";
 export const SPECIALS: readonly string[] = [PAD, UNKNOWN, CLASSIFY, SEPARATE, MASK];
 
-const LONGEST_WORD = 100; // code points; longer ones are unknown
+const LONGEST_WORD = 100; // code points; longer words are unknown
 const BLANK = 0x20;
 
-/** How texts are read. */
+/** Tokenizer settings. */
 export interface Reading {
-  /** Lower-case the text. */
+  /** Lowercase the text. */
   readonly lowercase: boolean;
-  /** Remove accents; null: exactly when lower-casing, as BERT does. */
+  /** Strip accents; null: if and only if lowercasing, like BERT. */
   readonly stripAccents: boolean | null;
-  /** Longest input, special tokens included. */
+  /** Maximum input length in tokens, including special tokens. */
   readonly maxTokens: number;
 }
 
-/** A token of the vocabulary where it was found. */
+/** A vocabulary token found in a text. */
 export interface Piece {
   readonly id: number;
   readonly token: string;
-  /** What the normalized text has there; for an unknown word the word. */
+  /** The matching part of the normalized text; the whole word if unknown. */
   readonly text: string;
 }
 
-/** One input as the model takes it. */
+/** One input, encoded for the model. */
 export interface Encoding {
   readonly ids: readonly number[];
   /** 0 for the first text with its special tokens, 1 for the second. */
   readonly typeIds: readonly number[];
-  /** The pieces of each text that were kept, without special tokens. */
+  /** The pieces kept from each text, without special tokens. */
   readonly pieces: readonly (readonly Piece[])[];
-  /** Pieces that were cut off. */
+  /** Number of pieces cut off. */
   readonly cut: number;
 }
 
 export class Tokenizer {
   readonly #ids: ReadonlyMap<string, number>;
-  readonly #longest: number; // UTF-16 units of the longest token; nothing longer need be looked up
+  readonly #longest: number; // length of the longest token in UTF-16 units; bounds the lookups
 
-  /** @param tokens Vocabulary in the order of ids; holds all of SPECIALS. */
+  /** @param tokens Vocabulary in the order of ids; includes all of SPECIALS. */
   constructor(
     private readonly tokens: readonly string[],
     private readonly reading: Reading,
@@ -50,7 +50,7 @@ export class Tokenizer {
     this.#longest = tokens.reduce((longest, token) => Math.max(longest, token.length), 0);
   }
 
-  /** Returns a text, or a pair of texts, with special tokens and cut to the longest input. */
+  /** Encodes a text or a pair of texts with special tokens, truncated to the maximum input length. */
   encode(text: string, pair?: string): Encoding {
     const all = (pair === undefined ? [text] : [text, pair]).map((one) => this.pieces(one));
     const lengths = truncated(all.map((one) => one.length), this.reading.maxTokens - all.length - 1);
@@ -64,7 +64,7 @@ export class Tokenizer {
     return { ids, typeIds, pieces, cut };
   }
 
-  /** Returns the pieces of a text, uncut and without special tokens. */
+  /** Returns the pieces of a text, untruncated and without special tokens. */
   pieces(text: string): Piece[] {
     const { lowercase, stripAccents } = this.reading;
     let points = cleaned(text);
@@ -75,7 +75,7 @@ export class Tokenizer {
     return result;
   }
 
-  /** Returns the longest tokens of which a word is made, from its start on; one unknown where there are none. */
+  /** Splits a word greedily into the longest matching tokens from its start; one unknown piece if that fails. */
   #split(word: readonly number[]): Piece[] {
     const text = String.fromCodePoint(...word.slice(0, LONGEST_WORD));
     if (word.length > LONGEST_WORD) return [this.#unknown(`${text}…`)];
@@ -84,7 +84,7 @@ export class Tokenizer {
       let end = Math.min(text.length, start + this.#longest);
       let found: number | undefined;
       for (; end > start; end--) {
-        found = this.#ids.get((start ? "##" : "") + text.slice(start, end)); // half a pair is no token
+        found = this.#ids.get((start ? "##" : "") + text.slice(start, end)); // half a surrogate pair never matches
         if (found !== undefined) break;
       }
       if (found === undefined) return [this.#unknown(text)];
@@ -103,7 +103,7 @@ export class Tokenizer {
   }
 }
 
-/** Returns runs of characters between spaces; a mark of punctuation is a run of its own. */
+/** Splits at spaces; each punctuation character is a word of its own. */
 function words(points: readonly number[]): number[][] {
   const result: number[][] = [];
   let word: number[] = [];
@@ -122,7 +122,7 @@ function words(points: readonly number[]): number[][] {
   return result;
 }
 
-/** Returns how many pieces of each text stay: the longer of two is cut first, then both to halves. */
+/** Returns how many pieces of each text to keep: the longer of two is truncated first, then both to half the limit. */
 function truncated(lengths: readonly number[], limit: number): number[] {
   const [first = 0, second] = lengths;
   if (second === undefined) return [Math.min(first, limit)];

@@ -1,4 +1,4 @@
-/** Predicts for the tests in Python: a line with the bundle's folder, then one JSON string or pair a line. */
+/** Predicts for the Python tests: reads a line with the bundle's folder, then one JSON string or pair per line. */
 
 import { createInterface } from "node:readline";
 

@@ -1,5 +1,5 @@
 /**
- * Loads bundles, most of them spoilt, for the fuzzer in Python: a line of JSON with folder and texts, answered by a line
+ * Loads bundles, most of them corrupted, for the Python fuzzer: answers each JSON line with folder and texts by a line
  * with the outcome.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Types texts into a served page in Chromium and tells what it shows: a first line of JSON with the page's URL, then one
- * JSON string or pair a line, each answered by `[answer, score]`; the score is null for a number.
+ * Types texts into a served page in Chromium and reports what it shows: reads a JSON line with the page's URL, then one
+ * JSON string or pair per line, each answered by `[answer, score]`; the score is null for a number.
  */
 
 import { createInterface } from "node:readline";
@@ -37,7 +37,7 @@ async function visit(url: string): Promise<void> {
   await page.goto(url);
   await page.waitForSelector("html[data-ready]", { timeout: READY_MS });
   await page.evaluate(() => {
-    window.answered = 0; // the tokens are written anew with each answer, and last
+    window.answered = 0; // every answer replaces the tokens, as its last step
     new MutationObserver(() => window.answered++).observe(document.getElementById("tokens")!, { childList: true });
   });
 }

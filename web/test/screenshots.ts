@@ -1,6 +1,6 @@
 /**
- * Takes pictures, wide and as on a phone, into a folder: `node screenshots.js FOLDER page URL TEXT` of a served page into
- * which the text is typed, `node screenshots.js FOLDER NAME FILE` of a page in a file.
+ * Takes wide and phone-sized screenshots: `node screenshots.js FOLDER page URL TEXT` of a served page with the text
+ * typed in, `node screenshots.js FOLDER NAME FILE` of a page in a file.
  */
 
 import { pathToFileURL } from "node:url";
@@ -28,9 +28,9 @@ await browser.close();
 async function answered(page: Page, text: string): Promise<void> {
   await page.waitForSelector("html[data-ready]", { timeout: READY_MS });
   for (let times = 0; times < WARM; times++) {
-    await page.fill("#text", text.slice(0, times)); // so that the time shown is not that of a first prediction
+    await page.fill("#text", text.slice(0, times)); // warm-up, so that the latency shown is not a first prediction's
     await page.waitForTimeout(100);
   }
   await page.fill("#text", text);
-  await page.waitForFunction(() => document.getElementById("said")!.textContent !== ""); // all has moved to its place
+  await page.waitForFunction(() => document.getElementById("said")!.textContent !== ""); // transitions are over by then
 }

@@ -1,6 +1,6 @@
 /**
- * Encodes for the tests in Python: a first line with vocabulary and reading, then one JSON string or pair a line;
- * answers each with `[ids, typeIds]`.
+ * Encodes for the Python tests: reads a line with vocabulary and settings, then one JSON string or pair per line, each
+ * answered by `[ids, typeIds]`.
  */
 
 import { createInterface } from "node:readline";

@@ -1,6 +1,6 @@
 /**
- * Types into the served page in Chromium and reads what it says. EIBERT_DEMO is JSON: task → url, text or texts, and
- * Python's answer; EIBERT_SCREENSHOTS may name a folder for pictures.
+ * Types into the served page in Chromium and reads its answers. EIBERT_DEMO is JSON: task → url, texts, and Python's
+ * tokens and answer; EIBERT_SCREENSHOTS may name a folder for screenshots.
  */
 
 import assert from "node:assert/strict";
@@ -29,7 +29,7 @@ before(async () => {
 });
 after(() => browser.close());
 
-/** Opens a demo's page, waits until it can answer, and lets it be used; no complaint or foreign request may come. */
+/** Opens a demo's page, waits until it is ready and uses it; fails on any console error or foreign request. */
 async function visit(demo: Demo, use: (page: Page) => Promise<void>, options: BrowserContextOptions = {}) {
   const context = await browser.newContext(options);
   const page = await context.newPage();
@@ -52,7 +52,7 @@ async function type(page: Page, demo: Demo): Promise<void> {
     await page.keyboard.press("Tab");
     await page.keyboard.type(demo.texts[1], { delay: 10 });
   }
-  // Not the answer to a part of it, which a busy machine shows between two keys.
+  // Wait for the whole text: a busy machine shows answers to parts of it between two keystrokes.
   const read = (tokens: readonly string[]) => {
     const shown = [...document.querySelectorAll("#tokens li")].map((item) => item.textContent);
     return JSON.stringify(shown) === JSON.stringify(tokens);
@@ -64,7 +64,7 @@ async function type(page: Page, demo: Demo): Promise<void> {
 const texts = (page: Page, selector: string) => page.locator(selector).allTextContents();
 
 async function picture(page: Page, name: string): Promise<void> {
-  await page.waitForTimeout(PICTURES ? 400 : 0); // bars move
+  await page.waitForTimeout(PICTURES ? 400 : 0); // let the bars settle
   if (PICTURES) await page.screenshot({ path: `${PICTURES}/${name}.png`, fullPage: true });
 }
 
@@ -127,7 +127,7 @@ test("an altered bundle is told and not used", async () => {
   await page.close();
 });
 
-/** Returns the texts on the page whose contrast is below 4.5 : 1, measured against the nearest background. */
+/** Returns the texts on the page whose contrast with the nearest background is below 4.5 : 1. */
 function faint(): string[] {
   const channels = (color: string) => color.match(/[\d.]+/g)!.map(Number);
   const light = (color: string) => {

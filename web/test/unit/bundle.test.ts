@@ -14,7 +14,7 @@ type Contents = Record<string, Uint8Array>;
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** A bundle in memory; `changed` replaces keys of eibert.json, undefined removes one. */
+/** An in-memory bundle; `changed` replaces keys of eibert.json, undefined removes one. */
 function bundle(changed: Record<string, unknown> = {}, contents: Contents = {}): Contents {
   const tokens = bytes([...SPECIALS, "good"].join("\n") + "\n");
   const all: Contents = { "model.onnx": bytes("graph"), "vocab.txt": tokens, ...contents };

@@ -7,7 +7,7 @@ import { files, type Files } from "../../src/files.js";
 
 const MOST = 1 << 20;
 
-/** Serves one answer to all that `use` reads from there. */
+/** Serves the same response to every request made by `use`. */
 async function served(answer: (response: ServerResponse) => void, use: (found: Files) => Promise<unknown>): Promise<void> {
   const server = createServer((_, response) => answer(response));
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
@@ -56,14 +56,14 @@ test("a body that never ends is broken off", async () => {
     },
     (found) => refused(found, /model\.onnx: over 1048576 bytes, more than any bundle has/),
   );
-  assert.ok(sent < 64 * MOST, `${sent} bytes were sent`); // the rest is what the sockets hold
+  assert.ok(sent < 64 * MOST, `${sent} bytes were sent`); // socket buffers hold the rest
 });
 
 test("a length said to be larger is refused before the body comes", () =>
   served(
     (response) => {
       response.writeHead(200, { "Content-Length": String(MOST + 1) });
-      response.flushHeaders(); // and nothing follows: who waits for the body waits for ever
+      response.flushHeaders(); // no body follows: waiting for it would hang
     },
     (found) => refused(found, /over 1048576 bytes/),
   ));

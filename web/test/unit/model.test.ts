@@ -1,4 +1,4 @@
-/** Needs a bundle of three classes for single texts, in the folder EIBERT_TEST_BUNDLE; `make test` makes one. */
+/** Needs a three-class bundle for single texts in the folder EIBERT_TEST_BUNDLE; `make test` creates one. */
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
