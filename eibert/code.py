@@ -179,10 +179,18 @@ def _imports(tree: ast.Module) -> set[str]:
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in (tree, *_statements(tree)):
-        if isinstance(node, ast.Module | _Definition) and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, ast.Module | _Definition):
             # An empty body and one `pass` mean the same.
-            node.body = node.body[1:] or [ast.Pass()]
+            node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
     return tree
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    """Whether a statement is a lone string: the docstring of what contains it, or of the attribute before it."""
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False
 
 
 def _versions(names: set[str]) -> dict[str, str]:

@@ -88,6 +88,7 @@ def test_a_library_that_fetches_or_locks_shapes_no_result(root: Path) -> None:
     [
         ("eibert/losses.py", '"""Old."""', '"""New."""'),
         ("eibert/losses.py", '    """Old."""\n', ""),
+        ("eibert/losses.py", "LIMIT = 3", 'LIMIT = 3\n"""Nats, at most."""'),
         ("eibert/losses.py", "LIMIT = 3", "# why\nLIMIT = (\n    3\n)"),
         ("eibert/prune.py", f"import sklearn.metrics\n{LOSS_IMPORT}", f"{LOSS_IMPORT}\nimport sklearn.metrics"),
         ("eibert/other.py", "torch", "numpy"),
