@@ -11,7 +11,7 @@ from eibert.outputs import Outputs
 from eibert.params.section import Section, Shared
 
 STATE = ".eibert"
-"""Folder of a workspace for what may be lost: checkpoints and scratch files; the repository's own holds outputs."""
+"""Folder for disposable files: checkpoints and scratch in a workspace, cached outputs in the repository's root."""
 
 
 def recorded(stage: str, params: Section, shared: Shared, *, teacher: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eibert.progress import Report
 
 PLAIN = "EIBERT_PLAIN"
-"""Set in the environment of stages that share a terminal: plain lines, no bars."""
+"""Environment variable that selects plain lines instead of bars, for stages that share a terminal."""
 
 _LINE_SECONDS = 10.0
 

@@ -23,9 +23,9 @@ from tasks.progress import reporting, say
 
 STAGE = "prune"
 SIZES = (500, 1000, 2000, 3000, 4000, 6000, 8000, 12000, 16000, 20000, 30000, 50000, 100000)
-"""Kept entries at which coverage is reported, between the fewest possible and the whole vocabulary."""
+"""Vocabulary sizes at which coverage is reported, between the smallest possible and the full vocabulary."""
 _CURVE_TEXTS = 1000
-"""Texts written anew for each point of the curve."""
+"""Texts re-tokenized for each point of the curve."""
 _SCALE_BYTES = 4
 
 

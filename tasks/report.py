@@ -21,7 +21,7 @@ from tasks import plots
 Array = np.ndarray[Any, Any]
 
 MATRIX_CLASSES = 30
-"""Up to so many classes the whole confusion matrix is shown; beyond, the commonest confusions."""
+"""Up to this many classes, the full confusion matrix is shown; beyond, only the most frequent confusions."""
 
 _CURVES = {"finetune": "Teacher on the task", "pretrain": "Student before the task", "distill": "Student on the task"}
 _EXAMPLES, _WORST, _CONFUSIONS = 12, 10, 25
