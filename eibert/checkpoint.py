@@ -1,4 +1,4 @@
-"""State of a training loop after its last whole epoch, in one safetensors file that is complete or absent."""
+"""State of a training loop after its last finished interval, in one safetensors file that is complete or absent."""
 
 import json
 from pathlib import Path
@@ -25,21 +25,21 @@ class Checkpoint:
         self.key = key
 
     def save(
-        self, epoch: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, memory: dict[str, Any]
+        self, done: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, memory: dict[str, Any]
     ) -> None:
-        """Stores the state after `epoch` epochs; `memory` holds JSON values such as the history so far."""
+        """Stores the state after `done` intervals; `memory` holds JSON values such as the history so far."""
         if self.path is None:
             return
         tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in _owned(module).items()}
         for index, state in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{key}": value.reshape(value.shape) for key, value in state.items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        metadata = {"key": self.key, "epoch": str(epoch), "memory": json.dumps(memory)}
+        metadata = {"key": self.key, "intervals": str(done), "memory": json.dumps(memory)}
         with atomic.file(self.path) as part:
             save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
 
     def restore(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
-        """Loads stored state into modules and optimiser; returns epochs done and the memory, else (0, {})."""
+        """Loads stored state into modules and optimiser; returns intervals done and the memory, else (0, {})."""
         if self.path is None or not self.path.is_file():
             return 0, {}
         try:
@@ -60,7 +60,7 @@ class Checkpoint:
                 states.setdefault(int(index), {})[name] = value
         if states:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-        return int(metadata["epoch"]), json.loads(metadata["memory"])
+        return int(metadata["intervals"]), json.loads(metadata["memory"])
 
     def clear(self) -> None:
         """Removes the stored state: the run is complete."""

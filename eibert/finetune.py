@@ -25,7 +25,7 @@ _REMEDY = "lower finetune.learning_rate or finetune.head_learning_rate, or set f
 
 @dataclass(frozen=True)
 class Finetuned:
-    """The teacher of the best epoch, its dev score, and one record per epoch."""
+    """The teacher of the best interval, its dev score, and one record per interval of the schedule."""
 
     teacher: Teacher
     dev_score: float
@@ -43,7 +43,7 @@ def finetune(
     checkpoint: Checkpoint,
     report: Report = silent,
 ) -> Finetuned:
-    """Returns the teacher fine-tuned on train, as it was after its best epoch on dev, the last of equal ones.
+    """Returns the teacher fine-tuned on train, as it was after its best interval on dev, the last of equal ones.
 
     Choice: a linear head on the pooled sentence, so that it can be folded into the student; the token table is not
     updated, which leaves the student's starting table valid and saves half of the optimiser's work (decision 0003).
@@ -55,7 +55,7 @@ def finetune(
         dev: Rows to stop by.
         params: Section `finetune`.
         seed: Seed of head, order and dropout.
-        checkpoint: Where whole epochs are kept; a run with the same key goes on from the last one.
+        checkpoint: Where finished intervals are kept; a run with the same key resumes after the last one.
         report: Told after each step.
 
     Raises:
@@ -86,12 +86,12 @@ def finetune(
     modules: dict[str, nn.Module] = {"teacher": teacher, "best": best}
     done, memory = checkpoint.restore(modules, optimizer)
     history: list[dict[str, float]] = memory.get("history", [])
-    while done < plan.passes and not _out_of_patience(history, params.patience):
+    while done < plan.intervals and not _out_of_patience(history, params.patience):
         torch.manual_seed(seed + done)
         teacher.train()
         losses: list[float] = []
-        for position, batch_rows in enumerate(plan.epoch(done)):
-            step = done * plan.steps_per_epoch + position
+        for position, batch_rows in enumerate(plan.interval(done)):
+            step = plan.start(done) + position
             with optimize.autocast(params.precision, device):
                 logits = teacher.logits(rows.batch(batch_rows, device))
             loss = task_loss(logits.float(), targets[batch_rows], regression=spec.regression)
@@ -105,7 +105,7 @@ def finetune(
         done += 1
         history.append(
             {
-                "step": min(done * plan.steps_per_epoch, plan.total),
+                "step": plan.start(done),
                 "loss": float(np.mean(losses)),
                 "dev_score": dev_score,
             }

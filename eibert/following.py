@@ -33,7 +33,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Learnt:
-    """A student, its best dev score, and one record per epoch."""
+    """A student, its best dev score, and one record per interval of the schedule."""
 
     student: Student
     dev_score: float
@@ -43,14 +43,14 @@ class Learnt:
 def follow(
     student: Student, said: Answers, room: Room, weights: Weights, checkpoint: Checkpoint, report: Report = silent
 ) -> Learnt:
-    """Returns the student after all passes, folded, as it was best on dev; it is changed in place.
+    """Returns the student after all intervals, folded, as it was best on dev; it is changed in place.
 
     Args:
         student: With its head.
         said: The teacher's answers to all rows.
         room: Rows and parameters.
         weights: Of the loss terms.
-        checkpoint: Where whole passes are kept.
+        checkpoint: Where finished intervals are kept.
         report: Told after each batch.
     """
     params = room.params
@@ -63,13 +63,13 @@ def follow(
     done, memory = checkpoint.restore(modules, optimizer)
     optimize.compile_student(student, params.compilation, room.device, plan.total)
     history: list[dict[str, float]] = memory.get("history", [])
-    while done < plan.passes:
+    while done < plan.intervals:
         torch.manual_seed(room.seed + done)
         student.train()
         sums: dict[str, float] = {}
-        batches = plan.epoch(done)
+        batches = plan.interval(done)
         for position, places in enumerate(batches):
-            step = done * plan.steps_per_epoch + position
+            step = plan.start(done) + position
             terms = _terms(student, said, room, rows[places], weights, scale)
             loss = sum(getattr(weights, name) * term for name, term in terms.items())
             assert isinstance(loss, Tensor)
@@ -83,7 +83,7 @@ def follow(
             best.load_state_dict(student.state_dict())
         done += 1
         means = {name: value / len(batches) for name, value in sums.items()}
-        history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means, "dev_score": dev_score})
+        history.append({"step": plan.start(done), **means, "dev_score": dev_score})
         checkpoint.save(done, modules, optimizer, {"history": history})
     assert best.head is not None
     best.head = room.unit.restored(best.head)

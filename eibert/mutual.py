@@ -74,7 +74,7 @@ def _learn(student: Student, room: Room, report: Report) -> None:
     scale = _scale(room)
     student.train()
     torch.manual_seed(room.seed)
-    for step, rows in enumerate(batch for epoch in range(plan.passes) for batch in plan.epoch(epoch)):
+    for step, rows in enumerate(plan.batches()):
         terms = _terms(student, room, rows, scale)
         share = feedback_share(params.teacher_feedback, step, plan.total)
         loss = sum(

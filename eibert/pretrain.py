@@ -35,7 +35,7 @@ class Pretrained:
         texts: Texts used.
         variants: How many of them are variants.
         inherited: Distances to the teacher before any step, of tokens and sentences; None: a random start.
-        history: One record per epoch.
+        history: One record per interval of the schedule.
     """
 
     student: Student
@@ -67,7 +67,7 @@ def pretrain(
         params: Section `pretrain`.
         seed: Seed of draws, initial weights, order and dropout.
         outputs: Where the teacher's outputs are kept; they are larger than memory.
-        checkpoint: Where whole epochs are kept.
+        checkpoint: Where finished intervals are kept.
         read: Told while the teacher reads the texts.
         report: Told after each step of the student.
     """
@@ -98,13 +98,13 @@ def pretrain(
         teacher.to(device), rows, precision=params.precision, outputs=outputs,
         fewer="pretrain.texts_limit", report=read,
     )  # fmt: skip
-    while done < plan.passes:
+    while done < plan.intervals:
         torch.manual_seed(seed + done)
         student.train()
         sums: dict[str, float] = {}
-        batches = plan.epoch(done)
+        batches = plan.interval(done)
         for position, batch_rows in enumerate(batches):
-            step = done * plan.steps_per_epoch + position
+            step = plan.start(done) + position
             batch = rows.batch(batch_rows, device)
             guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask)
             with optimize.autocast(params.precision, device):
@@ -124,7 +124,7 @@ def pretrain(
             report(step + 1, plan.total, **values)
         done += 1
         means = {name: value / len(batches) for name, value in sums.items()}
-        history.append({"step": min(done * plan.steps_per_epoch, plan.total), **means})
+        history.append({"step": plan.start(done), **means})
         checkpoint.save(done, {"student": student}, optimizer, {"history": history})
     return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), inherited, history)
 

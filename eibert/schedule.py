@@ -1,5 +1,6 @@
-"""Which rows a training loop sees, epoch by epoch, within a budget of rows."""
+"""Which rows a training loop sees, interval by interval, within a budget of rows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +8,15 @@ import numpy as np
 
 from eibert.batches import shuffled
 
+INTERVAL = 2000
+"""Most steps between two evaluations on dev and two checkpoints; a longer epoch is divided."""
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """Batches of every epoch, the same for the same seed whichever epoch is asked for first.
+    """Batches of every interval, the same for the same seed whichever interval is requested first.
+
+    An interval is an epoch, or an equal part of one that has more than INTERVAL steps.
 
     Attributes:
         lengths: Tokens of each row, (N,).
@@ -38,11 +44,28 @@ class Schedule:
         return min(self.epochs * self.steps_per_epoch, allowed)
 
     @property
-    def passes(self) -> int:
-        """Passes that have at least one batch."""
-        return -(-self.total // self.steps_per_epoch)
+    def _parts(self) -> int:
+        return -(-self.steps_per_epoch // INTERVAL)
 
-    def epoch(self, number: int) -> list[np.ndarray[Any, Any]]:
-        """Returns the batches of one epoch (0-based), cut where the budget ends."""
-        batches = shuffled(self.lengths, self.batch_size, np.random.default_rng([self.seed, number]))
-        return batches[: max(0, self.total - number * self.steps_per_epoch)]
+    @property
+    def intervals(self) -> int:
+        """Intervals that have at least one batch."""
+        whole = self.total // self.steps_per_epoch * self._parts
+        return whole + sum(self.start(whole + part) < self.total for part in range(self._parts))
+
+    def start(self, number: int) -> int:
+        """Returns the first step of an interval (0-based); `total` for one beyond the last."""
+        epoch, part = divmod(number, self._parts)
+        return min(self.total, epoch * self.steps_per_epoch + part * self.steps_per_epoch // self._parts)
+
+    def interval(self, number: int) -> list[np.ndarray[Any, Any]]:
+        """Returns the batches of one interval (0-based), cut where the budget ends."""
+        epoch = number // self._parts
+        batches = shuffled(self.lengths, self.batch_size, np.random.default_rng([self.seed, epoch]))
+        before = epoch * self.steps_per_epoch
+        return batches[max(0, self.start(number) - before) : max(0, self.start(number + 1) - before)]
+
+    def batches(self) -> Iterator[np.ndarray[Any, Any]]:
+        """Yields the batches of all intervals in order."""
+        for number in range(self.intervals):
+            yield from self.interval(number)

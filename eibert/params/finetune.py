@@ -10,7 +10,10 @@ class FinetuneParams(Section):
 
     epochs: Epochs = Field(description="Most passes over train.")
     rows_limit: int = Field(ge=1, description="Most rows seen over all epochs; the schedule ends there.")
-    patience: int = Field(ge=1, description="Stop after this many epochs with a lower dev score than the best.")
+    patience: int = Field(
+        ge=1,
+        description="Stop after this many dev scores below the best; dev is scored each epoch, or every 2,000 steps.",
+    )
     batch_size: BatchSize = Field(description="Rows per step.")
     learning_rate: LearningRate = Field(description="Peak rate of AdamW for the encoder.")
     head_learning_rate: LearningRate = Field(description="Peak rate of AdamW for the task head.")

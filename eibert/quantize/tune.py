@@ -82,8 +82,7 @@ def tune(
         sample = np.random.default_rng(seed).permutation(len(rows))[:_SCALE_ROWS]
         scale = variance(guide(rows.batch(sample))[1])
     assert tuned.head is not None
-    batches = (batch for epoch in range(plan.passes) for batch in plan.epoch(epoch))
-    for step, batch_rows in enumerate(batches):
+    for step, batch_rows in enumerate(plan.batches()):
         batch = rows.batch(batch_rows)
         with torch.no_grad():
             guide_pooled = guide(batch)[1]

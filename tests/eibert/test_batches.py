@@ -45,13 +45,24 @@ def test_pairs_carry_their_segments(student: Student) -> None:
 
 def test_schedule_ends_where_the_budget_of_rows_ends() -> None:
     plan = Schedule(np.full(100, 5), 10, epochs=5, rows_limit=250, seed=0)
-    assert (plan.steps_per_epoch, plan.total, plan.passes) == (10, 25, 3)
-    assert [len(plan.epoch(number)) for number in range(4)] == [10, 10, 5, 0]
+    assert (plan.steps_per_epoch, plan.total, plan.intervals) == (10, 25, 3)
+    assert [len(plan.interval(number)) for number in range(4)] == [10, 10, 5, 0]
+    assert [plan.start(number) for number in range(5)] == [0, 10, 20, 25, 25]
+
+
+@pytest.mark.parametrize(("limit", "starts"), [(10_001, [0, 1667, 3334]), (7_000, [0, 1667, 3334, 5001, 6668])])
+def test_a_long_epoch_is_divided_into_equal_intervals(limit: int, starts: list[int]) -> None:
+    plan = Schedule(np.full(5_001, 5), 1, epochs=2, rows_limit=limit, seed=0)
+    assert plan.intervals == len(starts) + (3 if limit > 7_000 else 0)
+    assert [plan.start(number) for number in range(len(starts))] == starts
+    seen = [int(row) for batch in plan.batches() for row in batch]
+    assert len(seen) == min(limit, 10_002)
+    assert sorted(seen[:5_001]) == list(range(5_001))  # one epoch: every row once
 
 
 def test_each_epoch_has_an_order_of_its_own_and_always_the_same() -> None:
     plan = Schedule(np.arange(100), 10, epochs=3, rows_limit=1000, seed=4)
-    first, again, second = (np.concatenate(plan.epoch(number)) for number in (0, 0, 1))
+    first, again, second = (np.concatenate(plan.interval(number)) for number in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
 

@@ -89,7 +89,7 @@ def test_both_divergences_are_those_of_their_direction(
     here = room(young, fine, spec, rows, quick, temperature=3.0, teacher_temperature=1.5, teacher_rows=32)
     student = with_head(young, here, reuse=True)
     labelled = here.rows.lengths[: len(rows)]
-    first = Schedule(labelled, here.params.batch_size, here.params.epochs, 32, here.seed + 1).epoch(0)[0]
+    first = Schedule(labelled, here.params.batch_size, here.params.epochs, 32, here.seed + 1).interval(0)[0]
     with torch.no_grad():
         guide = here.teacher.answer(here.teacher(here.rows_teacher.batch(first, here.device))[1])
         own = student.head(student.project(student(here.rows.batch(first, here.device))[1]))  # type: ignore[misc]
