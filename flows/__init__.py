@@ -1,1 +1,1 @@
-"""The order of the stages and the `eibert` command. Nothing imports this package."""
+"""The order of the stages and the `eibert` command. `tasks` and `eibert` never import this package."""

@@ -1,4 +1,4 @@
-"""One stage's adapter in this process, with its log; what DVC runs."""
+"""Runs one stage's adapter in this process, with a log; this is what DVC calls."""
 
 import contextlib
 import importlib
@@ -15,14 +15,14 @@ from flows.disk import refusal
 from flows.steady import CODE, steady
 
 ERROR = "error: "
-"""Begins the last message of a stage that failed, on standard error and in its log."""
+"""Prefix of a failed stage's last message, on standard error and in its log."""
 
 RAN_MARK = "EIBERT_RAN_MARK"
-"""Names a file which a stage's process touches: it ran, rather than being restored."""
+"""Environment variable naming a file that a stage touches to show that it ran rather than was restored."""
 
 EXIT_ERROR = 1
 EXIT_REFUSED = 3
-"""Of a stage whose data the gate refuses: unlike where a disk is full or a file is gone, the rows are at fault."""
+"""The data gate refuses the rows: the data is at fault, not a full disk or a missing file."""
 EXIT_BROKEN = 70
 
 
@@ -30,8 +30,8 @@ def run_stage(workspace: Path, stage: str) -> int:
     """Runs one stage's adapter and returns the exit code; messages go to standard error and to logs/<stage>.log.
 
     Returns:
-        0, EXIT_REFUSED where the data gate is shut, EXIT_ERROR for what else a user can mend, EXIT_BROKEN for anything
-        else, INTERRUPTED after Ctrl-C.
+        0; EXIT_REFUSED if the data gate refuses the rows; EXIT_ERROR for any other error the user can fix; EXIT_BROKEN
+        for a bug; INTERRUPTED after Ctrl-C.
     """
     try:
         return _run_logged(workspace, stage, workspace / "logs" / f"{stage}.log")
@@ -53,7 +53,7 @@ def _run_logged(workspace: Path, stage: str, log_path: Path) -> int:
         except KeyboardInterrupt:
             sys.stderr.write(f"{ERROR}{stage} was interrupted\n")
             return INTERRUPTED
-        except Exception as error:  # noqa: BLE001 — the last place that can keep the traceback
+        except Exception as error:  # noqa: BLE001 — the last chance to keep the traceback
             if said := refusal(error):
                 sys.stderr.write(f"{ERROR}{said}\n")
                 return EXIT_ERROR
@@ -93,7 +93,7 @@ def first_line(error: BaseException) -> str:
 
 
 class _Tee:
-    """Writes to a stream and repeats in a log what is no terminal control, such as a bar's frames; no secrets."""
+    """Writes to a stream and a log, secrets redacted; the log omits terminal control such as progress bar frames."""
 
     def __init__(self, stream: TextIO, log: TextIO) -> None:
         self._stream = stream
@@ -115,7 +115,7 @@ class _Tee:
 
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[TextIO]:
-    """Yields a fresh log that repeats standard error; standard output goes to standard error meanwhile."""
+    """Yields a new log that copies standard error; standard output is redirected there meanwhile."""
     path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", buffering=1) as log:
         tee = _Tee(sys.stderr, log)

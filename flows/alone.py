@@ -1,4 +1,4 @@
-"""One run at a time in a workspace: who is at work there, the wait for it, and what a killed run left running."""
+"""One run at a time in a workspace: who holds it, waiting for it, and ending what a killed run left running."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ from flows.workspace import PRIVATE, Workspace
 from tasks.progress import say
 
 RUN_MARK = "EIBERT_RUN"
-"""Names the workspace in the environment of every process that a run starts."""
+"""Environment variable that names the workspace in every process a run starts."""
 
 _LOCK, _RETRAINING = "lock", "retraining.lock"
 _SECONDS_TO_SIGN = 1.0
@@ -26,14 +26,14 @@ _SECONDS_TO_END = 3.0
 
 @contextlib.contextmanager
 def alone(workspace: Workspace, *, wait: bool) -> Iterator[None]:
-    """Keeps other runs out of a workspace for a while; the kernel frees the lock of a run that died.
+    """Locks a workspace against other runs; the kernel releases the lock of a run that died.
 
     Args:
         workspace: Where.
-        wait: Waits for a run that is at work there, after one line that says for whom.
+        wait: Whether to wait for a run that is active there, after one line naming it.
 
     Raises:
-        RunError: another run is at work there, and nobody is to wait.
+        RunError: another run is active there, and `wait` is false.
     """
     with _held(workspace.private() / _LOCK, str(workspace.folder), wait=wait):
         _end_orphans(workspace)
@@ -46,14 +46,14 @@ def alone(workspace: Workspace, *, wait: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def retraining(workspace: Workspace, *, wait: bool) -> Iterator[None]:
-    """Keeps other retrainings out of a workspace for a while, though not a single run between two of its steps.
+    """Locks a workspace against other retrainings; a single run may still slip in between two steps.
 
     Args:
         workspace: Where.
         wait: As in `alone`.
 
     Raises:
-        RunError: another retraining is at work there, and nobody is to wait.
+        RunError: another retraining is active there, and `wait` is false.
     """
     with _held(workspace.private() / _RETRAINING, str(workspace.folder), wait=wait):
         yield
@@ -61,21 +61,21 @@ def retraining(workspace: Workspace, *, wait: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def scheduling(lock: Path, what: str) -> Iterator[None]:
-    """Keeps other schedules of the same workspaces from being served for a while.
+    """Locks out other processes that would serve a schedule for the same workspaces.
 
     Args:
-        lock: The file that stands for these workspaces.
-        what: Names them.
+        lock: Lock file for these workspaces.
+        what: Their names, for the error message.
 
     Raises:
-        RunError: another process serves one.
+        RunError: another process already serves one.
     """
     with _held(lock, what, wait=False):
         yield
 
 
 def at_work(workspace: Workspace, *, retrainings: bool = True) -> bool:
-    """Returns whether a run, or with `retrainings` a retraining, is at work in a workspace at this moment."""
+    """Returns whether a run, or, with `retrainings`, a retraining, is active in a workspace right now."""
     for name in (_LOCK, _RETRAINING) if retrainings else (_LOCK,):
         path = workspace.folder / PRIVATE / name
         if path.is_file():
@@ -101,7 +101,7 @@ def _held(path: Path, what: str, *, wait: bool) -> Iterator[None]:
 
 
 def taken(file: TextIO) -> bool:
-    """Takes the lock of a file for this process alone, if nobody else has one; returns whether it did."""
+    """Tries to take an exclusive lock on a file without waiting; returns whether it succeeded."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -118,7 +118,7 @@ def _sign(file: TextIO) -> None:
 
 
 def _holder(file: TextIO) -> str:
-    """Returns who holds the lock; it signs just after it has taken it."""
+    """Returns who holds the lock; the holder signs the file just after locking it."""
     until = time.monotonic() + _SECONDS_TO_SIGN
     while time.monotonic() < until:
         file.seek(0)
@@ -130,7 +130,7 @@ def _holder(file: TextIO) -> str:
 
 
 def _end_orphans(workspace: Workspace) -> None:
-    """Ends what a killed run left at work here; two writers of one artifact would tear it."""
+    """Ends processes that a killed run left behind here: two writers would corrupt an artifact."""
     orphans = [process for process in psutil.process_iter() if _marked(process) == str(workspace.folder)]
     for process in orphans:
         with contextlib.suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""`eibert bench`: where the bundle and its workspace are, and what is printed of the figures."""
+"""`eibert bench`: finds the bundle and its workspace, and prints a summary of the figures."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,16 +13,16 @@ _FOLDER = Path(".eibert") / "bench"
 
 
 def bench(folder: Path, bundle: Path | None, out: Path | None, *, profiled: bool) -> tuple[dict[str, Any], Path]:
-    """Measures a workspace's bundle against its rivals, or a bundle alone; returns the figures and where they lie.
+    """Measures a workspace's bundle against its rivals, or another bundle alone; returns the figures and their folder.
 
     Args:
-        folder: A workspace; its section `bench` counts also for a bundle elsewhere.
-        bundle: A bundle elsewhere, without its rivals; None: the workspace's.
-        out: Where figures and page go; None: `.eibert/bench` of the workspace.
+        folder: A workspace; its section `bench` also applies to a bundle elsewhere.
+        bundle: A bundle elsewhere, measured without rivals; None: the workspace's.
+        out: Folder for figures and page; None: `.eibert/bench` in the workspace.
         profiled: Also profile the bundle.
 
     Raises:
-        RunError: there is no workspace here, or the folder cannot be written.
+        RunError: `folder` is not a workspace, or the output folder cannot be written.
         BundleError: there is no bundle.
     """
     workspace = find(folder)
@@ -39,7 +39,7 @@ def bench(folder: Path, bundle: Path | None, out: Path | None, *, profiled: bool
 
 
 def lines(figures: dict[str, Any], target: Path) -> Iterator[str]:
-    """Yields what matters of the figures for a person: one text on one thread, starts, places of the rest."""
+    """Yields the human-readable summary: one text on one thread, start-up, and where to find the rest."""
     cell = task.reference(figures)
     yield f"{cell['length']} tokens, batch {cell['batch']}, threads {cell['threads']}, {cell['rounds']} rounds in turns"
     yield f"{'':<26}{'p50 ms':>8}{'p95 ms':>8}{'load ms':>9}{'peak MB':>9}{'above':>7}{'bytes':>13}"

@@ -1,7 +1,7 @@
-"""DVC's cache, which trusts itself: what is not what its name says is set aside before DVC hands it out.
+"""Makes DVC verify its cache: content that does not match its name is quarantined before DVC uses it.
 
-DVC compares an object with its name only where the object is writable, and then deletes it; what the run cache says
-is never compared. Both are corrected here for one `Repo`.
+By itself DVC checks only writable objects against their names, deleting those that differ, and never checks the run
+cache. This module corrects both for one `Repo`.
 """
 
 import copy
@@ -22,34 +22,34 @@ from flows.quarantine import set_aside
 
 _BLOCK_BYTES = 1 << 20
 DIRECTORY = ".dir"
-"""Ends the name of an object that lists a folder."""
+"""Suffix of the name of an object that lists a folder."""
 
 
 def guard(repo: Any, *, thorough: bool, mending: bool) -> None:
-    """Lets a repository check what its cache holds.
+    """Makes a repository verify what its cache holds.
 
     Args:
         repo: DVC's repository, just opened.
-        thorough: Also objects that are write-protected, at the cost of reading them; else DVC believes those.
-        mending: Sets what is not what its name says aside; else it counts as missing and stays.
+        thorough: Also read and check write-protected objects, which DVC trusts otherwise.
+        mending: Quarantine altered objects; otherwise they count as missing and stay.
     """
     repo.cache.local.check = _ObjectCheck(repo, thorough=thorough, mending=mending)
     repo.stage_cache = _CheckedRuns(repo)
 
 
 def object_problem(path: Path, name: str) -> str | None:
-    """Returns what is wrong with an object of DVC's cache, or None; `name` is its MD5, of a folder with its ending."""
+    """Returns what is wrong with a cache object, or None; `name` is its MD5, plus the suffix if it lists a folder."""
     with path.open("rb") as file:
         return _object_problem(file, name)
 
 
 def entry_problem(path: Path) -> str | None:
-    """Returns what is wrong with an entry of the run cache, or None; folder and name are digests of its content."""
+    """Returns what is wrong with a run-cache entry, or None; its folder and name are digests of its content."""
     return _entry_problem(path.read_bytes(), path.parent.name, path.name)
 
 
 def folder_digest(folder: Path) -> str:
-    """Returns the name that DVC gives to the content of a folder; all files are read."""
+    """Returns the name DVC gives to a folder's content; reads every file."""
     files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
     listed = []
     for name, path in files:
@@ -59,16 +59,16 @@ def folder_digest(folder: Path) -> str:
 
 
 def unlistable_remote(repo: Any) -> str | None:
-    """Returns the name of the default remote where it is one whose objects nobody can list, over HTTP; else None."""
+    """Returns the name of the default remote if it uses HTTP, which cannot list objects; otherwise None."""
     name = repo.config["core"].get("remote")
     try:
         return str(name) if name and repo.cloud.get_remote().fs.protocol in {"http", "https"} else None
-    except Exception:  # noqa: BLE001 — every kind of remote raises errors of its own; `remote_problems` tells them
+    except Exception:  # noqa: BLE001 — each kind of remote has its own errors; `remote_problems` reports them
         return None
 
 
 def remote_problems(repo: Any) -> Iterator[tuple[str, str]]:
-    """Yields place and problem of each object and run-cache entry of the default remote; nothing without a remote."""
+    """Yields the path and problem of each bad object or run-cache entry on the default remote, if there is one."""
     name = repo.config["core"].get("remote")
     if not name:
         return
@@ -83,7 +83,7 @@ def remote_problems(repo: Any) -> Iterator[tuple[str, str]]:
         for path in _listed(fs, f"{remote.legacy_odb.path}/runs"):
             if problem := _entry_problem(fs.cat_file(path), *path.split("/")[-2:]):
                 yield path, problem
-    except Exception as error:  # noqa: BLE001 — every kind of remote raises errors of its own
+    except Exception as error:  # noqa: BLE001 — each kind of remote has its own errors
         yield f"DVC remote {name}", f"cannot be read ({' '.join(str(error).split())})"
 
 
@@ -113,7 +113,7 @@ def _entry_problem(content: bytes, key: str, value: str) -> str | None:
 
 
 class _ObjectCheck:
-    """Takes the place of `LocalHashFileDB.check`."""
+    """Replaces `LocalHashFileDB.check`."""
 
     def __init__(self, repo: Any, *, thorough: bool, mending: bool) -> None:
         self._root = Path(repo.root_dir)
@@ -142,7 +142,7 @@ class _ObjectCheck:
 
 
 class _CheckedRuns(StageCache):  # type: ignore[misc]
-    """A run cache whose entries are compared with their names."""
+    """A run cache that checks its entries against their names."""
 
     def _load_cache(self, key: str, value: str) -> Any:
         path = Path(self._get_cache_path(key, value))
@@ -152,13 +152,13 @@ class _CheckedRuns(StageCache):  # type: ignore[misc]
             set_aside(Path(self.repo.root_dir), path, problem)
             return None
         entry = super()._load_cache(key, value)
-        for out in entry["outs"]:  # DVC reads the list of a folder's files without comparing it
+        for out in entry["outs"]:  # DVC reads a folder's listing without checking it
             check_list(self.repo, out.get("md5"))
         return entry
 
 
 def check_list(repo: Any, oid: str | None) -> None:
-    """Sets the list of a folder's files aside where it is not what its name says."""
+    """Quarantines a folder's listing if it does not match its name."""
     path = Path(repo.cache.local.oid_to_path(oid)) if oid and oid.endswith(DIRECTORY) else None
     if oid and path and path.is_file() and (problem := object_problem(path, oid)):
         set_aside(Path(repo.root_dir), path, problem)

@@ -1,4 +1,4 @@
-"""Differences between what a stage was made from and what there is now, one line for each cause."""
+"""What changed since a stage was built, one line per cause."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,16 +9,16 @@ _MISSING = object()
 
 
 def params_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Returns a line for each parameter that differs, under its dotted key."""
+    """Returns one line per changed parameter, named by its dotted key."""
     return [f"params {line}" for line in _differences("", before, after)]
 
 
 def code_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Returns a line for each definition, file beside the code, or library version that differs.
+    """Returns one line per changed definition, data file beside the code, or library version.
 
     Args:
         before: Digests as `eibert.code.CodeReader.digests` returns them.
-        after: The same, later.
+        after: The same, as of now.
     """
     modules = [line for path, old, new in _pairs(before, after, "modules") for line in _module_changes(path, old, new)]
     files = [f"code {path}" for path, _, _ in _pairs(before, after, "data")]

@@ -1,4 +1,4 @@
-"""The command `eibert`: reads arguments, calls, prints, and sets the exit code. Slow imports wait for their command."""
+"""The `eibert` command: parses arguments, calls, prints, sets the exit code. Slow imports wait for their command."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from eibert import __version__
 
 try:
     import typer
-except ModuleNotFoundError:  # an installation of the run-time half only
+except ModuleNotFoundError:  # only the run-time half is installed
     sys.exit("error: the command needs the pipeline's packages; install them with `pip install 'eibert[pipeline]'`")
 
 from eibert.errors import INTERRUPTED
@@ -40,7 +40,7 @@ app = typer.Typer(
 
 Assignments = Annotated[
     Optional[list[str]],  # noqa: UP045 — typer reads it
-    typer.Option("--set", metavar="KEY=VALUE", help="Write section.key=value into params.yaml first; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set section.key=value in params.yaml first; repeatable."),
 ]
 
 
@@ -53,7 +53,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _eibert(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Name the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None: ...
 
@@ -61,21 +61,21 @@ def _eibert(
 @app.command(epilog="Example: eibert run -C models/trec6 --set prune.keep=6000")
 def run(
     workspace: Folder = HERE,
-    only: Annotated[Optional[str], typer.Option(metavar="STAGE", help="Only that stage.")] = None,  # noqa: UP045
+    only: Annotated[Optional[str], typer.Option(metavar="STAGE", help="Run only this stage.")] = None,  # noqa: UP045
     start: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option("--from", metavar="STAGE", help="That stage and all that depends on it."),
+        typer.Option("--from", metavar="STAGE", help="Run this stage and everything downstream."),
     ] = None,
     until: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="STAGE", help="That stage and all it depends on."),
+        typer.Option(metavar="STAGE", help="Run this stage and everything upstream."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run the chosen stages even where nothing changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run the chosen stages even if nothing changed.")] = False,
     assignments: Assignments = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Refuse where another run is at work here.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Fail instead of waiting for another run here.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring the stages up to date: run what changed, restore what was made before, leave the rest."""
+    """Run changed stages, restore cached results, skip the rest."""
     if sum(name is not None for name in (only, start, until)) > 1:
         raise typer.BadParameter("give one of --only, --from and --until")
     from flows.report import print_result
@@ -94,7 +94,7 @@ def run(
 
 @app.command(epilog="Example: eibert status -C models/trec6")
 def status(workspace: Folder = HERE, as_json: Json = False) -> None:
-    """Say for each stage whether it would run, and why."""
+    """Show which stages would run, and why."""
     from flows.report import print_status
     from flows.terminal import stdout_reserved
     from flows.workspace import find
@@ -111,11 +111,11 @@ def status(workspace: Folder = HERE, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: eibert stage prune -C models/trec6 (DVC runs it like this)")
 def stage(
-    name: Annotated[str, typer.Argument(metavar="STAGE", help="A stage of dvc.yaml.")], workspace: Folder = HERE
+    name: Annotated[str, typer.Argument(metavar="STAGE", help="A stage in dvc.yaml.")], workspace: Folder = HERE
 ) -> None:
-    """Run one stage in this process, whether or not anything changed; `eibert run` decides that.
+    """Run one stage in this process, even if nothing changed.
 
-    Ends with exit code 3 where the data gate refuses the rows.
+    `eibert run` decides whether it has to. Exits with code 3 if the data gate refuses the rows.
     """
     from flows.adapter import run_stage
     from flows.terminal import stdout_reserved
@@ -128,17 +128,17 @@ def stage(
 
 @app.command(epilog="Example: eibert new models/trec6 --data ../datasets/trec6 --preset fast")
 def new(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to make it, inside the repository.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to create it, inside the repository.")],
     data: Annotated[str, typer.Option(metavar="PATH", help="File, folder, `sample`, or hf:owner/name@revision.")],
     unlabelled: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(metavar="PATH", help="Plain text in the same forms; repeatable."),
+        typer.Option(metavar="PATH", help="Plain text, given the same way; repeatable."),
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="Parameters of presets/NAME.yaml.")] = "default",
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Use the parameters in presets/NAME.yaml.")] = "default",
     assignments: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Make a workspace for a data set of your own."""
+    """Create a workspace for your own data set."""
     from flows.new import new as make
     from flows.terminal import print_facts, print_json
 
@@ -168,7 +168,7 @@ for part in (cli_bundle, cli_trail, cli_service, cli_retraining):
 
 
 def _be_lenient() -> None:
-    """Lets bytes that are no UTF-8 be read, as U+FFFD, and what no terminal can show be written, as an escape."""
+    """Reads bytes that are not UTF-8 as U+FFFD, and writes characters the terminal cannot show as escapes."""
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
@@ -179,7 +179,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 �
 
 
 def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
-    """Sends the signal once more whose exception came where Python ignores them: while an object is taken apart."""
+    """Sends SIGTERM if Python ignored a KeyboardInterrupt, as it does in finalizers."""
     if not issubclass(lost.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(lost)
         return
@@ -189,18 +189,18 @@ def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
 
 
 def main() -> None:
-    """Runs the command of this process's arguments and ends the process with its exit code."""
+    """Runs the command given in the arguments and exits with its exit code."""
     _be_lenient()
-    signal.signal(signal.SIGTERM, _interrupt)  # so that what Ctrl-C clears away is cleared away then, too
+    signal.signal(signal.SIGTERM, _interrupt)  # so that SIGTERM cleans up as Ctrl-C does
     sys.unraisablehook = _interrupt_again
     try:
         app()
-    except (KeyboardInterrupt, SystemExit) as ended:  # typer makes the one out of the other
+    except (KeyboardInterrupt, SystemExit) as ended:  # typer turns the former into the latter
         if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
             raise
         sys.stderr.write("interrupted; nothing is half done, the same command goes on from here\n")
         sys.exit(INTERRUPTED)
-    except Exception as error:  # noqa: BLE001 — the last place that can tell a defect in one line
+    except Exception as error:  # noqa: BLE001 — the last chance to report a bug in one line
         from flows.failure import tell
 
         sys.exit(tell(error, sys.argv[1:]))

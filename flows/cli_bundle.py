@@ -10,7 +10,7 @@ from flows.options import HERE, Folder, Json
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Adds this module's commands."""
     app.command(epilog='Examples: eibert predict "play some jazz" · eibert predict --json < texts.txt')(predict)
     app.command(epilog="Example: eibert demo -C models/trec6 --open")(demo)
     app.command(epilog="Example: eibert export -C models/trec6 --layout hub -o ../trec6-hub")(export)
@@ -21,14 +21,14 @@ def add_commands(app: typer.Typer) -> None:
 def predict(
     texts: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Argument(metavar="[TEXT]...", help="Texts; none: lines of standard input."),
+        typer.Argument(metavar="[TEXT]...", help="Texts; default: lines from standard input."),
     ] = None,
     workspace: Folder = HERE,
-    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
-    top_k: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show for each text.")] = 1,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Use this bundle instead.")] = None,  # noqa: UP045
+    top_k: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show per text.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Answer with a bundle; the two texts of a pair are separated by a tab."""
+    """Predict with a bundle. Separate the two texts of a pair by a tab."""
     from flows.predict import lines, predictions
     from flows.terminal import print_json
 
@@ -42,12 +42,12 @@ def predict(
 
 def demo(
     workspace: Folder = HERE,
-    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port on this machine; 0: any.")] = 8765,
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Use this bundle instead.")] = None,  # noqa: UP045
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="Port; 0 for any free one.")] = 8765,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Serve a page for trying a bundle, to this machine only."""
+    """Serve a page to try out a bundle, on this machine only."""
     from flows.demo import open_server
     from flows.terminal import print_json
 
@@ -63,16 +63,16 @@ def demo(
 
 
 def export(
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where to write it; a new folder.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder to write to; new or empty.")],
     workspace: Folder = HERE,
-    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere.")] = None,  # noqa: UP045
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Use this bundle instead.")] = None,  # noqa: UP045
     layout: Annotated[
         str,
         typer.Option(metavar="bundle|hub", help="The files that ship, or what transformers, optimum and hubs expect."),
     ] = "bundle",
     as_json: Json = False,
 ) -> None:
-    """Write a built bundle elsewhere, checked; `--layout hub` adds configuration, tokenizer and model card."""
+    """Check a bundle and write it to a new folder. `--layout hub` adds configuration, tokenizer and model card."""
     from flows.terminal import print_facts, print_json, stdout_reserved
 
     with stdout_reserved():
@@ -92,7 +92,7 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Name the report of the last evaluation."""
+    """Print the path of the last evaluation's report."""
     from flows.report import report_path
     from flows.terminal import print_json
     from flows.workspace import find
@@ -108,15 +108,15 @@ def report(
 
 def bench(
     workspace: Folder = HERE,
-    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="A bundle elsewhere, alone.")] = None,  # noqa: UP045
+    bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Measure only this bundle.")] = None,  # noqa: UP045
     out: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(metavar="DIR", help="Where figures and page go; else .eibert/bench of the workspace."),
+        typer.Option(metavar="DIR", help="Folder for figures and page; default: the workspace's .eibert/bench."),
     ] = None,
-    profile: Annotated[bool, typer.Option("--profile", help="Also time the bundle's operators.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Also profile the bundle's operators.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure latency, start and memory on this machine, in turns with teacher, BERT-tiny and TF-IDF."""
+    """Measure latency, start-up and memory on this machine. Runs alternate with teacher, BERT-tiny and TF-IDF."""
     from flows.terminal import print_json, print_lines, stdout_reserved
 
     with stdout_reserved():

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 Folders = Annotated[
     Optional[list[Path]],  # noqa: UP045 — typer reads it
-    typer.Option("-C", "--workspace", metavar="DIR", help="Workspace, repeatable; else the current folder."),
+    typer.Option("-C", "--workspace", metavar="DIR", help="Workspace, repeatable; default: current folder."),
 ]
-All = Annotated[bool, typer.Option("--all", help="All workspaces of the repository.")]
-Parallel = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Most workspaces at the same time.")]
+All = Annotated[bool, typer.Option("--all", help="All workspaces in the repository.")]
+Parallel = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Maximum number of workspaces at a time.")]
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Adds this module's commands."""
     app.command(epilog="Examples: eibert retrain -C models/trec6 · eibert retrain --all --parallel 2")(retrain)
     app.command(epilog='Example: eibert schedule --cron "0 3 * * *" -C models/trec6')(schedule)
     app.command(epilog="Example: eibert history -C models/trec6 --open")(history)
@@ -31,10 +31,10 @@ def retrain(
     workspace: Folders = None,
     everything: All = False,
     parallel: Parallel = 1,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Refuse where a retraining is at work.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Fail instead of waiting for another retraining.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Take in new data, retrain what changed, and put it in service where every gate lets it pass."""
+    """Take in new data, retrain if needed, promote if all gates pass."""
     from flows import environment
     from flows.terminal import print_json, print_table, stdout_reserved
 
@@ -60,16 +60,16 @@ def retrain(
 
 
 def schedule(
-    cron: Annotated[str, typer.Option(metavar="CRON", help='When, in five fields, as "0 3 * * *".')],
+    cron: Annotated[str, typer.Option(metavar="CRON", help='Five cron fields, such as "0 3 * * *".')],
     workspace: Folders = None,
     everything: All = False,
     parallel: Parallel = 1,
-    timezone: Annotated[str, typer.Option(metavar="NAME", help="Time zone of the fields.")] = "UTC",
+    timezone: Annotated[str, typer.Option(metavar="NAME", help="Time zone of --cron.")] = "UTC",
     port: Annotated[
-        int, typer.Option(min=1, max=65535, metavar="N", help="Of Prefect's page, unless PREFECT_API_URL names one.")
+        int, typer.Option(min=1, max=65535, metavar="N", help="Port of Prefect's server unless PREFECT_API_URL is set.")
     ] = 4200,
 ) -> None:
-    """Retrain on schedule until stopped; a run missed meanwhile is caught up once."""
+    """Retrain on a schedule until stopped. Missed runs are caught up once."""
     from flows import environment
     from flows.terminal import stdout_reserved
 
@@ -86,7 +86,7 @@ def history(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write the page with a model's versions, drift and retrainings, and name it."""
+    """Write a page of a model's versions, drift and retrainings. Prints its path."""
     from flows import environment
     from flows.terminal import print_json, stdout_reserved
     from flows.workspace import find
@@ -106,7 +106,7 @@ def history(
 
 
 def collect(workspace: Folders = None, everything: All = False, as_json: Json = False) -> None:
-    """Remove old versions that are not in service, and what only they need of DVC's cache."""
+    """Remove old versions, MLflow runs and DVC cache objects. Keeps what is in service or still referenced."""
     from flows import environment
     from flows.terminal import print_json, print_lines, stdout_reserved
     from flows.workspace import find
@@ -135,12 +135,12 @@ def _many(folders: Sequence[Path], parallel: int, *, wait: bool) -> "list[Retrai
     from flows.retrain_flow import run_many
     from flows.server import free_port, server
 
-    with server(free_port()):  # one for all processes: each starting its own would fight over one database
+    with server(free_port()):  # one for all processes: servers of their own would fight over one database
         return run_many(folders, parallel=parallel, wait=wait)
 
 
 def _page(folder: Path) -> str | None:
-    """The history's page; None where the registry does not answer."""
+    """Path of the history page; None if the registry does not answer."""
     from eibert.errors import EibertError
     from flows.history_page import write
     from flows.workspace import find

@@ -1,4 +1,4 @@
-"""The commands about what is in service: `promote`, `rollback`, `models`."""
+"""The commands for what is in service: `promote`, `rollback`, `models`."""
 
 from typing import Annotated, Optional
 
@@ -8,7 +8,7 @@ from flows.options import HERE, Folder, Json
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Adds this module's commands."""
     app.command(
         epilog='Examples: eibert promote -C models/trec6 · eibert promote --override "new labels agreed with the app"'
     )(promote)
@@ -20,11 +20,11 @@ def promote(
     workspace: Folder = HERE,
     override: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="REASON", help="Promote although a gate fails; the reason is kept for ever."),
+        typer.Option(metavar="REASON", help="Promote even if a gate fails; the reason is kept for ever."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge the bundle against the version in service, and put it there; exit code 1 where a gate keeps it out."""
+    """Put the bundle in service if every gate passes. Compared with the version in service; exit code 1 if kept out."""
     from flows.models import print_promotion
     from flows.terminal import stdout_reserved
     from flows.workspace import find
@@ -41,12 +41,12 @@ def promote(
 def rollback(
     version: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Argument(min=1, metavar="[VERSION]", help="The version; else the one before."),
+        typer.Argument(min=1, metavar="[VERSION]", help="Version number; default: the previous one."),
     ] = None,
     workspace: Folder = HERE,
     as_json: Json = False,
 ) -> None:
-    """Put an earlier version back in service, after its files were checked against the trail."""
+    """Put an earlier version back in service. Its files are first checked against the trail."""
     from flows.models import print_promotion
     from flows.terminal import stdout_reserved
     from flows.workspace import find
@@ -59,7 +59,7 @@ def rollback(
 
 
 def models(workspace: Folder = HERE, as_json: Json = False) -> None:
-    """List every model of the repository: the version in service, its age, metric, bytes, last run and drift."""
+    """List all models of the repository. Shows version in service, age, metric, bytes, last run and drift."""
     from flows.models import models as listed
     from flows.models import print_models
     from flows.terminal import stdout_reserved

@@ -1,4 +1,4 @@
-"""The commands about where things come from: `trace`, `rebuild`, `verify`, `diff`."""
+"""The commands for provenance: `trace`, `rebuild`, `verify`, `diff`."""
 
 from pathlib import Path
 from typing import Annotated, Optional
@@ -9,7 +9,7 @@ from flows.options import HERE, Folder, Json
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Adds the commands of this module."""
+    """Adds this module's commands."""
     app.command(epilog="Examples: eibert trace model.onnx · eibert trace 3f9a12bc --json")(trace)
     app.command(epilog="Example: eibert rebuild data/export/bundle")(rebuild)
     app.command(epilog="Examples: eibert verify --all · eibert verify device/bundle -C models/mine")(verify)
@@ -17,11 +17,11 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def trace(
-    target: Annotated[str, typer.Argument(metavar="BUNDLE|FILE|SHA256", help="A bundle, a file, or 8 or more digits.")],
+    target: Annotated[str, typer.Argument(metavar="BUNDLE|FILE|SHA256", help="Bundle, file or 8+ SHA-256 digits.")],
     workspace: Folder = HERE,
     as_json: Json = False,
 ) -> None:
-    """Say where a shipped file comes from: data, teacher, code, parameters, checks, people; needs the trail only."""
+    """Show where a shipped file comes from. From the trail alone: data, teacher, code, parameters, checks, people."""
     from flows.terminal import print_json, print_lines
     from flows.trace import lines
     from flows.trace import trace as follow
@@ -34,11 +34,11 @@ def trace(
 
 
 def rebuild(
-    target: Annotated[str, typer.Argument(metavar="BUNDLE|SHA256", help="A bundle, or 8 or more digits.")],
+    target: Annotated[str, typer.Argument(metavar="BUNDLE|SHA256", help="Bundle or 8+ SHA-256 digits.")],
     workspace: Folder = HERE,
     as_json: Json = False,
 ) -> None:
-    """Build a recorded bundle again from its commit and sources, and compare all digests; exit code 1 if it differs."""
+    """Rebuild a recorded bundle and compare every digest. Uses its commit and sources; exit code 1 if any differs."""
     from flows.rebuild import lines
     from flows.rebuild import rebuild as build_again
     from flows.terminal import print_json, print_lines, stdout_reserved
@@ -61,18 +61,18 @@ def verify(
             "-C",
             "--workspace",
             metavar="DIR",
-            help="Workspace, else the current folder; with a bundle: the repository whose keys and trail are trusted.",
+            help="Workspace; default: current folder. With a bundle: the repository whose keys and trail to trust.",
         ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also all workspaces of the repository, DVC's cache, run cache and remote.")
+        bool, typer.Option("--all", help="Also check all other workspaces, DVC's cache, run cache and remote.")
     ] = False,
     unsigned: Annotated[
-        bool, typer.Option("--unsigned", help="Accept a bundle for which no signature and no record is at hand.")
+        bool, typer.Option("--unsigned", help="Accept a bundle with neither signature nor record at hand.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check that everything is what it says it is; exit code 1, with one line each, where something is not."""
+    """Check that every file and record is what it claims to be. Prints one line per problem; exit code 1 if any."""
     from flows.terminal import print_json, print_lines, stdout_reserved
 
     with stdout_reserved():
@@ -91,11 +91,11 @@ def verify(
 
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help="A commit, an MLflow run, a bundle or a workspace.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The other side.")],
     workspace: Folder = HERE,
     as_json: Json = False,
 ) -> None:
-    """Compare data, parameters, code, libraries, metrics and bytes, side by side."""
+    """Compare two commits, runs, bundles or workspaces. Covers data, parameters, code, libraries, metrics and bytes."""
     from flows.terminal import print_json, print_lines, stdout_reserved
 
     with stdout_reserved():

@@ -1,4 +1,4 @@
-"""All stages in the order of DVC's graph: one Prefect task for each, independent ones at the same time.
+"""Runs all stages in the order of DVC's graph: one Prefect task per stage, independent ones in parallel.
 
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
@@ -38,13 +38,13 @@ class Outcome:
     """How one stage ended.
 
     Attributes:
-        state: `Completed`, `Restored`, `Cached`, `Failed`, or `NotRun` behind a failed stage.
-        started: Unix time in seconds; 0 when the stage was not reached.
-        seconds: Time it took.
+        state: `Completed`, `Restored`, `Cached`, `Failed`, or `NotRun` if an upstream stage failed.
+        started: Unix time in seconds; 0 if the stage failed or was not reached.
+        seconds: Duration; 0 likewise.
         reasons: Why it was not up to date, one line each.
-        error: The stage's message when it failed.
-        exit_code: What the command is to end with because of this stage.
-        refused: The data gate said no, and nothing else went wrong.
+        error: The stage's message if it failed.
+        exit_code: The exit code this stage gives the command.
+        refused: Whether it failed because the data gate refused the rows.
     """
 
     state: str
@@ -57,20 +57,20 @@ class Outcome:
 
 
 def can_heal(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 — Prefect's signature
-    """Returns whether trying again may help: a lock or the file system, never a stage's own verdict."""
+    """Returns whether a retry may help: for a lock or the file system, never for a stage's own error."""
     return is_passing(state.data)
 
 
 @task(
     task_run_name="{stage}",
-    cache_policy=NO_CACHE,  # DVC has the only cache
+    cache_policy=NO_CACHE,  # DVC's is the only cache
     persist_result=False,
     retries=3,
     retry_delay_seconds=exponential_backoff(backoff_factor=2),
     retry_condition_fn=can_heal,
 )
 def bring_up_to_date(folder: str, stage: str, force: bool, share_terminal: bool) -> State[Any]:
-    """Brings one stage up to date, and returns a state of that name: Completed, Restored or Cached."""
+    """Brings one stage up to date; the returned state is named Completed, Restored or Cached."""
     workspace = find(Path(folder))
     started = time.time()
     reasons = tuple(own_causes(workspace, stage)) or (("forced",) if force else ())
@@ -82,20 +82,20 @@ def bring_up_to_date(folder: str, stage: str, force: bool, share_terminal: bool)
     return Completed(name=state, data=Outcome(state, started, seconds, reasons))
 
 
-_RUNNER: Any = ThreadPoolTaskRunner()  # typed as the runner of another kind of future
+_RUNNER: Any = ThreadPoolTaskRunner()  # typed as a runner of another kind of future
 
 
 @flow(name="compress", validate_parameters=False, persist_result=False, task_runner=_RUNNER)
 def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
-    """Brings stages up to date, each after those it depends on.
+    """Brings stages up to date, each after its dependencies.
 
     Args:
         folder: The workspace.
-        stages: Names in the order of the graph; what they depend on besides is up to date.
-        force: Runs them even where nothing changed.
+        stages: Names in graph order; their other dependencies are up to date.
+        force: Run them even if nothing changed.
 
     Returns:
-        A state whose data are the outcomes by stage, in order.
+        A state whose data maps each stage to its outcome, in order.
     """
     graph = read_graph(find(Path(folder)), mending=True)
     futures: dict[str, Any] = {}
@@ -111,12 +111,12 @@ def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
 
 
 def run_flow(folder: Path, stages: Sequence[str], *, force: bool) -> dict[str, Outcome]:
-    """Returns the outcome of each stage after running the flow in this process."""
+    """Runs the flow in this process and returns each stage's outcome."""
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
         state: Any = compress(str(folder), list(stages), force, return_state=True)
     outcomes = state.result(raise_on_failure=False)
     if not isinstance(outcomes, dict):
-        state.result()  # the flow itself broke: raises what it raised
+        state.result()  # the flow itself failed: re-raises its exception
     return dict(outcomes)
 
 
@@ -132,7 +132,7 @@ def _outcome(future: Any) -> Outcome:
 
 
 def failed(error: BaseException) -> Outcome:
-    """Returns the outcome of a stage that this error ended."""
+    """Returns the outcome of a stage that ended with this error."""
     if is_passing(error):
         found = Failure(shown(f"{error}; tried several times, repeat the command later"), EXIT_ERROR)
     else:

@@ -1,4 +1,4 @@
-"""A page that shows what a bundle says to what one types, served to this machine only; all files come from memory."""
+"""Serves a page that shows a bundle's predictions as you type, on this machine only, from memory."""
 
 import json
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class File:
-    """What is answered under one path.
+    """The response for one path.
 
     Attributes:
         kind: Its MIME type.
@@ -44,10 +44,10 @@ class File:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers on loopback with the files it holds, and with nothing else.
+    """Serves the files it holds on loopback, and nothing else.
 
     Attributes:
-        files: Path of a URL → file.
+        files: URL path → file.
     """
 
     daemon_threads = True
@@ -58,24 +58,24 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The page's address."""
         return f"http://{HOST}:{self.server_port}/"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing: a browser that hangs up is no defect."""
+        """Stays silent: a browser that hangs up is not an error."""
 
 
 def open_server(bundle: Path, port: int, page: Path = PAGE) -> Server:
-    """Returns a server of the page for a bundle, listening but not answering yet.
+    """Returns a server of a bundle's page, bound to its port but not serving yet.
 
     Args:
-        bundle: Folder of a bundle; checked before anything is served.
+        bundle: Folder of a bundle; verified before anything is served.
         port: Port on loopback; 0: any free one.
-        page: Folder of the built page.
+        page: Folder with the built page.
 
     Raises:
         BundleError: the bundle is missing, altered or of an unknown format.
-        RunError: the page is not built, or the port cannot be had.
+        RunError: the page is not built, or the port is not available.
     """
     if not bundle.is_dir():
         raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
     server_version, sys_version = "eibert", ""
     protocol_version = "HTTP/1.1"
-    timeout = 60  # seconds; an idle connection ends its thread
+    timeout = 60  # seconds; closes an idle connection and its thread
 
     def do_GET(self) -> None:
         self._answer(body=True)
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, *, body: bool) -> None:
-        if not self._is_local():  # another site's name that was made to point at this machine
+        if not self._is_local():  # DNS rebinding: another site's name points at this machine
             return self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
         file = self.server.files.get(unquote(urlsplit(self.path).path))
         if file is None:

@@ -1,4 +1,4 @@
-"""docs/params.md from the models of the parameters: `python -m flows.describe > docs/params.md`."""
+"""Generates docs/params.md from the parameter models: `python -m flows.describe > docs/params.md`."""
 
 import sys
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length
 
 
 def markdown() -> str:
-    """Returns a table of all keys with type, bounds and meaning, one section after the other."""
+    """Returns a table of all keys with type, bounds and meaning, section by section."""
     lines = [
         "# Parameters",
         "",

@@ -1,4 +1,4 @@
-"""What two sides differ in, side by side."""
+"""The differences between two sides, side by side."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _NAME_COLUMNS, _VALUE_COLUMNS, _CHANGE_COLUMNS = 43, 21, 10
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that differs; None: not there."""
+    """One value that differs; None: absent."""
 
     name: str
     before: Any
@@ -23,13 +23,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides.
+    """A comparison of two sides.
 
     Attributes:
-        before: The first.
+        before: The first side.
         after: The second.
-        parts: Part → what differs in it; None where nothing of it can be compared.
-        not_compared: Part → why not, of the part or of some of it.
+        parts: Part → its differences; None if nothing in it can be compared.
+        not_compared: Part → why it, or some of it, is not compared.
     """
 
     before: Side
@@ -43,7 +43,7 @@ class Comparison:
         return {"before": self.before.name, "after": self.after.name, **parts, "not_compared": self.not_compared}
 
     def lines(self) -> Iterator[str]:
-        """Yields a table of at most 100 columns, but for the names of sides."""
+        """Yields a table of at most 100 columns; the sides' names may exceed that."""
         yield _line("", self.before.name, self.after.name)
         for part, found in self.parts.items():
             if found is None:
@@ -55,18 +55,18 @@ class Comparison:
 
 
 def diff(before: str, after: str, folder: Path) -> Comparison:
-    """Returns the comparison of two commits, runs, bundles or workspaces.
+    """Compares two commits, runs, bundles or workspaces.
 
     Raises:
-        RunError: there is no such thing.
+        RunError: a side does not exist.
         BundleError: a bundle is altered.
-        TrailError, SignatureError: the trail that may know a side is altered.
+        TrailError, SignatureError: the trail that might know a side is altered.
     """
     return compared(side(before, folder), side(after, folder))
 
 
 def compared(one: Side, other: Side) -> Comparison:
-    """Returns the comparison of two sides."""
+    """Compares two sides."""
     parts: dict[str, list[Difference] | None] = {}
     not_compared: dict[str, list[str]] = {}
     for part in PARTS:
@@ -79,7 +79,7 @@ def compared(one: Side, other: Side) -> Comparison:
 
 
 def _common(part: str, mine: Views, its: Views) -> list[str]:
-    """Kinds of views that are compared: all that both sides have, but of alternatives only the best."""
+    """The kinds of views to compare: all that both sides have, but only the best of several alternatives."""
     among = ALTERNATIVES.get(part, ())
     both = [kind for kind in mine if kind in its]
     best = next((kind for kind in among if kind in both), None)
@@ -87,7 +87,7 @@ def _common(part: str, mine: Views, its: Views) -> list[str]:
 
 
 def _left_out(part: str, one: Side, other: Side) -> Iterator[str]:
-    """Yields what of a part is not compared, and why."""
+    """Yields what is left out of a part's comparison, and why."""
     if silent := [side.name for side in (one, other) if not getattr(side, part)]:
         yield f"not known of {' and '.join(silent)}"
         return

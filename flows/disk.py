@@ -1,4 +1,4 @@
-"""What the disk refuses: an error that a user can mend, wherever it arises."""
+"""Recognizes disk errors (full, read-only, no permission), which the user can fix, wherever they occur."""
 
 import errno
 import os
@@ -13,14 +13,14 @@ _REMEDIES = {
     errno.EPERM: "give this user the right to it",
 }
 _NAMELESS = {errno.ENOSPC: "the disk", errno.EDQUOT: "the disk"}
-"""What a refusal without a file's name is about; a process or a socket can be refused without any right to a file."""
+"""What an error without a file name is about; permission errors may concern a process or a socket instead."""
 _RUST = re.compile(r"\(os error (\d+)\)$")
-"""Ends what tokenizers and safetensors say, whose errors are none of Python's."""
+"""Ends the messages of tokenizers and safetensors, which do not raise OSError."""
 _SQLITE = {"database or disk is full": "free some space", "readonly database": "make it writable"}
 
 
 def refusal(error: BaseException) -> str:
-    """Returns what the disk refused and what to do, in one line; "" where an error has another cause."""
+    """Returns what the disk refused and what to do about it, in one line; "" if the error has another cause."""
     for one in _chain(error):
         place = isinstance(one, OSError) and (one.filename2 or one.filename or _NAMELESS.get(one.errno or 0))
         if isinstance(one, OSError) and place and one.errno in _REMEDIES:
@@ -35,13 +35,13 @@ def refusal(error: BaseException) -> str:
 
 
 def is_told_in(text: str) -> bool:
-    """Returns whether a library's message is about a disk that refuses."""
+    """Returns whether a library's message reports such a disk error."""
     signs = [*_SQLITE, *map(os.strerror, _REMEDIES)]
     return any(sign in text for sign in signs)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yields an error and those it was raised from, the outermost first; one that was being dealt with is no cause."""
+    """Yields an error and its explicit causes, outermost first; `__context__` is not followed."""
     seen: set[int] = set()
     found: BaseException | None = error
     while found is not None and id(found) not in seen:

@@ -1,4 +1,4 @@
-"""What of this environment would stop or slow down a run."""
+"""Checks the environment for what would stop or slow down a run."""
 
 import base64
 import http.client
@@ -28,7 +28,7 @@ _GIB = 2**30
 _MEMORY_GIB = 4
 _DISK_GIB = 5
 _SECONDS = 3.0
-# What the project imports itself, in the order of the pipeline; the rest of the constraints only follows from these.
+# The project's direct imports, in pipeline order; the other constraints follow from these.
 _LIBRARIES = (
     "prefect", "dvc", "mlflow", "great_expectations", "torch", "transformers", "tokenizers", "safetensors", "onnx",
     "onnxruntime", "numpy", "pyarrow", "pandas", "scikit-learn", "pydantic", "fastapi", "SQLAlchemy", "typer", "rich",
@@ -40,10 +40,10 @@ class Finding:
     """One fact about the environment.
 
     Attributes:
-        what: What was looked at.
+        what: What was checked.
         found: What was found.
         stops: Whether it would stop a run.
-        remedy: What to do about it; empty when nothing is wrong.
+        remedy: What to do about it; empty if nothing is wrong.
     """
 
     what: str
@@ -53,13 +53,13 @@ class Finding:
 
 
 def examine(folder: Path) -> list[Finding]:
-    """Returns what was found; changes nothing.
+    """Returns the findings; changes nothing.
 
     Args:
         folder: The workspace.
 
     Raises:
-        RunError: there is no such folder.
+        RunError: the folder does not exist.
     """
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder; name a workspace with -C")
@@ -69,7 +69,7 @@ def examine(folder: Path) -> list[Finding]:
     return [finding for check in checks for finding in check(folder)]
 
 
-def _python(folder: Path) -> Iterator[Finding]:  # noqa: ARG001 — all checks are called alike
+def _python(folder: Path) -> Iterator[Finding]:  # noqa: ARG001 — all checks share one signature
     wrong = sys.version_info[:2] != (3, 11)
     yield Finding("python", platform.python_version(), wrong, "use Python 3.11" if wrong else "")
 

@@ -1,4 +1,4 @@
-"""A built bundle written elsewhere, in the layout of those who read it there."""
+"""Writes a built bundle elsewhere, in the layout its readers expect."""
 
 import shutil
 from enum import StrEnum
@@ -16,27 +16,27 @@ from tasks.facts import digest_of
 
 
 class Layout(StrEnum):
-    """How the files lie."""
+    """How the files are laid out."""
 
     BUNDLE = "bundle"
     HUB = "hub"
 
 
 def write(bundle: Path, layout: Layout, out: Path, repository: Path) -> dict[str, Any]:
-    """Writes a bundle into a new folder, whole or not at all.
+    """Writes a bundle into a new folder, atomically.
 
     Args:
         bundle: Folder of a bundle.
-        layout: `bundle`: the files that ship; `hub`: what transformers, optimum and transformers.js read, with a card.
-        out: The folder; not there yet, or empty.
+        layout: `bundle`: the files that ship; `hub`: what transformers, optimum and transformers.js read, plus a card.
+        out: Target folder; must not exist, or be empty.
         repository: A folder in the repository whose trail may know the bundle.
 
     Returns:
-        `folder`, `layout`, `bytes` and `record` (digest of the record that the card is written from, or None).
+        `folder`, `layout`, `bytes` and `record` (digest of the record behind the model card, or None).
 
     Raises:
         BundleError: the bundle is missing, altered or of an unknown format.
-        RunError: the folder is taken, or lies among artifacts.
+        RunError: the folder is taken, or lies inside an artifact.
     """
     if not bundle.is_dir():
         raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
@@ -71,7 +71,7 @@ def _write(bundle: Path, layout: Layout, part: Path, repository: Path, name: str
 
 
 def _record(repository: Path, digest: str) -> Record | None:
-    """The record of a bundle; a bundle without one has a card too, which says so."""
+    """The record of a bundle, or None; the card then says that there is none."""
     try:
         return find(repository, digest)[1].record
     except EibertError:

@@ -1,4 +1,4 @@
-"""What an error means to who gave the command: one message, an exit code, and for a defect its traceback in a file."""
+"""How an error is reported to the user: one message, an exit code and, for a bug, a traceback in a file."""
 
 import contextlib
 import sys
@@ -16,11 +16,11 @@ from flows.terminal import print_json
 
 @dataclass(frozen=True)
 class Failure:
-    """How a command ends that did not succeed.
+    """How a failed command ends.
 
     Attributes:
-        text: The message, without secrets.
-        exit_code: EXIT_ERROR for what a user can mend, else EXIT_BROKEN.
+        text: The message, secrets redacted.
+        exit_code: EXIT_ERROR if the user can fix it, else EXIT_BROKEN.
     """
 
     text: str
@@ -28,13 +28,13 @@ class Failure:
 
 
 def failure(error: BaseException) -> Failure:
-    """Returns what an error comes to; the traceback of a defect goes into a file that the message names."""
+    """Returns how an error is reported; a bug's traceback goes to a file that the message names."""
     said = str(error) if isinstance(error, EibertError) else refusal(error)
     return Failure(shown(said), EXIT_ERROR) if said else Failure(_defect(error), EXIT_BROKEN)
 
 
 def tell(error: Exception, arguments: Sequence[str]) -> int:
-    """Writes the message to standard error, and with --json among the arguments as an object to standard output.
+    """Writes the message to standard error and, if --json was given, as an object to standard output.
 
     Returns:
         The exit code.
@@ -42,8 +42,8 @@ def tell(error: Exception, arguments: Sequence[str]) -> int:
     found = failure(error)
     sys.stderr.write(f"{ERROR}{found.text}\n")
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--json" in options:  # every command prints its answer last, so there is none before this one
-        with contextlib.suppress(OSError):  # standard output may be the very trouble
+    if "--json" in options:  # every command prints its answer last, so nothing precedes this
+        with contextlib.suppress(OSError):  # standard output itself may be the problem
             print_json({"error": found.text})
     return found.exit_code
 
@@ -53,6 +53,6 @@ def _defect(error: BaseException) -> str:
     try:
         with tempfile.NamedTemporaryFile("w", prefix="eibert-", suffix=".log", encoding="utf-8", delete=False) as log:
             log.write(shown("".join(traceback.format_exception(error))))
-    except OSError as refused:  # of two troubles the defect is the one to tell
+    except OSError as refused:  # of the two errors, report the bug
         return shown(f"{said}; its traceback could not be written: {refused}")
     return shown(f"{said}; the traceback is in {log.name}")

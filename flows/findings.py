@@ -1,4 +1,4 @@
-"""What `eibert verify` found, and what a check of it looks like."""
+"""The findings of `eibert verify`, and the signatures of its checks."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from flows.workspace import Workspace
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem.
 
     Attributes:
         place: File, folder or entry.
@@ -28,11 +28,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Unchecked:
-    """One thing that was not looked at, though asked for.
+    """One thing that was asked for but not checked.
 
     Attributes:
         place: File, folder or entry.
-        reason: Why not.
+        reason: Why it was not checked.
     """
 
     place: str
@@ -44,11 +44,11 @@ class Unchecked:
 
 @dataclass(frozen=True)
 class Shipped:
-    """A bundle by its folder, and what can vouch for it.
+    """A bundle given by its folder, and what can vouch for it.
 
     Attributes:
-        folder: Where it lies.
-        root: Folder of the repository whose keys and trail are trusted; None: there is none.
+        folder: Its folder.
+        root: Folder of the repository whose keys and trail are trusted; None if there is none.
         unsigned: Whether a bundle that nothing vouches for is accepted.
     """
 
@@ -60,24 +60,24 @@ class Shipped:
 Found = Iterable[Finding | Unchecked]
 
 WorkspaceCheck = Callable[[Workspace], Found]
-"""Looks at one workspace and changes nothing there."""
+"""Checks one workspace; changes nothing."""
 
 RepositoryCheck = Callable[[Workspace], Found]
-"""Looks at what all workspaces of a repository share; any one of them stands for the repository."""
+"""Checks what all workspaces of a repository share; any of them identifies the repository."""
 
 BundleCheck = Callable[[Shipped], Found]
-"""Looks at the folder of one bundle."""
+"""Checks the folder of one bundle."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was looked at, and what was found.
+    """What was checked, and what was found.
 
     Attributes:
-        places: Folders, in order.
+        places: The folders checked, in order.
         findings: In the order of the checks.
-        not_checked: What was not looked at.
-        trusted: Folder of the repository whose keys and trail vouch for a bundle; None: there is none, or no bundle.
+        not_checked: What could not be checked.
+        trusted: Folder of the repository whose keys and trail vouch for a bundle; None if there is none, or no bundle.
     """
 
     places: list[str]
@@ -87,7 +87,7 @@ class Verdict:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
     def as_object(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Verdict:
         }
 
     def lines(self) -> Iterator[str]:
-        """Yields one line for each finding, or one that says that all is sound."""
+        """Yields one line per finding and unchecked item, and one that says all is sound if there are no findings."""
         yield from map(str, self.findings)
         yield from map(str, self.not_checked)
         if self.sound:

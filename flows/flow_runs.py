@@ -1,4 +1,4 @@
-"""Flow runs in Prefect's database: the process of each, those whose process was killed, that are old or overdue.
+"""Flow runs in Prefect's database: their processes, and runs that were killed, are old or overdue.
 
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
@@ -34,13 +34,13 @@ OURS = "eibert"
 FLOWS = ["compress", "retrain", "retrain-all"]
 _PROCESS = "process"
 _CLOCK_S = 10
-"""A process's start, as the kernel tells it, moves with the clock by less; no number is used again so soon."""
+"""Clock changes shift the kernel's process start times by less than this; no PID is reused within it."""
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 _COUNTING = [StateType.SCHEDULED, *_UNFINISHED, StateType.COMPLETED, StateType.FAILED]
 
 
 def sweep() -> None:
-    """Marks flow runs as crashed whose process on this machine was killed; what goes wrong, the next one mends."""
+    """Marks flow runs as crashed if their process on this machine is dead; errors are left to the next sweep."""
     unfinished = FlowRunFilter(
         tags=FlowRunFilterTags(all_=[OURS]),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNFINISHED)),
@@ -52,7 +52,7 @@ def sweep() -> None:
 
 
 def forget(before: datetime) -> None:
-    """Deletes runs of our flows that ended before a moment, with their pages; the next one mends what fails."""
+    """Deletes our flow runs that ended before a moment, with their pages; errors are left to the next call."""
     ours = FlowFilter(name=FlowFilterName(any_=FLOWS))
     ended = FlowRunFilter(end_time=FlowRunFilterEndTime(before_=before))
     with contextlib.suppress(Exception), get_client(sync_client=True) as client:
@@ -65,13 +65,13 @@ def forget(before: datetime) -> None:
 
 
 def overdue(deployment: str, moment: datetime) -> list[datetime]:
-    """Returns when the runs were due, the first first, that a deployment's schedule made and nobody began."""
+    """Returns the due times, earliest first, of a deployment's scheduled runs that nobody started."""
     with get_client(sync_client=True) as client:
         return [run.expected_start_time for run in _overdue(client, deployment, moment) if run.expected_start_time]
 
 
 def drop_overdue(deployment: str, moment: datetime) -> None:
-    """Deletes them: each would be run as soon as the deployment is served again."""
+    """Deletes overdue runs: each would start as soon as the deployment is served again."""
     with get_client(sync_client=True) as client:
         while late := _overdue(client, deployment, moment):
             for run in late:
@@ -79,10 +79,10 @@ def drop_overdue(deployment: str, moment: datetime) -> None:
 
 
 def later_due(moment: datetime) -> datetime | None:
-    """Returns when a later run like this process's was due by a moment; None: none was, so this one is needed.
+    """Returns when a later run like this process's was due, up to a moment; None if this run is still needed.
 
-    Both are of one deployment's schedule and have the same parameters; one that crashed or was cancelled is none.
-    None too where a person asked for this one, or Prefect does not answer.
+    A later run counts if the same deployment's schedule made it with the same parameters, and it neither crashed nor
+    was cancelled. Also None if a person started this run, or Prefect does not answer.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
@@ -104,7 +104,7 @@ def later_due(moment: datetime) -> datetime | None:
 
 
 def mark_as_this_process() -> None:
-    """Tags the flow run, which a Prefect runner may have made before this process began."""
+    """Tags the current flow run with this process; a Prefect runner may have created the run earlier."""
     with contextlib.suppress(Exception), get_client(sync_client=True) as client:
         run = FlowRunContext.get()
         if run is not None and run.flow_run is not None:
@@ -113,20 +113,20 @@ def mark_as_this_process() -> None:
 
 
 def process_tag() -> str:
-    """Returns the tag that names this process, on this machine, for ever."""
+    """Returns the tag that identifies this process on this machine, for good."""
     return tag_of(psutil.Process())
 
 
 def tag_of(process: psutil.Process) -> str:
-    """Returns the tag that names a process."""
+    """Returns the tag that identifies a process."""
     return f"{_PROCESS}:{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
 
 
 def process_of(mark: str) -> psutil.Process:
-    """Returns the process that a tag names.
+    """Returns the process that a tag identifies.
 
     Raises:
-        psutil.Error: it is no more, or was on another machine.
+        psutil.Error: it has ended, or was on another machine.
     """
     _, host, number, began = mark.split(":")
     process = psutil.Process(int(number))
@@ -136,7 +136,7 @@ def process_of(mark: str) -> psutil.Process:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Returns whether a process is no more, or waits for its parent to take note of that."""
+    """Returns whether a process has ended or is a zombie."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -144,7 +144,7 @@ def has_ended(process: psutil.Process) -> bool:
 
 
 def _overdue(client: SyncPrefectClient, deployment: str, moment: datetime) -> list[FlowRun]:
-    """Such runs, 200 at most; what a person asked for is none of them."""
+    """At most 200 overdue runs; those a person started do not count."""
     waiting = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
         expected_start_time=FlowRunFilterExpectedStartTime(before_=moment),
@@ -157,7 +157,7 @@ def _overdue(client: SyncPrefectClient, deployment: str, moment: datetime) -> li
 
 
 def _is_dead(names: Sequence[str]) -> bool:
-    """Whether the process that a flow run's tags name was on this machine and is no more."""
+    """Whether the process in a flow run's tags was on this machine and has ended."""
     marks = [name for name in names if name.startswith(f"{_PROCESS}:{socket.gethostname()}:")]
     return any(not _is_alive(mark) for mark in marks)
 

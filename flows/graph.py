@@ -1,6 +1,6 @@
-"""DVC's repository in this process, and the graph of a workspace's stages.
+"""DVC's repository in this process, and a workspace's stage graph.
 
-DVC trusts modification times and its cache, so what it hands out is compared with its name (`flows/cache.py`).
+DVC trusts modification times and its cache, so cached content is checked against its name (`flows/cache.py`).
 """
 
 import logging
@@ -25,10 +25,10 @@ _LOGGERS = ("dvc", "dvc_data", "dvc_objects")
 
 @dataclass(frozen=True)
 class Graph:
-    """Stages of one workspace.
+    """The stage graph of one workspace.
 
     Attributes:
-        stages: Names, each after all that it depends on, else as in dvc.yaml.
+        stages: Names in topological order, otherwise as in dvc.yaml.
         upstream: Stage → the stages whose outputs it reads.
     """
 
@@ -36,12 +36,12 @@ class Graph:
     upstream: dict[str, frozenset[str]]
 
     def ancestors(self, stage: str) -> set[str]:
-        """Returns all stages that a stage depends on, itself not among them."""
+        """Returns all stages that a stage depends on, without itself."""
         direct = self.upstream[stage]
         return set(direct).union(*(self.ancestors(name) for name in direct))
 
     def descendants(self, stage: str) -> set[str]:
-        """Returns all stages that depend on a stage, itself not among them."""
+        """Returns all stages that depend on a stage, without itself."""
         return {name for name in self.stages if stage in self.ancestors(name)}
 
     def runs_alone(self, stage: str, among: Collection[str]) -> bool:
@@ -52,19 +52,19 @@ class Graph:
 
 @contextmanager
 def opened(workspace: Workspace, *, thorough: bool = False, mending: bool = False) -> Iterator[Any]:
-    """Yields DVC's repository, waiting for its lock where needed; one for each thread.
+    """Yields DVC's repository, which waits for its lock; each thread needs its own.
 
     Args:
         workspace: Where.
-        thorough: Reads each object of the cache before DVC uses it, rather than only those that can be written to.
-        mending: Puts right what a kill has torn, and sets altered objects aside; else nothing is changed.
+        thorough: Read every cache object before DVC uses it, not only the writable ones.
+        mending: Repair files torn by a kill, and quarantine altered objects; otherwise change nothing.
 
     Raises:
-        RunError: DVC refuses the repository.
+        RunError: DVC cannot open the repository.
     """
-    logging.getLogger("dvc").setLevel(logging.WARNING)  # what it does is told as stages and reasons
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # its work is reported as stages and reasons
     for name in _LOGGERS:
-        logging.getLogger(name).propagate = False  # its own handlers write a line; Prefect's would add a traceback
+        logging.getLogger(name).propagate = False  # its own handlers write one line; Prefect's would add a traceback
     try:
         found = Repo(str(workspace.root), fs=WholeFiles(), _wait_for_lock=True)
     except DvcException as error:
@@ -77,14 +77,14 @@ def opened(workspace: Workspace, *, thorough: bool = False, mending: bool = Fals
 
 
 def read_graph(workspace: Workspace, *, mending: bool = False) -> Graph:
-    """Returns the graph of a workspace's stages.
+    """Returns a workspace's stage graph.
 
     Args:
         workspace: Where.
-        mending: Puts a torn dvc.lock right first, rather than refuse it.
+        mending: Repair a torn dvc.lock first instead of refusing it.
 
     Raises:
-        RunError: DVC refuses dvc.yaml, or dvc.lock is torn.
+        RunError: DVC rejects dvc.yaml, or dvc.lock is torn.
     """
     path = workspace.folder / GRAPH
     try:
@@ -103,12 +103,12 @@ def collect(repo: Any, workspace: Workspace, stage: str) -> Any:
 
 
 def collect_all(repo: Any, workspace: Workspace) -> dict[str, Any]:
-    """Returns DVC's stages of a workspace by name, reading its files once."""
+    """Returns DVC's stages of a workspace by name; reads its files only once."""
     return {stage.name: stage for stage in repo.stage.load_all(str(workspace.folder / GRAPH))}
 
 
 def address(stage: str) -> str:
-    """Returns the name by which DVC knows a stage in its workspace's folder; it takes a path no further than an @."""
+    """Returns the address of a stage, relative to its workspace's folder, as DVC cuts paths at an @."""
     return f"{GRAPH}:{stage}"
 
 

@@ -1,4 +1,4 @@
-"""What a kill leaves of the files that DVC writes in place, put right before DVC reads them."""
+"""Repairs files that DVC writes in place and a kill left torn, before DVC reads them."""
 
 import errno
 import json
@@ -19,13 +19,13 @@ from eibert.errors import RunError
 from flows.quarantine import set_aside
 
 LOCK_FILE = "dvc.lock"
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
-_CLOCKS_DIFFER_SECONDS = 2.0  # those of files and of processes
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast with libyaml
+_CLOCKS_DIFFER_SECONDS = 2.0  # file times and process start times
 _TORN = "torn, perhaps by a kill; results come back from the cache"
 
 
 def heal(repo: Any, folder: Path) -> None:
-    """Removes what is torn or left by the dead: DVC's list of readers and writers, and the dvc.lock of a workspace.
+    """Removes what is torn or stale: DVC's list of readers and writers (rwlock), and a workspace's dvc.lock.
 
     Args:
         repo: DVC's repository, not locked.
@@ -33,14 +33,14 @@ def heal(repo: Any, folder: Path) -> None:
     """
     _heal_list(repo)
     if torn_lock_file(folder / LOCK_FILE):
-        with repo.lock:  # else it may merely be being written
+        with repo.lock:  # it might just be being written
             if torn_lock_file(folder / LOCK_FILE):
                 set_aside(Path(repo.root_dir), folder / LOCK_FILE, _TORN)
 
 
 @contextmanager
 def reading(repo: Any, folder: Path) -> Iterator[None]:
-    """Holds DVC's lock while a workspace is looked at, unless it lies where nobody can write; changes nothing there.
+    """Holds DVC's lock while a workspace is read, unless the disk is read-only; changes nothing there.
 
     Args:
         repo: DVC's repository, not locked.
@@ -51,7 +51,7 @@ def reading(repo: Any, folder: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(repo.lock)  # else dvc.lock may be read half written
+            stack.enter_context(repo.lock)  # otherwise dvc.lock might be read half-written
         except OSError as error:
             if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
                 raise
@@ -60,13 +60,13 @@ def reading(repo: Any, folder: Path) -> Iterator[None]:
 
 
 def refuse_torn(path: Path) -> None:
-    """Raises RunError where a dvc.lock is there and is none."""
+    """Raises RunError if a dvc.lock exists and is not valid."""
     if torn_lock_file(path):
         raise RunError(f"{path}: torn, perhaps by a kill; `eibert run` mends it, results come back from the cache")
 
 
 def torn_lock_file(path: Path) -> bool:
-    """Returns whether a dvc.lock is there and is none."""
+    """Returns whether a dvc.lock exists and is not valid."""
     try:
         status = path.stat()
         return _is_torn(path, (status.st_mtime_ns, status.st_size, status.st_ino))
@@ -75,23 +75,23 @@ def torn_lock_file(path: Path) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _is_torn(path: Path, identity: tuple[int, int, int]) -> bool:  # noqa: ARG001 — a file that changed is read anew
+def _is_torn(path: Path, identity: tuple[int, int, int]) -> bool:  # noqa: ARG001 — part of the cache key
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.load(path.read_bytes(), _Loader))  # noqa: S506 — a safe one
+        COMPILED_LOCKFILE_SCHEMA(yaml.load(path.read_bytes(), _Loader))  # noqa: S506 — a safe loader
     except (yaml.YAMLError, UnicodeDecodeError, Invalid, TypeError):
         return True
     return False
 
 
 def _heal_list(repo: Any) -> None:
-    """Removes DVC's list where it is torn, and from a sound one those whose process number is another's by now."""
+    """Deletes DVC's rwlock if it is torn; otherwise drops the entries of processes that have ended."""
     path = Path(repo.tmp_dir, RWLOCK_FILE)
     if not _unsound(path):
         return
     guard = str(path.with_name(RWLOCK_LOCK))
     hardlink = repo.config["core"].get("hardlink_lock", False)
     with make_lock(guard, tmp_dir=repo.tmp_dir, hardlink_lock=hardlink, wait=True):
-        if not _unsound(path):  # merely being written before, by a process that held the guard
+        if not _unsound(path):  # it was only being written, by the holder of the guard
             return
         found = _read_list(path)
         if found is None:
@@ -125,7 +125,7 @@ def _entries(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _written(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # whoever held a lock has just released it
+    except FileNotFoundError:  # the last holder has just released its lock
         return 0.0
 
 
@@ -141,12 +141,12 @@ def _without_the_dead(found: dict[str, Any], written: float) -> dict[str, Any]:
 
 
 def _is_at_work(entry: dict[str, Any], written: float) -> bool:
-    """Returns whether the process that made an entry lives; its number may have gone to one that began after that.
+    """Returns whether the process that made an entry is alive; its PID may since have been reused.
 
-    The command line says nothing: that of a fork is its parent's.
+    The command line does not tell: a fork has its parent's.
 
     Args:
-        entry: Its process number and command.
+        entry: Its PID and command.
         written: When the list was last written, Unix time in seconds.
     """
     try:

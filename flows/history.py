@@ -1,4 +1,4 @@
-"""How the retrainings of a workspace ended, the newest last: one JSON line each in its private folder."""
+"""How a workspace's retrainings ended, newest last: one JSON line each in its private folder."""
 
 import json
 import os
@@ -20,27 +20,27 @@ class Outcome(StrEnum):
 
     PROMOTED = "promoted"  # another version is in service
     KEPT = "kept"  # a gate kept the challenger out
-    UNCHANGED = "unchanged"  # there was nothing new
-    STOPPED = "stopped"  # the data gate or drift, before anything learnt
+    UNCHANGED = "unchanged"  # nothing was new
+    STOPPED = "stopped"  # by the data gate or drift, before training or judging
     FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """One retraining.
+    """One retraining and its result.
 
     Attributes:
         workspace: Name of the workspace.
         outcome: How it ended.
         reason: Why, in one line.
-        drifted: Whether the new data is beyond a bound of drift.
-        version: Number of the version in service afterwards; None: there is none.
-        key: Digest of what was judged, by whom and against what; empty where that need not be the verdict next time.
-        when: When it began, UTC.
-        seconds: How long it took.
-        drift: What the drift check found; None: it was not made.
-        verdict: What the gates found; None: they were not asked.
-        notes: What else is to be known, one line each.
+        drifted: Whether the new data exceeds a drift bound.
+        version: Number of the version in service afterwards; None if there is none.
+        key: Identity of the judgement (`flows/repeats.py`); empty if the verdict may differ next time.
+        when: Start time, UTC.
+        seconds: Duration.
+        drift: Result of the drift check; None if it was not run.
+        verdict: Result of the gates; None if they were not run.
+        notes: Anything else worth knowing, one line each.
     """
 
     workspace: str
@@ -61,7 +61,7 @@ class Retraining:
 
 
 def read(workspace: Workspace) -> list[Retraining]:
-    """Returns the retrainings of a workspace, the oldest first; a line that is none is left out."""
+    """Returns a workspace's retrainings, oldest first; invalid lines are skipped."""
     try:
         lines = (workspace.folder / PRIVATE / _FILE).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def read(workspace: Workspace) -> list[Retraining]:
 
 
 def add(workspace: Workspace, found: Retraining, *, limit: int | None) -> None:
-    """Adds a retraining, complete or not at all, and forgets the oldest beyond the limit; None: forgets none."""
+    """Adds a retraining atomically, and drops the oldest beyond `limit`; None keeps all."""
     kept = [*read(workspace), found]
     if limit is not None:
         kept = kept[-limit:]

@@ -32,7 +32,7 @@ def write(workspace: Workspace) -> Path:
 
 
 def point(version: Version) -> Point:
-    """Returns what the page shows of a version."""
+    """Returns what the page shows for a version."""
     tags = version.tags
     size = _number(tags, _BYTES)
     return Point(

@@ -1,7 +1,7 @@
-"""How a run ends at once, and its stages with it.
+"""Ends a run and its stages at once.
 
-Prefect answers SIGTERM itself while a flow runs, by an exception that waits for the stages; so the flow asks for this
-again.
+While a flow runs, Prefect handles SIGTERM by raising an exception that waits for the stages; so the flow installs
+these handlers again.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ _SECONDS_TO_END = 10
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM end the stages' processes and this one at once; for the main thread.
+    """Makes Ctrl-C and SIGTERM end the stages' processes and this one at once; main thread only.
 
-    An exception would not do: the flow waits for its threads, they wait for the processes, and Prefect for its server.
+    An exception would not do: the flow waits for its threads, these for the processes, and Prefect for its server.
     """
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
@@ -38,11 +38,11 @@ def interruptible() -> Iterator[None]:
 
 
 def end_at_once(code: int, message: str) -> None:
-    """Ends this process and all that it has started, the stages among them in order; from any thread.
+    """Ends this process and all its descendants, the stages gracefully; callable from any thread.
 
     Args:
         code: The exit code.
-        message: Goes to standard error.
+        message: Written to standard error.
     """
     children = psutil.Process().children(recursive=True)
     stages = [child for child in children if _is_stage(child)]

@@ -1,7 +1,8 @@
-"""The journal of a promotion: written before its first effect, gone after its last one.
+"""The journal of a promotion: written before its first effect, deleted after its last.
 
-Effects of a promotion, in order: the version is registered, the alias `champion` moves, the trail gets its record. The
-move is one transaction of the registry, and the commit point: what a kill left before it is undone, after it finished.
+A promotion's effects, in order: the version is registered, the alias `champion` moves, the trail gets a record. Moving
+the alias is one registry transaction and the commit point: interrupted before it, a promotion is undone; after it,
+finished.
 """
 
 import contextlib
@@ -19,13 +20,13 @@ from tasks.registry import Version
 
 @dataclass(frozen=True)
 class Journal:
-    """What is about to be done.
+    """A promotion or rollback about to be carried out.
 
     Attributes:
-        id: Names this promotion in the registry and in the trail.
-        number: Version that goes in service; None: the one that is yet to be registered under `id`.
-        challenger: Version that had the alias `challenger` before; None: none had.
-        body: What the trail is to hold of it, but for the number of the version.
+        id: Identifies this promotion in the registry and the trail.
+        number: Version to go into service; None: the one yet to be registered under `id`.
+        challenger: Version that had the alias `challenger` before; None if none had.
+        body: Its trail record, without `id` and the version number.
     """
 
     id: str
@@ -35,17 +36,17 @@ class Journal:
 
 
 def open_journal(workspace: Workspace, journal: Journal) -> None:
-    """Writes the journal, whole or not at all."""
+    """Writes the journal atomically."""
     artifact.write_json(_path(workspace), asdict(journal))
 
 
 def close_journal(workspace: Workspace) -> None:
-    """Removes the journal."""
+    """Deletes the journal."""
     _path(workspace).unlink(missing_ok=True)
 
 
 def finish(workspace: Workspace, journal: Journal, number: int) -> None:
-    """Does what follows the commit point; all of it may be done again.
+    """Carries out what follows the commit point; idempotent.
 
     Raises:
         TrailError: the trail is altered.
@@ -56,11 +57,11 @@ def finish(workspace: Workspace, journal: Journal, number: int) -> None:
 
 
 def settle(workspace: Workspace) -> tuple[str, Version | None]:
-    """Finishes or undoes what a killed promotion left; the caller is alone in the workspace (`flows/alone.py`).
+    """Finishes or undoes an interrupted promotion; the caller holds the workspace's lock (`flows/alone.py`).
 
     Returns:
-        What was done in one line, and the version that the finished promotion put in service; "" and None where
-        nothing was left.
+        What was done, in one line, and the version that a finished promotion put in service, or None; "" and None if
+        nothing was left to do.
 
     Raises:
         RegistryError: MLflow does not answer; the journal stays.

@@ -1,4 +1,4 @@
-"""Every model of a repository at a glance, and what is printed of promotions."""
+"""All models of a repository at a glance, and the output of promotions."""
 
 import sys
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the repository; what is not known is None.
+    """One model of the repository; unknown values are None.
 
     Attributes:
-        name: Of its workspace.
+        name: Name of its workspace.
         version: Number of the version in service.
         registered: When that version was registered, UTC.
-        metric: The figure by which it is judged.
-        score: Its value on test when the version was built.
-        bytes: Of its bundle.
-        last_run: When the pipeline last ran, or a retraining last looked whether it had to, UTC.
-        last_outcome: How that retraining ended; None where the last run was no retraining's.
-        drift: Signs of drift that the last check found; empty: none.
+        metric: The metric it is judged by.
+        score: Its value on the test split when the version was built.
+        bytes: Size of its bundle.
+        last_run: When the pipeline or a retraining last ran, even if there was nothing to do, UTC.
+        last_outcome: How that retraining ended; None if the last run was not part of one.
+        drift: Drift distances beyond their bounds in the last check; empty if none.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Model:
 
 
 def models(folder: Path) -> list[Model]:
-    """Returns all models of the repository around a folder, the root's own first.
+    """Returns all models of the repository a folder is in, the root's own first.
 
     Raises:
-        RunError: the folder is in no repository.
+        RunError: the folder is not in a repository.
         RegistryError: MLflow does not answer.
     """
     from flows.verify import workspaces
@@ -75,7 +75,7 @@ def print_models(found: Sequence[Model], *, as_json: bool) -> None:
 
 
 def print_promotion(found: "Promotion", *, as_json: bool) -> None:
-    """Prints what came of a promotion or a rollback: the gates, and which version is in service."""
+    """Prints the result of a promotion or rollback: the gates, and which version is in service."""
     if as_json:
         print_json(found.as_object())
     else:
@@ -87,7 +87,7 @@ def print_promotion(found: "Promotion", *, as_json: bool) -> None:
 
 
 def print_verdict(verdict: Verdict) -> None:
-    """Prints one line for each gate."""
+    """Prints one line per gate."""
     print_table(["gate", "", "found", "bound", ""], [_gate(gate) for gate in verdict.gates])
 
 
@@ -134,12 +134,12 @@ def _model(workspace: Workspace) -> Model:
 
 
 def _last(recorded: datetime | None, retrainings: Sequence[Retraining]) -> tuple[datetime | None, str | None]:
-    """When something last ran, and the outcome where it was a retraining; MLflow's record knows of those that built."""
+    """When something last ran, and the outcome if it was a retraining; MLflow knows only runs that built something."""
     if not retrainings:
         return recorded, None
     last = retrainings[-1]
     began = datetime.fromisoformat(last.when)
-    ended = began + timedelta(seconds=last.seconds + 1)  # it began up to a second later than it says
+    ended = began + timedelta(seconds=last.seconds + 1)  # it began up to a second later than recorded
     return (recorded, None) if recorded and recorded > ended else (began, last.outcome.value)
 
 

@@ -1,4 +1,4 @@
-"""A new workspace, from the repository's own params.yaml and dvc.yaml."""
+"""Creates a workspace from the repository's own params.yaml and dvc.yaml."""
 
 import os
 import posixpath
@@ -36,19 +36,20 @@ _IGNORED = """\
 def new(
     folder: Path, data: str, unlabelled: Sequence[str], *, preset: str | None, assignments: Sequence[str]
 ) -> Workspace:
-    """Makes a workspace and returns it; on an error nothing is left behind.
+    """Creates a workspace and returns it; leaves nothing behind on error.
 
     Args:
-        folder: Where; inside the repository, and without params.yaml and dvc.yaml.
-        data: Path from here, `sample`, or `hf:owner/name@revision`.
-        unlabelled: The same, any number.
-        preset: Name of a file in presets/, without its ending.
+        folder: Where; inside the repository, and without params.yaml or dvc.yaml.
+        data: Path relative to the current folder, `sample`, or `hf:owner/name@revision`.
+        unlabelled: Any number of the same.
+        preset: Name of a file in presets/, without its suffix; None: the root's parameters.
         assignments: `section.key=value`, applied last.
 
     Raises:
-        RunError: the folder is outside the repository, is a workspace already or a file, or there is no such preset.
-        DataError: a path is not there.
-        ParamsError: the result would not be valid, or the teacher's folder is not there.
+        RunError: the folder is in no repository, is already a workspace or a file, or its .gitignore lacks a line; or
+            there is no such preset.
+        DataError: a path does not exist.
+        ParamsError: the result would not be valid, or the teacher's folder does not exist.
     """
     folder = folder.resolve()
     root = repository(folder)
@@ -89,7 +90,7 @@ def _named(data: str, unlabelled: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _source(source: str, folder: Path, option: str) -> str:
-    """Returns a source as params.yaml in that folder names it."""
+    """Returns a source as params.yaml in `folder` has to name it."""
     if source == SAMPLE or source.startswith(_REMOTE):
         return source
     if not Path(source).exists():
@@ -123,7 +124,7 @@ def _preset(root: Path, name: str) -> Mapping[str, object]:
 
 
 def _graph(root: Path, folder: Path) -> str:
-    """The root's graph, with the paths to the code as they are from that folder."""
+    """The root's graph, with the paths to the code relative to `folder`."""
     document = read_yaml(root / GRAPH)
     up = posixpath.relpath(root.as_posix(), folder.as_posix())
     deps = document["stages"]["code"]["deps"]

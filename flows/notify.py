@@ -1,4 +1,4 @@
-"""Who is told how a retraining ended: a webhook, a command. What fails or hangs there costs a warning, nothing else."""
+"""Reports how a retraining ended to a webhook or a command, whose failing or hanging costs only a warning."""
 
 import json
 import os
@@ -18,12 +18,12 @@ _FIELDS = ("workspace", "outcome", "reason", "drifted", "version", "when", "seco
 
 
 def notify(found: Retraining, params: NotifyParams, *, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Tells the end of a retraining to whom it concerns; returns a warning for each who could not be told.
+    """Notifies of a retraining's end; returns a warning for each target that could not be notified.
 
     Args:
         found: The retraining.
-        params: Whom, and of what.
-        environment: Holds the address where params name a variable.
+        params: Whom to notify, and of which events.
+        environment: Holds the webhook's address if `params` names a variable.
     """
     events = {Event(found.outcome.value)} | ({Event.DRIFTED} if found.drifted else set())
     if not events & set(params.events):
@@ -44,7 +44,7 @@ def _line(found: Retraining) -> str:
 
 
 def _post(webhook: str, body: bytes, timeout_s: float, environment: Mapping[str, str]) -> str:
-    """Posts the body; neither the address nor an answer that may repeat it stands in the warning."""
+    """Posts the body; the warning holds neither the address nor a response, which may repeat it."""
     name = webhook.removeprefix("$")
     address = environment.get(name, "") if webhook.startswith("$") else webhook
     try:
@@ -53,7 +53,7 @@ def _post(webhook: str, body: bytes, timeout_s: float, environment: Mapping[str,
             found = f"the environment variable {name}" if webhook.startswith("$") else "notify.webhook"
             return f"notify.webhook: {found} holds no http or https address; set it"
         headers = {"Content-Type": "application/json", "User-Agent": "eibert"}
-        request = urllib.request.Request(address, body, headers, method="POST")  # noqa: S310 — the scheme was looked at
+        request = urllib.request.Request(address, body, headers, method="POST")  # noqa: S310 — scheme checked
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
             answer.read(0)
     except Exception as error:  # noqa: BLE001 — whatever a hook does, the retraining stands
@@ -74,7 +74,7 @@ def _call(command: str, body: bytes, timeout_s: float) -> str:
     try:
         process.communicate(body, timeout=timeout_s)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # with what it started
+        os.killpg(process.pid, signal.SIGKILL)  # children included
         process.wait()
         return f"notify.command: {words[0]} did not end within {timeout_s:g} s and was stopped"
     return f"notify.command: {words[0]} ended with exit code {process.returncode}" if process.returncode else ""

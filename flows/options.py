@@ -5,6 +5,6 @@ from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace; else the current folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to standard error.")]
+Folder = Annotated[Path, typer.Option("-C", "--workspace", metavar="DIR", help="Workspace folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object; all else goes to stderr.")]
 HERE = Path()

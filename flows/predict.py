@@ -1,4 +1,4 @@
-"""Answers of a bundle for the command line. Imports the run-time half only, so that it starts at once."""
+"""A bundle's predictions for the command line. Imports only the run-time half, to start instantly."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,12 +15,12 @@ def predictions(bundle: Path, texts: Iterable[str], top_k: int) -> list[dict[str
 
     Args:
         bundle: Folder of a bundle.
-        texts: Texts, or for a task of pairs the two with a tab between; ends of lines do not count.
-        top_k: Classes in `scores`, the best first.
+        texts: Texts, or for pair tasks tab-separated pairs; trailing newlines are stripped.
+        top_k: Number of classes in `scores`, best first.
 
     Raises:
         BundleError: the bundle cannot be loaded.
-        DataError: a text is no pair where the task asks for one; its position is named.
+        DataError: the task needs pairs and a text is not one; the message names its position.
     """
     if not bundle.is_dir():
         raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
@@ -31,7 +31,7 @@ def predictions(bundle: Path, texts: Iterable[str], top_k: int) -> list[dict[str
 
 
 def lines(found: Iterable[dict[str, Any]]) -> list[str]:
-    """Returns each answer as a line: label and probability of the best classes or the number, then the text."""
+    """Formats each prediction as a line: the best classes with probabilities, or the value, then the text."""
     return [
         f"{_answer(answer)}{_SEPARATOR}{answer['text']}"
         for answer in found

@@ -1,6 +1,6 @@
 """Promotion: a challenger is judged, registered and put in service; or an earlier version is put back.
 
-What is done in which order, and what a kill leaves, is told in `flows/journal.py`.
+`flows/journal.py` describes the order of effects and how a kill is survived.
 """
 
 import contextlib
@@ -31,14 +31,14 @@ from tasks.registry import Version
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of a promotion or a rollback.
+    """The result of a promotion or a rollback.
 
     Attributes:
         promoted: Whether another version is in service now.
-        version: The version in service; None: there is none.
-        before: Number of the version that was in service before; None: there was none.
-        verdict: What the gates said; None for a rollback.
-        warning: What is left to be finished by the next call, in one line; else empty.
+        version: The version in service; None if there is none.
+        before: Number of the version that was in service before; None if there was none.
+        verdict: The gates' verdict; None for a rollback.
+        warning: What the next call still has to finish, in one line; empty if nothing.
     """
 
     promoted: bool
@@ -65,7 +65,7 @@ class Promotion:
 
 
 def judge(workspace: Workspace) -> Verdict:
-    """Returns what the gates say of the bundle that a workspace holds, against the version now in service.
+    """Judges a workspace's bundle against the version in service, and returns the verdict.
 
     Takes the workspace's lock (`flows/alone.py`), so it must not be called while holding it.
 
@@ -78,16 +78,16 @@ def judge(workspace: Workspace) -> Verdict:
 
 
 def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
-    """Judges the bundle that a workspace holds, and puts it in service where the gates let it pass.
+    """Judges a workspace's bundle, and puts it in service if it passes the gates.
 
-    A bundle that is in service already stays there and is not judged. Takes the workspace's lock, as `judge` does.
+    A bundle already in service stays there and is not judged. Takes the workspace's lock, as `judge` does.
 
     Args:
         workspace: Where.
-        override: Why it is put in service although a gate keeps it out; it stands in the trail for ever.
+        override: Why to put it in service although a gate failed; kept in the trail for ever.
 
     Raises:
-        RunError: the reason is empty, or there is no record that the trail could name.
+        RunError: the reason is empty, or the trail has no record of the bundle.
         RegistryError: MLflow does not answer.
         ArtifactError: the bundle or its evaluation is missing, altered or not up to date.
         TrailError: the trail is altered.
@@ -111,17 +111,17 @@ def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
 
 
 def rollback(workspace: Workspace, number: int | None = None) -> Promotion:
-    """Puts an earlier version back in service, its files checked first. Takes the workspace's lock, as `judge` does.
+    """Puts an earlier version back in service after checking its files. Takes the workspace's lock, as `judge` does.
 
     Args:
         workspace: Where.
-        number: The version; None: the one that the version in service took the place of.
+        number: The version; None: the one that the version in service replaced.
 
     Raises:
         RegistryError: there is no such version, or MLflow does not answer.
-        RunError: that version is in service already, or there is none before the one in service.
-        CorruptArtifactError: the version's files are not what its tags and the trail say.
-        TrailError: the trail is altered, or knows no such version.
+        RunError: that version is already in service, no version is, or the one in service replaced none.
+        CorruptArtifactError: the version's files do not match its tags, the trail or their signature.
+        TrailError: the trail is altered, or does not know the version.
     """
     with _alone(workspace):
         root, name = workspace.root, workspace.name
@@ -142,9 +142,9 @@ def rollback(workspace: Workspace, number: int | None = None) -> Promotion:
 
 
 def recover(workspace: Workspace) -> str:
-    """Finishes or undoes what a killed promotion or rollback left; returns what it did in one line, or "".
+    """Finishes or undoes an interrupted promotion or rollback; returns what it did in one line, or "".
 
-    Takes the workspace's lock, as `judge` does. Asks MLflow nothing where there is nothing to do.
+    Takes the workspace's lock, as `judge` does. Contacts MLflow only if there is something to do.
 
     Raises:
         RegistryError: MLflow does not answer.
@@ -157,7 +157,7 @@ def recover(workspace: Workspace) -> str:
 
 @contextlib.contextmanager
 def _alone(workspace: Workspace) -> Iterator[None]:
-    """Keeps others out of the workspace, and settles first what a kill left there."""
+    """Holds the workspace's lock, after settling an interrupted promotion."""
     environment.prepare(workspace.root)
     with alone(workspace, wait=True):
         if done := settle(workspace)[0]:
@@ -173,7 +173,7 @@ def _judged(workspace: Workspace, champion: Version | None) -> Verdict:
 
 
 def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict: Verdict) -> tuple[Version, str]:
-    """Registers the bundle and puts it in service; returns its version, and a warning or an empty text."""
+    """Registers the bundle and puts it in service; returns its version, and a warning or ""."""
     record = court.build_of(workspace.root, workspace.folder, bundle)
     if record is None:
         raise RunError(f"{bundle}: no record of it in the trail, so no promotion could name it; run `eibert run` first")
@@ -196,7 +196,7 @@ def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict:
 
 
 def _profile(workspace: Workspace, target: Path) -> Path | None:
-    """Writes what is kept of the data; None where the teacher is not to be had, which costs the next look at drift."""
+    """Writes the data's profile; None if the teacher is unavailable: drift from this version then cannot be checked."""
     from tasks import drift
 
     params = workspace.params()
@@ -209,16 +209,16 @@ def _profile(workspace: Workspace, target: Path) -> Path | None:
 
 
 def _carried_out(workspace: Workspace, journal: Journal, registered: Callable[[], Version]) -> tuple[Version, str]:
-    """Does what a journal announces; returns the version in service, and a warning or an empty text."""
+    """Carries out what a journal announces; returns the version in service, and a warning or ""."""
     open_journal(workspace, journal)
     try:
         version = registered()
         registry.set_champion(workspace.root, workspace.name, version.number)
-    except Exception:  # how far it got, only the registry knows
+    except Exception:  # only the registry knows how far it got
         try:
             found = settle(workspace)[1]
         except EibertError:
-            found = None  # whoever comes next settles it
+            found = None  # left for the next command to settle
         if found is None:
             raise
         return found, ""

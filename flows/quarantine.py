@@ -1,4 +1,4 @@
-"""A place for files that are not what they should be: out of the way, not lost."""
+"""Quarantine for files with the wrong content: out of the way, but not lost."""
 
 import contextlib
 import time
@@ -13,13 +13,13 @@ QUARANTINE = f"{PRIVATE}/quarantine"
 
 
 def set_aside(root: Path, path: Path, why: str) -> None:
-    """Moves a file of the repository into quarantine, beside a note with its place and the reason, and says so."""
+    """Moves a file of the repository into quarantine, with a note of its path and the reason, and reports it."""
     folder = root / QUARANTINE
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{time.time_ns()}-{path.name}"
     place = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
     note = {"from": place, "why": why, "when": time.strftime("%Y-%m-%d %H:%M:%S")}
     write_json(target.with_name(f"{target.name}.note.json"), note)
-    with contextlib.suppress(FileNotFoundError):  # another process has set it aside
+    with contextlib.suppress(FileNotFoundError):  # another process was faster
         path.rename(target)
         say("cache", f"{place}: {why}; set aside as {target.relative_to(root)}")

@@ -1,4 +1,4 @@
-"""An earlier bundle built again from its recorded commit and sources, and held against its record digest by digest."""
+"""Rebuilds an earlier bundle from its recorded commit and sources, and compares every digest with the record."""
 
 import contextlib
 import os
@@ -25,19 +25,19 @@ from tasks.machine import differences
 
 _NOT_LOCAL = ("hf:", "/")
 _LEFT_OUT = ("DVC_", "EIBERT_", "MLFLOW_", "PREFECT_")
-"""Beginnings of variables that would carry this repository's caches and records into the rebuild."""
+"""Prefixes of variables that would leak this repository's caches and records into the rebuild."""
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What came of a rebuild.
+    """The result of a rebuild.
 
     Attributes:
         record: What was rebuilt.
-        stages: Stage → file → its recorded digest and the new one; None where there is no such file.
-        bundle: The new digest of the bundle.
-        warnings: What differs here from where the record was made.
-        seconds: Time it took.
+        stages: Stage → file → its recorded and its new digest; None where the file is missing.
+        bundle: The bundle's new digest.
+        warnings: How this machine differs from the one that made the record.
+        seconds: Duration.
     """
 
     record: Record
@@ -48,16 +48,16 @@ class Rebuilt:
 
     @property
     def same(self) -> bool:
-        """Whether every file of the bundle, and every file and manifest of every artifact, is the recorded one."""
+        """Whether the bundle and every file and manifest of every artifact match the record."""
         return self.bundle == self.record.body["bundle"]["sha256"] and not self.differing
 
     @property
     def differing(self) -> list[str]:
-        """Stages of which a file is not the recorded one."""
+        """Stages with a file that does not match the record."""
         return [stage for stage, files in self.stages.items() if any(one != other for one, other in files.values())]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns all of it as JSON."""
+        """Returns it as JSON values."""
         recorded = self.record.body["bundle"]["sha256"]
         return {
             "record": {"sequence": self.record.sequence, "digest": self.record.digest},
@@ -76,16 +76,16 @@ class Rebuilt:
 
 
 def rebuild(folder: Path, target: str) -> Rebuilt:
-    """Builds a recorded bundle again, in a checkout of its own, with nothing from any cache.
+    """Rebuilds a recorded bundle in a separate checkout, without any cache.
 
     Args:
         folder: A folder in the repository.
-        target: A bundle, a file of it, or digits of a SHA-256.
+        target: A bundle, a file, or 8 or more digits of a SHA-256.
 
     Raises:
         TrailError: the trail is altered, or does not know the target.
         RunError: the record cannot be rebuilt from a commit, or a stage failed.
-        DataError: a source is gone or has changed.
+        DataError: a source is missing or has changed.
     """
     root, found, _ = trace.find(folder, target)
     record = _chosen(root, found)
@@ -102,7 +102,7 @@ def rebuild(folder: Path, target: str) -> Rebuilt:
 
 
 def lines(rebuilt: Rebuilt) -> Iterator[str]:
-    """Yields what came of a rebuild for a person."""
+    """Yields the human-readable result of a rebuild."""
     body, record = rebuilt.record.body, rebuilt.record
     commit = body["git"]["commit"][:12]
     yield f"record {record.sequence} of {body['workspace']}, commit {commit}, rebuilt in {rebuilt.seconds:.0f} s"
@@ -120,7 +120,7 @@ def lines(rebuilt: Rebuilt) -> Iterator[str]:
 
 
 def _chosen(root: Path, found: Found) -> Record:
-    """Returns the record that was found; where no commit holds its state, the newest of this bundle that one holds."""
+    """Returns the newest record of this bundle that was built from a commit, else the one found."""
     bundle = found.record.body["bundle"]["sha256"]
     known = [
         record for record in promotions.builds(promotions.read(root))
@@ -143,7 +143,7 @@ def _commit(root: Path, record: Record) -> str:
 
 
 def _check_sources(workspace: Path, body: Mapping[str, Any]) -> None:
-    """Refuses sources that are not, byte for byte, the recorded ones."""
+    """Raises DataError unless the sources are, byte for byte, the recorded ones."""
     named = {name: digest for source in body["data"].get("sources") or [] for name, digest in source["files"].items()}
     if _is_local(body["teacher"]["model"]):
         named |= {posixpath.join(body["teacher"]["model"], n): d for n, d in body["teacher"]["files"].items()}
@@ -158,7 +158,7 @@ def _check_sources(workspace: Path, body: Mapping[str, Any]) -> None:
 
 
 def _outside(body: Mapping[str, Any]) -> list[str]:
-    """Paths from the root of what the workspace reads besides its own artifacts."""
+    """Paths, relative to the root, of what the workspace reads besides its own artifacts."""
     sources = [source["source"] for source in body["data"].get("sources") or [] if source["files"]]
     named = [*sources, body["teacher"]["model"]]
     return [posixpath.normpath(posixpath.join(body["folder"], name)) for name in named if _is_local(name)]
@@ -169,7 +169,7 @@ def _is_local(name: str) -> bool:
 
 
 def _reproduce(place: Path, workspace: Path, private: Path) -> None:
-    """Runs every stage, with a cache of its own: nothing that was made before can come back."""
+    """Runs every stage with a fresh cache, so that no earlier result can be restored."""
     (workspace / "dvc.lock").unlink(missing_ok=True)
     (place / ".dvc" / "config.local").write_text(f"[cache]\n    dir = {private / 'cache'}\n")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)}
@@ -192,14 +192,14 @@ def _reproduce(place: Path, workspace: Path, private: Path) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process and its stages at once: nothing that they would save is kept."""
+    """Kills a process and its stages: there is nothing to save."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _message(workspace: Path) -> str:
-    """The error of the stage that failed."""
+    """The failed stage's error."""
     for log in sorted((workspace / "logs").glob("*.log")):
         _, marker, text = ("\n" + log.read_text(encoding="utf-8", errors="replace")).rpartition(f"\n{ERROR}")
         if marker:
@@ -208,7 +208,7 @@ def _message(workspace: Path) -> str:
 
 
 def _compared(workspace: Path, stage: str, recorded: Mapping[str, Any]) -> dict[str, tuple[str | None, str | None]]:
-    """Returns for each file, and the manifest, which holds parameters, inputs and figures: recorded and new digest."""
+    """Returns recorded and new digest of each file and of the manifest, which covers parameters, inputs and metrics."""
     path = artifact.folder(workspace, stage) / artifact.MANIFEST
     try:
         files, manifest = artifact.read_manifest(workspace, stage)["files"], artifact.sha256(path)

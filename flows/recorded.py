@@ -1,4 +1,4 @@
-"""What the trail and MLflow know of a bundle or a run, as the views that `eibert diff` compares."""
+"""What the trail and MLflow know about a bundle or a run, as views for `eibert diff`."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,11 +27,11 @@ from tasks.lookup import digest_of_folder
 
 
 def of_bundle(places: Iterable[Path], bundle: Path) -> dict[str, Views]:
-    """Returns the parts that a trail has of a bundle, from its newest record without uncommitted changes if possible.
+    """Returns the parts a trail records of a bundle, preferably from its newest record without uncommitted changes.
 
     Args:
-        places: Folders in the repositories to ask, in order.
-        bundle: Its folder.
+        places: Folders in the repositories to search, in order.
+        bundle: The bundle's folder.
 
     Raises:
         TrailError, SignatureError: a trail is altered.
@@ -49,12 +49,12 @@ def of_bundle(places: Iterable[Path], bundle: Path) -> dict[str, Views]:
 
 
 def of_run(root: Path, run: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, Views]:
-    """Returns the parts that MLflow, and the trail where it has a record of the same state, have of a run.
+    """Returns the parts of a run known to MLflow, and to the trail if it has a record of the same state.
 
     Args:
         root: Folder of the repository.
         run: The run's id.
-        found: What `read_run` returns of it.
+        found: What `read_run` returned for it.
 
     Raises:
         TrailError, SignatureError: the trail is altered.
@@ -83,7 +83,7 @@ def of_run(root: Path, run: str, found: Mapping[str, Mapping[str, Any]]) -> dict
 
 
 def _chosen(records: list[Record]) -> Record:
-    """The newest of some records that was built from a commit, else the newest."""
+    """The newest of `records` that was built from a commit, else the newest."""
     return next((one for one in reversed(records) if not one.body["git"]["dirty"]), records[-1])
 
 
@@ -127,12 +127,12 @@ def _parts(root: Path, record: Record) -> dict[str, Views]:
 
 
 def contents_libraries(contents: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the versions that the code's digests of all stages state."""
+    """Returns the library versions stated in all stages' code digests."""
     return {name: version for found in contents.values() for name, version in found["libraries"].items()}
 
 
 def _contents(workspace: Path, stages: Mapping[str, str]) -> dict[str, Any]:
-    """Digests of each stage's code where data/code still is the recorded one, else nothing."""
+    """Digests of each stage's code if data/code still matches the record, else {}."""
     found = {}
     for stage, digest in stages.items():
         path = artifact.folder(workspace, "code") / f"{stage}.json"

@@ -1,6 +1,6 @@
-"""The end of a run: a bundle that is up to date gets its record in the trail, its signature and its papers.
+"""The end of a run: an up-to-date bundle gets its trail record, its signature and its papers.
 
-What goes wrong here costs no trained work, but a bundle that is not recorded is no success; the next run tries again.
+A failure here loses no training, but a bundle without a record is not a success; the next run tries again.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,17 +25,17 @@ _GOOD = {"Completed", "Restored", "Cached"}
 
 
 def settled(graph: "Graph", states: Mapping[str, str], stale: Collection[str]) -> dict[str, str]:
-    """Returns how each stage that is up to date after a run got there.
+    """Returns how each stage that is up to date after a run got there: `Completed`, `Restored` or `Cached`.
 
     Args:
-        graph: The stages.
+        graph: The stage graph.
         states: Chosen stage → its state after the run.
-        stale: Stages that were not up to date before it.
+        stale: Stages that were not up to date before the run.
     """
     found: dict[str, str] = {}
     for stage in graph.stages:
         upstream = graph.upstream[stage]
-        # What `code` found for other stages does not touch this one: where it does, the stage is stale.
+        # A new result of `code` need not concern this stage; if it does, the stage is stale.
         moved = {name for name in upstream - {CODE} if found.get(name) == "Completed"}
         good = states[stage] in _GOOD if stage in states else stage not in stale and not moved
         if good and upstream <= found.keys():
@@ -44,15 +44,15 @@ def settled(graph: "Graph", states: Mapping[str, str], stale: Collection[str]) -
 
 
 def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -> "Record | Failure | None":
-    """Records and signs what was built, unless that is done already.
+    """Records and signs what was built, unless that has been done.
 
     Args:
         workspace: Where.
         states: Stage that is up to date → how the run left it.
-        note: The note of the run for MLflow, delivered or not; None: there was nothing to run.
+        note: The run's note for MLflow, delivered or not; None if nothing was run.
 
     Returns:
-        The bundle's record; what went wrong; or None where there is no bundle to record.
+        The bundle's record; what went wrong; or None if there is no bundle to record.
     """
     from tasks.facts import EXPORT
 
@@ -85,7 +85,7 @@ def _recorded(workspace: Workspace, states: Mapping[str, str], note: Path | None
 
 
 def _mlflow(workspace: Workspace, note: Path | None) -> dict[str, Any]:
-    """How MLflow knows the run: the name of its note, and its id once the note is delivered."""
+    """How MLflow knows the run: by its note's name, and its id once the note is delivered."""
     if note is None:
         return {"note": None, "run": None}
     if note.is_file():

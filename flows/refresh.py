@@ -1,10 +1,9 @@
-"""New rows are taken in: `retrain.incoming` → the folder that `ingest.source` names, which belongs to the retraining.
+"""Takes in new rows: from `retrain.incoming` to the folder named by `ingest.source`, which belongs to the retraining.
 
-Files are kept whole, byte by byte, as shards in the order of their arrival, and known by their SHA-256: what arrived
-before is not taken twice, and a file that begins with an earlier one's bytes is that file grown and takes its place.
-The folder is exchanged as a whole; what in it is no row of the source is carried over. A copy of what was there before
-stays aside until both gates are passed: rows that a gate refuses are put back out (`put_back`), and a delivery that was
-mended takes their place the next time.
+Files are kept byte for byte, as shards in order of arrival, and identified by SHA-256: a file already there is not
+taken twice, and one that begins with the bytes of an earlier file is that file grown, and replaces it. The folder is
+swapped as a whole, carrying over whatever in it holds no rows. A copy of the old folder is kept until both gates pass:
+if one refuses the rows, `put_back` restores the copy, and a corrected delivery is taken in next time.
 """
 
 import shutil
@@ -24,24 +23,24 @@ from flows.workspace import Workspace
 _KEY = "retrain.incoming"
 _ASIDE = "rows-before"
 _ROWS, _PLACE = "rows", "place.txt"
-"""In the folder set aside: the rows, and their folder's path from the workspace."""
+"""In the backup: the rows, and their folder's path relative to the workspace."""
 _BLOCK_BYTES = 1 << 20
 _DESCRIPTION = "dataset.json"
 
 
 def refresh(workspace: Workspace, params: Params) -> str:
-    """Takes in what has arrived; returns what happened in one line, or "" where the sources are read in place.
+    """Takes in what has arrived; returns what happened in one line, or "" if the sources are read in place.
 
     Raises:
-        DataError: there is nothing to take in, `ingest.source` is no folder of the workspace or holds no rows among its
-            files, what arrives lies in it, or files of one split have two formats.
+        DataError: nothing can be read at `retrain.incoming`, or it lies in `ingest.source`; `ingest.source` is not a
+            folder of the workspace, or has files but no rows; or the files of one split have two formats.
     """
     incoming, mode = params.retrain.incoming, params.retrain.mode
     if incoming is None:
         return ""
     target = _target(workspace, params.ingest.source)
     _check_apart(workspace, incoming, target)
-    put_back(workspace)  # a killed retraining left it undecided
+    put_back(workspace)  # a killed retraining left it pending
     _clear(workspace)
     source = find(incoming, workspace.folder, _KEY)
     arrived = _by_split(source)
@@ -61,14 +60,14 @@ def refresh(workspace: Workspace, params: Params) -> str:
 
 
 def put_back(workspace: Workspace) -> bool:
-    """Puts the rows back that were there before the last `refresh`; returns whether there was anything to put back.
+    """Restores the rows from before the last `refresh`; returns whether there was anything to restore.
 
-    They go where they came from, whatever `ingest.source` names by now.
+    They go back where they came from, whatever `ingest.source` names by now.
     """
     aside = _aside(workspace)
     if not aside.is_dir():
         return False
-    if (aside / _ROWS).is_dir():  # else a kill came just after they went back
+    if (aside / _ROWS).is_dir():  # otherwise a kill came just after they went back
         place = (aside / _PLACE).read_text(encoding="utf-8")
         atomic.take_place(aside / _ROWS, workspace.folder / place)
     shutil.rmtree(aside)
@@ -76,17 +75,17 @@ def put_back(workspace: Workspace) -> bool:
 
 
 def is_undecided(workspace: Workspace) -> bool:
-    """Returns whether rows were taken in of which no gate has said yet that they may stay."""
+    """Returns whether rows were taken in that the gates have not accepted yet."""
     return _aside(workspace).is_dir()
 
 
 def accept(workspace: Workspace) -> None:
-    """Lets the rows stay that the last `refresh` took in."""
+    """Accepts the rows that the last `refresh` took in."""
     if not is_undecided(workspace):
         return
     _clear(workspace)
     aside = _aside(workspace)
-    aside.rename(aside.with_name(f".{_ASIDE}.gone"))  # accepted from here on, however much of it a kill leaves
+    aside.rename(aside.with_name(f".{_ASIDE}.gone"))  # accepted from here on, even if a kill leaves parts of it
     _clear(workspace)
 
 
@@ -95,13 +94,13 @@ def _aside(workspace: Workspace) -> Path:
 
 
 def _clear(workspace: Workspace) -> None:
-    """Removes what a kill left beside the rows set aside."""
+    """Removes what a kill left beside the backup."""
     for stale in workspace.private().glob(f"*{_ASIDE}?*"):
         shutil.rmtree(stale, ignore_errors=True)
 
 
 def _set_aside(workspace: Workspace, target: Path) -> None:
-    """Copies a folder, which need not be there, and notes its place; complete or not at all."""
+    """Backs up a folder, which need not exist, with a note of its path; atomic."""
     with atomic.folder(_aside(workspace)) as part:
         (part / _PLACE).write_text(target.relative_to(workspace.folder).as_posix(), encoding="utf-8")
         if target.is_dir():
@@ -121,7 +120,7 @@ def _target(workspace: Workspace, source: str) -> Path:
 
 
 def _check_apart(workspace: Workspace, incoming: str, target: Path) -> None:
-    """Refuses a delivery inside the folder that is exchanged, and put back, as a whole."""
+    """Refuses a delivery inside the folder that is swapped and restored as a whole."""
     if target in (workspace.folder / incoming).resolve().parents:
         raise DataError(
             f"{_KEY}: {incoming}: lies in {target}, expected a place outside of `ingest.source`; "
@@ -130,11 +129,11 @@ def _check_apart(workspace: Workspace, incoming: str, target: Path) -> None:
 
 
 def _holds_files(folder: Path) -> bool:
-    return any(path.is_file() or path.is_symlink() for path in folder.rglob("*"))  # a link may lead to a whole folder
+    return any(path.is_file() or path.is_symlink() for path in folder.rglob("*"))  # a link may point to a whole folder
 
 
 def _by_split(source: Source) -> dict[SplitName, list[Path]]:
-    """The files of each split; a file whose name tells none has training rows."""
+    """The files of each split; a file whose name tells no split holds training rows."""
     found = {split: [file.path for file in files] for split, files in source.files.items()}
     if source.other:
         found["train"] = [*found.get("train", []), *(file.path for file in source.other)]
@@ -148,7 +147,7 @@ def _digests(files: Mapping[SplitName, Iterable[Path]]) -> dict[SplitName, list[
 def _together(
     earlier: Mapping[SplitName, list[Path]], arrived: Mapping[SplitName, list[Path]]
 ) -> tuple[dict[SplitName, list[Path]], int]:
-    """Earlier files with the new ones behind them or, where one has grown, in its place; and how many are new."""
+    """The earlier files followed by the new ones, grown files in place of their old versions; and how many are new."""
     wanted = {split: list(paths) for split, paths in earlier.items()}
     new = 0
     for split, paths in arrived.items():
@@ -188,16 +187,16 @@ def _check_formats(files: Mapping[SplitName, list[Path]]) -> None:
 def _exchange(
     target: Path, replaced: Collection[Path], files: Mapping[SplitName, list[Path]], about: Mapping[str, Any]
 ) -> None:
-    """Puts copies of the files, as shards, in the place of those replaced, and carries over what else the folder holds.
+    """Replaces files in a folder by copies of others, as shards, and carries over everything else in it.
 
-    Where it has no description, what the arriving one says is written.
+    If the folder has no description, the arriving one is written.
     """
     with atomic.folder(target) as part:
         if target.is_dir():
             _carry_over(target, part, replaced)
         place = part / next((path.parent.relative_to(target) for path in replaced), Path())
         if place.is_symlink():
-            place.unlink()  # what it leads to belongs to others
+            place.unlink()  # its target belongs to others
         place.mkdir(exist_ok=True)
         for split, paths in files.items():
             for index, path in enumerate(paths):

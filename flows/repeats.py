@@ -1,4 +1,4 @@
-"""What a retraining need not do again: put back what a person took out of service, judge what was kept out before."""
+"""What a retraining must not repeat: promoting what a person rolled back, judging what was already kept out."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ from tasks import facts, promotions, registry
 from tasks.registry import Version
 
 LASTING = frozenset({"rows", "task", "metric", "classes", "agreement", "rivals", "bytes"})
-"""Gates that say the same of the same files every night; the others ask about the trail, papers or the machine."""
+"""Gates whose verdict depends on the files alone; the others depend on the trail, the papers or the machine."""
 
 
 def known(workspace: Workspace, champion: Version | None) -> str:
-    """Returns which version a workspace's bundle is that needs no judgement, or "".
+    """Returns which version a workspace's bundle already is, if it needs no judgement, or "".
 
-    It is the one in service, or one that a person took out of service since the last promotion. Where the trail does
-    not tell how the version in service came there, that may be so, too.
+    It is the one in service, or one that a person rolled back since the last promotion. An earlier version also counts
+    if the trail does not show how the version in service got there.
 
     Raises:
         RegistryError: MLflow does not answer.
@@ -52,7 +52,7 @@ def known(workspace: Workspace, champion: Version | None) -> str:
 
 
 def kept_out(workspace: Workspace, champion: Version | None) -> str:
-    """Returns when and why the same challenger was kept out for good before, or "".
+    """Returns when and why the same challenger was kept out before, if that verdict lasts, or "".
 
     Raises:
         ArtifactError: what would be judged is missing or altered.
@@ -63,7 +63,7 @@ def kept_out(workspace: Workspace, champion: Version | None) -> str:
 
 
 def key(workspace: Workspace, champion: Version | None) -> str:
-    """Returns the identity of a judgement: of what, by which rows, against which version, by which bounds.
+    """Returns the identity of a judgement: a digest of bundle, rows, evaluation, champion, bounds and seed.
 
     Raises:
         ArtifactError: what would be judged is missing or altered.
@@ -76,7 +76,7 @@ def key(workspace: Workspace, champion: Version | None) -> str:
 
 
 def lasts(verdict: Verdict, champion: Version | None) -> bool:
-    """Returns whether a challenger was kept out by what will be the same the next time, against that version."""
+    """Returns whether a challenger was kept out by that champion for reasons that will hold next time, too."""
     failed = {gate.name for gate in verdict.gates if gate.passed is False}
     return bool(failed) and failed <= LASTING and verdict.champion == (champion.number if champion else None)
 

@@ -1,4 +1,4 @@
-"""What the commands print of a run, of the stages' state, and of the environment."""
+"""What the commands print about a run, the stages' status, and the environment."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def print_result(workspace: Workspace, result: "Result", *, as_json: bool) -> None:
-    """Prints how the stages of a run ended and where its results are; the error, if any, goes to standard error."""
+    """Prints how a run's stages ended and where its results are; warnings and errors go to standard error."""
     from flows.run import facts
     from tasks.mlflow_store import store
 
@@ -56,7 +56,7 @@ def _recorded(record: "Record | None") -> str | None:
 
 
 def print_status(found: "Mapping[str, Sequence[Cause]]", *, as_json: bool) -> None:
-    """Prints for each stage whether and why it would run."""
+    """Prints whether and why each stage would run."""
     reasons = {stage: [cause.text for cause in causes] for stage, causes in found.items()}
     if as_json:
         print_json({"stages": {stage: {"would_run": bool(texts), "why": texts} for stage, texts in reasons.items()}})
@@ -65,7 +65,7 @@ def print_status(found: "Mapping[str, Sequence[Cause]]", *, as_json: bool) -> No
 
 
 def print_findings(findings: "Sequence[Finding]", *, as_json: bool) -> None:
-    """Prints what was found of the environment."""
+    """Prints the findings about the environment."""
     if as_json:
         print_json({"findings": [vars(finding) for finding in findings], "ready": not any(f.stops for f in findings)})
         return
@@ -75,7 +75,7 @@ def print_findings(findings: "Sequence[Finding]", *, as_json: bool) -> None:
 
 
 def report_path(workspace: Workspace) -> "Path":
-    """Returns the place of the report.
+    """Returns the path of the report.
 
     Raises:
         MissingArtifactError: `evaluate` has not run.

@@ -1,11 +1,11 @@
-"""What is old and needed by nobody goes: versions in the registry, runs of MLflow's, objects in DVC's cache, no more.
+"""Removes what is old and unused: registry versions, MLflow runs and objects in DVC's cache, nothing else.
 
-A version stays while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`; a
-run of MLflow's for `retention.runs_days`, and while a version holds its files. An object of the cache stays while a
-workspace, a branch, a tag or a commit of the last `retention.days` names it, and for as many days after it was written;
-what the run cache says of a run stays as long, and while all that the run left is there. While any run is at work in
-the repository, the cache is left alone, and so is one outside it. Versions go while nobody else is at work in their
-workspace: a rollback could be about to put one in service.
+A version is kept while an alias names it, while it is among the newest `retention.versions`, and for `retention.days`;
+an MLflow run for `retention.runs_days`, and while it holds a version's files. A cache object is kept while a
+workspace, branch, tag or commit of the last `retention.days` references it, and that long after it was written; a
+run-cache entry as long, and while all its outputs are cached. The cache is left alone during any run in the
+repository, and if it lies outside the repository. Versions are removed only under their workspace's lock: a rollback
+might be about to put one in service.
 """
 
 import contextlib
@@ -35,18 +35,18 @@ _DATE = "%Y-%m-%d"
 
 
 def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
-    """Removes what is old and needed by nobody; returns what was removed, one line each.
+    """Removes what is old and unused; returns what was removed, one line each.
 
     Takes the workspace's lock (`flows/alone.py`), so it must not be called while holding it.
 
     Args:
-        workspace: Whose versions are looked at; the cache is the repository's.
-        running: The caller's own retraining is at work in the workspace, and does nothing else meanwhile. It does not
-            wait for another run, however long that takes: versions then stay until the next time.
+        workspace: Whose versions and MLflow runs to collect; the cache is the repository's.
+        running: Whether the caller is a retraining of the workspace that does nothing else meanwhile. It does not wait
+            for another run: versions then stay until the next time.
 
     Raises:
-        EibertError: the registry does not answer, params.yaml is not valid, or what a kill left of a promotion cannot
-            be settled.
+        EibertError: the registry does not answer, params.yaml is not valid, or an interrupted promotion cannot be
+            settled.
     """
     params = workspace.params().retention
     removed = []
@@ -62,10 +62,10 @@ def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
 
 
 def _collect_versions(workspace: Workspace, params: RetentionParams) -> list[str]:
-    """Removes the versions that go; returns which."""
+    """Removes superfluous versions; returns which."""
     removed = []
     with alone(workspace, wait=True):
-        if done := settle(workspace)[0]:  # undoing a promotion may give an alias back
+        if done := settle(workspace)[0]:  # undoing a promotion may restore an alias
             say("collect", done)
         found = registry.versions(workspace.root, workspace.name)
         for version in superfluous(found, params, now=datetime.now(UTC)):
@@ -75,21 +75,21 @@ def _collect_versions(workspace: Workspace, params: RetentionParams) -> list[str
 
 
 def superfluous(versions: Sequence[Version], params: RetentionParams, *, now: datetime) -> list[Version]:
-    """Returns the versions that go: no alias names them, and they are beyond both bounds."""
+    """Returns the versions to remove: without an alias, and beyond both bounds."""
     newest = {version.number for version in sorted(versions, key=lambda one: one.number)[-params.versions :]}
     oldest = now - timedelta(days=params.days)
     return [one for one in versions if not one.aliases and one.number not in newest and one.created < oldest]
 
 
 def _collect_cache(workspace: Workspace, days: float) -> str:
-    """Removes objects of DVC's cache that nobody needs; returns how many and how large, or ""."""
+    """Removes unused objects and run-cache entries; returns how many and how large, or ""."""
     oldest = time.time() - days * _SECONDS_PER_DAY
     with opened(workspace, mending=True) as repo, repo.lock:
-        logging.getLogger("dvc").setLevel(logging.ERROR)  # commits in which a stage has not run yet are no news
+        logging.getLogger("dvc").setLevel(logging.ERROR)  # silences warnings about commits where a stage has not run
         needed = _needed(repo, oldest)
         cache = repo.cache.local
         if not Path(cache.path).resolve().is_relative_to(Path(repo.root_dir).resolve()):
-            return ""  # others may share it, and what they need is not known here
+            return ""  # others may share it, and their needs are unknown here
         removed = size_bytes = 0
         for name in list(cache.all()):
             path = Path(cache.oid_to_path(name))
@@ -103,28 +103,28 @@ def _collect_cache(workspace: Workspace, days: float) -> str:
 
 
 def _forget_runs(repo: Any, oldest: float) -> int:
-    """Removes old entries of DVC's run cache that could restore nothing any more; returns how many."""
+    """Removes old run-cache entries whose outputs are gone; returns how many."""
     forgotten = 0
     for path in Path(repo.stage_cache.cache_dir).glob("*/*/*"):
         if path.stat().st_mtime < oldest and not _restores(repo, path):
             path.unlink()
             forgotten += 1
-            with contextlib.suppress(OSError):  # other entries of the same inputs stay
+            with contextlib.suppress(OSError):  # other entries for the same inputs remain
                 path.parent.rmdir()
     return forgotten
 
 
 def _restores(repo: Any, entry: Path) -> bool:
-    """Returns whether all that an entry of the run cache names is in the cache; one that cannot be read stays."""
+    """Returns whether all outputs of a run-cache entry are cached; an invalid entry counts as such."""
     if entry_problem(entry):
-        return True  # `eibert verify` tells of it
+        return True  # `eibert verify` reports it
     outs = yaml.safe_load(entry.read_bytes())["outs"]
     return all(Path(repo.cache.local.oid_to_path(out["md5"])).is_file() for out in outs if "md5" in out)
 
 
 def _needed(repo: Any, oldest: float) -> set[str]:
-    """Names of the objects that a workspace, branch, tag or young commit uses, with the files of folders."""
-    date = time.strftime(_DATE, time.gmtime(oldest - _SECONDS_PER_DAY))  # whole days, as git is asked
+    """Names of the objects that a workspace, branch, tag or recent commit uses, including files in folders."""
+    date = time.strftime(_DATE, time.gmtime(oldest - _SECONDS_PER_DAY))  # a day earlier: git is asked in whole days
     git = {"all_branches": True, "all_tags": True, "commit_date": date} if _in_git(repo) else {}
     used = repo.used_objs(force=True, **git)
     names = {info.value for infos in used.values() for info in infos if info.value}
@@ -135,5 +135,5 @@ def _needed(repo: Any, oldest: float) -> set[str]:
 def _in_git(repo: Any) -> bool:
     try:
         return bool(repo.scm.get_rev())
-    except Exception:  # noqa: BLE001 — DVC's own errors, of several libraries: no commit yet, or no git
+    except Exception:  # noqa: BLE001 — errors of several libraries behind DVC: no commit yet, or no git
         return False

@@ -1,10 +1,10 @@
-"""One retraining of one workspace: new data, the two gates, what learns between them, and who is told.
+"""One retraining of one workspace: new data, the data gate and drift check, training, the judge, notifications.
 
     recover → refresh → ingest, validate → drift → all stages → judge → promote or keep
 
-Nothing is trained where nothing changed, and nothing learns from data that a gate refuses. Rows that came while it
-learnt are looked at before the judge is asked. The record of how it ended stays in the workspace (`flows/history.py`).
-Knows no orchestrator: `flows/retrain_flow.py` makes a Prefect flow of it.
+Nothing is trained if nothing changed, or on data that a gate refuses. Rows that arrive during training pass both gates
+before the judge runs. The outcome is kept in the workspace (`flows/history.py`). Knows no orchestrator:
+`flows/retrain_flow.py` wraps it in a Prefect flow.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ GATE = "validate"
 
 
 def retrain(workspace: Workspace) -> Retraining:
-    """Retrains a workspace where something changed; whatever happens is an outcome, not an exception.
+    """Retrains a workspace if something changed; whatever happens becomes an outcome, not an exception.
 
     The caller holds `flows.alone.retraining`.
     """
@@ -47,7 +47,7 @@ def retrain(workspace: Workspace) -> Retraining:
     try:
         attempt = _Attempt(workspace)
         found = attempt.made()
-    except Exception as error:  # noqa: BLE001 — the outcome says it, and the other models go on
+    except Exception as error:  # noqa: BLE001 — reported in the outcome; other models continue
         name, reason = workspace.name, _reason(workspace, error)
         found = attempt.failed(reason) if attempt else Retraining(name, Outcome.FAILED, reason)
     found = _without_refused_rows(workspace, found)
@@ -56,7 +56,7 @@ def retrain(workspace: Workspace) -> Retraining:
 
 
 class _Attempt:
-    """What is known of one retraining while it goes on."""
+    """The state of one retraining in progress."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -64,13 +64,13 @@ class _Attempt:
         self.notes: list[str] = []
         self.champion: Version | None = None
         self.drift: Look | None = None
-        self.looked = ""  # digest of the data that drift was looked for in
+        self.looked = ""  # digest of the data last checked for drift
 
     def made(self) -> Retraining:
-        """Goes through all steps until one of them ends it."""
+        """Runs the steps until one of them ends the retraining."""
         self._note(promote.recover(self.workspace))
         self.champion = registry.champion(self.workspace.root, self.workspace.name)
-        with alone(self.workspace, wait=True):  # no run reads rows that are being exchanged
+        with alone(self.workspace, wait=True):  # so that no run reads rows being swapped
             arrived = refresh(self.workspace, self.params)
         self._note(arrived)
         if broken := self._broken(self._run(Selection(until=GATE))):
@@ -88,7 +88,7 @@ class _Attempt:
         return self._stopped() or self._judged()
 
     def failed(self, reason: str) -> Retraining:
-        """Returns how it ended where a step could not be done, with what is known by then."""
+        """Returns the failed retraining, with what is known so far."""
         return self._ended(Outcome.FAILED, reason)
 
     def _run(self, selection: Selection) -> Result:
@@ -97,7 +97,7 @@ class _Attempt:
         return result
 
     def _broken(self, built: Result) -> Retraining | None:
-        """How it ends where a run broke off: the data gate refused the rows, or a stage failed."""
+        """The ended retraining if the data gate refused the rows or a stage failed, else None."""
         if not built.error:
             return None
         gate = built.outcomes.get(GATE)
@@ -107,11 +107,11 @@ class _Attempt:
         return not any(causes(self.workspace, read_graph(self.workspace, mending=True)).values())
 
     def _repeated(self) -> str:
-        """Why what is there needs no judgement, or ""."""
+        """Why the current bundle needs no judgement, or ""."""
         return repeats.known(self.workspace, self.champion) or repeats.kept_out(self.workspace, self.champion)
 
     def _stopped(self) -> Retraining | None:
-        """How it ends where the data is too far from that of the version in service; equal data is looked at once."""
+        """The stopped retraining if the data drifted too far, else None; equal data is checked only once."""
         digest = artifact.sha256(artifact.folder(self.workspace.folder, "ingest") / artifact.MANIFEST)
         if digest == self.looked:
             return None
@@ -122,7 +122,7 @@ class _Attempt:
         return None
 
     def _look(self) -> None:
-        """Compares the data with that of the version in service."""
+        """Checks the data for drift from that of the version in service."""
         if self.champion is None:
             return
         with tempfile.TemporaryDirectory() as scratch:
@@ -167,7 +167,7 @@ class _Attempt:
 
 
 def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining:
-    """The retraining after rows that arrived for it were put back out, unless both gates had let them in."""
+    """The retraining, after removing the rows that arrived for it unless both gates accepted them."""
     if not is_undecided(workspace):
         return found
     try:
@@ -177,23 +177,23 @@ def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining
             note = "what had arrived was put back out of the rows; "
             if found.outcome is Outcome.STOPPED:
                 note += "mend it where it arrives, it is read again next time"
-            else:  # it may be sound
+            else:  # the delivery may be sound
                 note += "it is read again next time"
             return dataclasses.replace(found, notes=[*found.notes, note])
-    except (EibertError, OSError) as error:  # the next refresh puts it back
+    except (EibertError, OSError) as error:  # the next refresh restores the rows
         return dataclasses.replace(found, notes=[*found.notes, shown(f"what arrived stays for now: {error}")])
     return found
 
 
 def told(workspace: Workspace, found: Retraining) -> Retraining:
-    """Returns the retraining after it was told to whom it concerns, what is old was collected, and it was written down.
+    """Notifies of the retraining, collects what is old and writes the history; returns it with notes added.
 
     The caller holds `flows.alone.retraining`.
     """
     notes = list(found.notes)
     try:
         params = workspace.params()
-    except EibertError:  # which is why it failed: nobody can be told, and nothing is known of bounds
+    except EibertError:  # why it failed: neither recipients nor limits are known
         return _written(workspace, found, None)
     effects: list[Callable[[], list[str]]] = [
         lambda: notify(found, params.notify),
@@ -202,7 +202,7 @@ def told(workspace: Workspace, found: Retraining) -> Retraining:
     for effect in effects:
         try:
             notes += effect()
-        except Exception as error:  # noqa: BLE001 — neither a hook nor old files cost a promotion
+        except Exception as error:  # noqa: BLE001 — neither a hook nor clean-up may fail a promotion
             notes.append(shown(f"{type(error).__name__}: {first_line(error)}"))
     return _written(workspace, dataclasses.replace(found, notes=notes), params.retention.retrainings)
 
@@ -229,7 +229,7 @@ def _reason(workspace: Workspace, error: Exception) -> str:
     try:
         log.parent.mkdir(exist_ok=True)
         log.write_text(shown("".join(traceback.format_exception(error))), encoding="utf-8")
-    except OSError:  # the disk may be what is full
+    except OSError:  # the disk may be full
         return text
     return f"{text}; the traceback is in {log}"
 

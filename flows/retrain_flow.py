@@ -1,4 +1,4 @@
-"""A retraining as a Prefect flow, whose page shows a person what happened; many of them, each in its own process.
+"""A retraining as a Prefect flow with a page that shows what happened; many of them, each in its own process.
 
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
@@ -42,7 +42,7 @@ from tasks.progress import say
 
 @flow(name="retrain", flow_run_name="retrain {folder}", validate_parameters=False, persist_result=False)
 def retrain(folder: str) -> State[Any]:
-    """Retrains one workspace and leaves its page; the state is named after the outcome.
+    """Retrains one workspace and publishes its page; the state is named after the outcome.
 
     The caller holds `flows.alone.retraining`.
     """
@@ -56,14 +56,14 @@ def retrain(folder: str) -> State[Any]:
 
 @flow(name="retrain-all", validate_parameters=False, persist_result=False)
 def retrain_all(folders: Sequence[str], parallel: int = 1, *, wait: bool = True) -> State[Any]:
-    """Retrains many workspaces, each in a process of its own, and leaves an overview.
+    """Retrains many workspaces, each in its own process, and publishes an overview.
 
-    A run of a schedule gives way to a later one that is due already: what was missed is caught up once.
+    A scheduled run is skipped if a later one is already due, so that missed runs are caught up once.
 
     Args:
         folders: The workspaces.
-        parallel: Most of them at the same time.
-        wait: Waits for a retraining that is at work in one; else that one fails.
+        parallel: Maximum number of them at a time.
+        wait: Wait for another retraining active in a workspace; otherwise that workspace fails.
     """
     mark_as_this_process()
     if later := later_due(datetime.now(UTC)):
@@ -80,22 +80,22 @@ def retrain_all(folders: Sequence[str], parallel: int = 1, *, wait: bool = True)
 
 
 def run_one(folder: Path, *, wait: bool) -> Retraining:
-    """Returns how the retraining of one workspace ended, run in this process.
+    """Retrains one workspace in this process; returns how it ended.
 
     Raises:
-        RunError: another retraining is at work there, and is not waited for, or Prefect's server does not answer.
+        RunError: another retraining is active there and `wait` is false, or Prefect's server does not answer.
     """
     workspace = find(folder)
     with retraining(workspace, wait=wait), server_if_running():
         found = _run(lambda: retrain(str(folder), return_state=True))
-        if not PREFECT_API_URL.value():  # a server has a vacuum for that; what Prefect starts by itself has not
+        if not PREFECT_API_URL.value():  # servers vacuum old runs; Prefect's ephemeral one does not
             _forget_old(workspace)
     assert isinstance(found, Retraining)
     return found
 
 
 def run_many(folders: Sequence[Path], *, parallel: int, wait: bool = True) -> list[Retraining]:
-    """Returns how the retrainings of many workspaces ended, in their order."""
+    """Retrains many workspaces; returns how each ended, in their order."""
     found = _run(lambda: retrain_all([str(folder) for folder in folders], parallel, wait=wait, return_state=True))
     assert isinstance(found, list)
     return found
@@ -103,10 +103,10 @@ def run_many(folders: Sequence[Path], *, parallel: int, wait: bool = True) -> li
 
 @contextlib.contextmanager
 def answered() -> Iterator[None]:
-    """Says in one line where Prefect's server does not answer, or no longer.
+    """Turns errors of an unreachable Prefect server into a one-line message.
 
     Raises:
-        RunError: that.
+        RunError: Prefect's server does not answer, or no longer.
     """
     try:
         yield
@@ -118,7 +118,7 @@ def answered() -> Iterator[None]:
 
 
 def _is_outage(error: Exception) -> bool:
-    """Whether Prefect does not answer: its client says so, or its runner, which gives up after some minutes."""
+    """Whether Prefect is unreachable, according to its client, or its runner, which gives up after some minutes."""
     if isinstance(error, ExceptionGroup):
         return any(map(_is_outage, error.exceptions))
     return isinstance(error, httpx.TransportError) or "exceeded error threshold" in str(error)
@@ -131,19 +131,19 @@ def _run(flow_run: Callable[[], Any]) -> Any:
             state = flow_run()
     found = state.result(raise_on_failure=False)
     if isinstance(found, BaseException):
-        raise found  # the flow itself broke
+        raise found  # the flow itself failed
     return found
 
 
 def _forget_old(workspace: Workspace) -> None:
-    with contextlib.suppress(EibertError):  # params.yaml is not valid: the retraining has said so
+    with contextlib.suppress(EibertError):  # params.yaml is not valid, which the retraining reported
         kept = workspace.params().retention
         if kept.collect:
             forget(datetime.now(UTC) - timedelta(days=kept.runs_days))
 
 
 def _in_its_own_process(folder: str, *, wait: bool) -> Retraining:
-    """How a retraining ended in a new process, whatever became of the process."""
+    """Retrains a workspace in a new process; returns how it ended, even if the process was killed."""
     began = datetime.now(UTC)
     command = [sys.executable, "-m", "flows.cli", "retrain", "-C", folder, "--json", *([] if wait else ["--no-wait"])]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True)  # noqa: S603
@@ -156,7 +156,7 @@ def _in_its_own_process(folder: str, *, wait: bool) -> Retraining:
 
 
 def _answer(done: "subprocess.CompletedProcess[str]") -> Retraining | str:
-    """The retraining that a process has told of; else why there is none."""
+    """The retraining that a process reported, or why there is none."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         values = json.loads(done.stdout)
         values.pop("page", None)
@@ -169,12 +169,12 @@ def _answer(done: "subprocess.CompletedProcess[str]") -> Retraining | str:
 
 
 def _told_for(folder: str, failed: Retraining) -> Retraining:
-    """The failure of a process that could not tell it, told and written down in its place."""
+    """Reports a failure and writes its history line in place of a process that could not."""
     try:
         workspace = find(Path(folder))
         with retraining(workspace, wait=False):
             return told(workspace, failed)
-    except (EibertError, OSError):  # no workspace; or another retraining is at work there, and tells how it ends
+    except (EibertError, OSError):  # no workspace, or another retraining there reports for itself
         return failed
 
 
@@ -186,7 +186,7 @@ def _name(folder: str) -> str:
 
 
 def _picture(workspace: Workspace, found: Retraining) -> str:
-    """The plot of size against quality of what was judged; "" where nothing was, or its figures are not at hand."""
+    """The plot of size against quality; "" if nothing was judged, or its figures are unavailable."""
     if not found.verdict:
         return ""
     try:
@@ -199,7 +199,7 @@ def _picture(workspace: Workspace, found: Retraining) -> str:
 
 
 def _publish(key: str, page: str, description: str) -> None:
-    """Leaves a page with the flow run; a server that does not take it costs no retraining."""
+    """Publishes a page with the flow run; a server that rejects it does not fail the retraining."""
     name = "".join(sign if sign.isascii() and sign.isalnum() else "-" for sign in key.lower())
     try:
         create_markdown_artifact(key=name, markdown=page, description=description)

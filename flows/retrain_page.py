@@ -1,4 +1,4 @@
-"""What a person reads of a retraining on Prefect's page: outcome, gates, drift, size and quality, history; Markdown."""
+"""A retraining's page in Prefect, in Markdown: outcome, gates, drift, size and quality, history."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,8 +14,8 @@ def markdown(found: Retraining, earlier: Sequence[Retraining], picture: str = ""
 
     Args:
         found: The retraining.
-        earlier: All that are known of the workspace, this one among them, the oldest first.
-        picture: Address of the plot of size against quality; empty: there is none.
+        earlier: All known retrainings of the workspace including this one, oldest first.
+        picture: URL of the plot of size against quality; empty if there is none.
     """
     drifted = " · drifted" if found.drifted else ""
     lines = [f"# {found.workspace}: {found.outcome.value}{drifted}", "", _cell(found.reason), ""]
@@ -86,7 +86,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """The text on one line, with nothing that Markdown or HTML would take for its own."""
+    """The text on one line, with Markdown and HTML escaped."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, {"<": "&lt;", ">": "&gt;"}.get(sign, f"\\{sign}"))
     return " ".join(text.split())

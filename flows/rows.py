@@ -1,4 +1,4 @@
-"""Which rows changed, in words: causes of a run that a person can check."""
+"""Describes which rows changed, as a human-readable cause of a run."""
 
 import json
 from collections import Counter
@@ -14,13 +14,13 @@ from eibert.errors import EibertError
 from flows.workspace import Workspace
 
 _SOURCE_BYTES = 50_000_000
-"""Sources above that are not read again only to count their rows."""
+"""Larger sources are not read again just to count rows."""
 
 Rows = Counter[tuple[Any, ...]]
 
 
 def rows_of(path: Path) -> Rows:
-    """Returns how often each row stands in a Parquet file; empty where it is none."""
+    """Returns how often each row occurs in a Parquet file; empty if it cannot be read."""
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException):
@@ -29,7 +29,7 @@ def rows_of(path: Path) -> Rows:
 
 
 def row_changes(name: str, before: Rows, after: Rows) -> list[str]:
-    """Returns what changed in one split: rows in place of others, rows more, rows fewer; [] for the same rows."""
+    """Returns what changed in one split: rows changed, added or removed; [] if none."""
     gone, come = (before - after).total(), (after - before).total()
     changed = min(gone, come)
     counts = ((changed, "changed in"), (come - changed, "added to"), (gone - changed, "removed from"))
@@ -40,8 +40,8 @@ def files_changed(before: Mapping[str, Path], after: Path) -> list[str]:
     """Returns the changes in the Parquet files of an input.
 
     Args:
-        before: Name of each file within the input → where its earlier content is; "" where the input is one file.
-        after: The input as it is now.
+        before: Name of each file within the input → path of its earlier content; "" if the input is one file.
+        after: The input's current path.
     """
     found = []
     for name, earlier in before.items():
@@ -52,7 +52,7 @@ def files_changed(before: Mapping[str, Path], after: Path) -> list[str]:
 
 
 def listed(listing: Path) -> list[dict[str, str]]:
-    """Returns the files of a folder as DVC's cache lists them; [] where the list is not there."""
+    """Returns a folder's files as listed in DVC's cache; [] if the listing cannot be read."""
     try:
         return list(json.loads(listing.read_bytes()))
     except (OSError, ValueError):
@@ -60,13 +60,13 @@ def listed(listing: Path) -> list[dict[str, str]]:
 
 
 def source_changes(workspace: Workspace, paths: Iterable[str]) -> list[str]:
-    """Returns the rows of each split that `ingest` would make otherwise than it did; [] where that cannot be told.
+    """Returns how each split would change if `ingest` ran again; [] if unknown.
 
     Args:
-        workspace: Holds the artifact of the earlier sources.
-        paths: Sources that changed, for their size.
+        workspace: Holds the artifact built from the earlier sources.
+        paths: The changed sources; if they are too large, none is read.
     """
-    from eibert.ingest import ingest  # reads tables; needed where a source changed only
+    from eibert.ingest import ingest  # slow import; needed only if a source changed
 
     if sum(map(_size, (workspace.folder / path for path in paths))) > _SOURCE_BYTES:
         return []

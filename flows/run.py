@@ -1,4 +1,4 @@
-"""One run of the pipeline: what is to be done, the flow where there is something, and its records."""
+"""One run of the pipeline: what has to be done, the flow if anything has to, and the records."""
 
 import contextlib
 import time
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which stages a run is about; at most one of the names is given.
+    """The stages of a run; at most one of the names is given.
 
     Attributes:
-        only: That stage.
-        start: That stage and all that depends on it.
-        until: That stage and all it depends on.
-        force: Runs them even where nothing changed.
+        only: This stage.
+        start: This stage and everything downstream.
+        until: This stage and everything upstream.
+        force: Run them even if nothing changed.
     """
 
     only: str | None = None
@@ -46,7 +46,7 @@ class Selection:
     force: bool = False
 
     def stages(self, graph: Graph) -> list[str]:
-        """Returns the chosen stages in order; `code` is always among them, being quick and asked by all.
+        """Returns the chosen stages in order, always with `code`: it is quick, and all stages depend on it.
 
         Raises:
             RunError: the graph has no stage of that name.
@@ -63,14 +63,14 @@ class Selection:
 
 @dataclass
 class Result:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        outcomes: Stage → how it ended, in order; empty when nothing was to be done.
-        cached: The chosen stages when nothing was to be done.
-        warning: What waits for the next run and costs nothing until then, such as a server that does not answer.
+        outcomes: Stage → how it ended, in order; empty if there was nothing to do.
+        cached: The chosen stages if there was nothing to do.
+        warning: What can safely wait for the next run, such as notes for a server that does not answer.
         unrecorded: Why what was built is not recorded; the trained work stands.
-        record: The record of the bundle that is there; None: there is none.
+        record: The record of the current bundle; None if there is none.
     """
 
     outcomes: "dict[str, Outcome]" = field(default_factory=dict)
@@ -86,29 +86,28 @@ class Result:
 
     @property
     def error(self) -> str:
-        """The message of the first stage that failed, else why what was built is not recorded, else empty."""
+        """The message of the first failed stage, else why the bundle is not recorded, else empty."""
         told = self.unrecorded.text if self.unrecorded else ""
         return next((found.error for found in self.outcomes.values() if found.error), told)
 
     @property
     def exit_code(self) -> int:
-        """The exit code that belongs to the error; 0 where there is none."""
+        """The exit code for the error; 0 if there is none."""
         code = self.unrecorded.exit_code if self.unrecorded else 0
         return next((found.exit_code for found in self.outcomes.values() if found.error), code)
 
 
 def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] = (), *, wait: bool = True) -> Result:
-    """Brings the chosen stages up to date and records the run; without anything to do, only earlier records go out.
+    """Brings the chosen stages up to date, then delivers pending notes and records the bundle, even if no stage ran.
 
-    A failed stage is no exception here, nor is a record that could not be written: the result holds the message. On an
-    exception, params.yaml and dvc.yaml are as they were. Another run in the same workspace is waited for, unless `wait`
-    is False.
+    A failed stage does not raise, nor does a failure to record: the result holds the message. On the errors below,
+    params.yaml and dvc.yaml are left as they were. Waits for another run in the workspace unless `wait` is false.
 
     Raises:
-        ParamsError: an assignment or params.yaml is not valid, or the teacher's folder is not there.
-        DataError: a source is not there.
-        RunError: another run is at work here and is not waited for, a stage is unknown, or a stage that is not chosen
-            is not up to date.
+        ParamsError: an assignment or params.yaml is not valid, or the teacher's folder does not exist.
+        DataError: a source does not exist.
+        RunError: another run is active here and `wait` is false, a stage is unknown, or a stage that the chosen ones
+            depend on is not up to date.
     """
     environment.prepare(workspace.root)
     with alone(workspace, wait=wait), contextlib.chdir(workspace.folder):
@@ -140,7 +139,7 @@ def run(workspace: Workspace, selection: Selection, assignments: Sequence[str] =
 
 
 def facts(workspace: Workspace) -> dict[str, Any]:
-    """Returns the places and figures of what was built: bundle, bytes, report, metrics; None for what is not there."""
+    """Returns what was built: paths of bundle and report, bytes, metrics; None or {} for what does not exist."""
     bundle = artifact.folder(workspace.folder, "export") / "bundle"
     evaluate = artifact.folder(workspace.folder, "evaluate")
     report = evaluate / "report.html"
@@ -158,8 +157,8 @@ def facts(workspace: Workspace) -> dict[str, Any]:
 
 
 def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> tuple[Result, Path]:
-    """Returns what came of the flow, and the note of it."""
-    # Prefect is imported only where something is to be done: it takes a second, and its server some more.
+    """Runs the flow; returns its result and its note for MLflow."""
+    # Imported only if there is something to do: Prefect takes a second, and its server more.
     from flows.compress import run_flow
     from flows.server import server_if_running
 
@@ -174,7 +173,7 @@ def _run_flow(workspace: Workspace, chosen: list[str], selection: Selection) -> 
 
 
 def _settle(workspace: Workspace) -> str:
-    """Finishes or undoes a promotion that was cut off; returns a warning where that has to wait."""
+    """Finishes or undoes an interrupted promotion; returns a warning if that has to wait."""
     if not (workspace.private() / JOURNAL).is_file():
         return ""
     from flows.journal import settle

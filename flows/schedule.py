@@ -1,7 +1,7 @@
-"""Retraining on schedule: one process that serves a deployment of its own on Prefect's server.
+"""Retraining on a schedule: one process that serves its own deployment on Prefect's server.
 
-A run that was missed while nothing ran here is caught up once. Set the environment with `flows.environment.prepare`
-before importing this module: it imports Prefect.
+Runs missed while it was down are caught up once. Set the environment with `flows.environment.prepare` before importing
+this module: it imports Prefect.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ _FIELDS = 5
 
 
 def check_cron(cron: str, timezone: str) -> CronSchedule:
-    """Returns the schedule that a cron line means.
+    """Parses a cron expression.
 
     Raises:
-        RunError: it is none, or there is no such time zone.
+        RunError: the expression or the time zone is not valid, or it is never due.
     """
     try:
         if not cron.startswith("@") and len(cron.split()) != _FIELDS:
-            raise ValueError  # six would have seconds last, not first
+            raise ValueError  # with six, croniter takes the last for seconds
         schedule = CronSchedule(cron=cron, timezone=timezone)
         _dates(schedule, datetime.now(UTC), 1)
     except (ValidationError, ValueError) as error:  # croniter's are ValueErrors
@@ -51,7 +51,7 @@ def check_cron(cron: str, timezone: str) -> CronSchedule:
 
 
 def is_missed(schedule: CronSchedule, last: datetime | None, now: datetime) -> bool:
-    """Returns whether a run was due between the last one and now; without a last one nothing was missed."""
+    """Returns whether a run was due since the last one; without a last one, none was missed."""
     if last is None:
         return False
     return any(last < date <= now for date in _dates(schedule, last, 2))
@@ -65,21 +65,21 @@ def _dates(schedule: CronSchedule, start: datetime, count: int) -> list[datetime
 
 
 def last_run(folders: Sequence[Path]) -> datetime | None:
-    """Returns when the retraining began that is the longest ago among the latest ones of workspaces; None: none."""
+    """Returns the earliest start among the workspaces' latest retrainings; None if there are none."""
     latest = [found[-1].when for folder in folders if (found := history.read(find(folder)))]
     return min(map(datetime.fromisoformat, latest), default=None)
 
 
 def deployment_name(folders: Sequence[Path]) -> str:
-    """Returns the name of the deployment of these workspaces, here; another one's schedule would be replaced."""
+    """Returns a deployment name unique to machine and workspaces, lest one schedule replace another."""
     identity = [socket.gethostname(), *sorted(map(str, folders))]
     return f"{NAME}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:8]}"
 
 
 def catch_up(name: str, folders: Sequence[Path], schedule: CronSchedule, *, parallel: int) -> None:
-    """Retrains where a run was missed, once, and takes back the missed runs that a deployment still waits for."""
+    """Retrains once if any run was missed, and deletes the deployment's overdue runs."""
     last, now = last_run(folders), datetime.now(UTC)
-    if last is None and (waiting := overdue(name, now)):  # served before, though no run has begun
+    if last is None and (waiting := overdue(name, now)):  # served before, but no run has begun
         last = waiting[0] - timedelta(seconds=1)
     while is_missed(schedule, last, now):
         say(NAME, "catches up once on what was missed")
@@ -90,16 +90,16 @@ def catch_up(name: str, folders: Sequence[Path], schedule: CronSchedule, *, para
 
 
 def serve(folders: Sequence[Path], schedule: CronSchedule, *, parallel: int, port: int) -> None:
-    """Retrains workspaces on schedule until the process ends; what was missed comes first, and once.
+    """Retrains workspaces on a schedule until the process ends, first catching up once on missed runs.
 
     Args:
         folders: The workspaces.
         schedule: When.
-        parallel: Most of them at the same time.
-        port: Of Prefect's server on this machine, where PREFECT_API_URL names no other.
+        parallel: Maximum number of them at a time.
+        port: Port of Prefect's server on this machine, unless PREFECT_API_URL names another.
 
     Raises:
-        RunError: another process has these workspaces on schedule, or Prefect's server does not start or answer.
+        RunError: another process serves a schedule for these workspaces, or Prefect's server does not start or answer.
     """
     name = deployment_name(folders)
     listed = ", ".join(map(str, folders))

@@ -1,6 +1,6 @@
 """Prefect's server on this machine: one for all processes of a repository, started by the first and ended by the last.
 
-Two servers would fight over one database; so a single run or retraining, which starts none here, uses one that runs.
+Two servers would fight over one database, so a single run or retraining, which starts none here, uses a running one.
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
 
@@ -29,7 +29,7 @@ from tasks.progress import say
 
 _ADDRESS = "PREFECT_API_URL"
 _PAGE_ADDRESS = "PREFECT_SERVER_UI_API_URL"
-"""Where Prefect's page asks; without it, at port 4200 whatever the server's own is."""
+"""The API address for Prefect's page, which otherwise assumes port 4200."""
 _LOG = "server.log"
 _NOTE = "server.json"
 _SECONDS_TO_START = 180
@@ -42,12 +42,12 @@ _Server = tuple[str, psutil.Process]
 
 @contextlib.contextmanager
 def server(port: int) -> Iterator[str]:
-    """Yields the address of a Prefect API that this process and its children use.
+    """Yields the address of the Prefect API that this process and its children use.
 
-    It is the configured one, else that of this repository's server; one that a killed process left running is used.
+    It is the configured one, else this repository's server, which may be one that a killed process left running.
 
     Args:
-        port: Where the server is started if none of this repository is running.
+        port: Port for a new server, if the repository has none running.
 
     Raises:
         RunError: the port is taken, or the server does not start.
@@ -64,10 +64,10 @@ def server(port: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def server_if_running() -> Iterator[None]:
-    """Lets this process and its children use the repository's server where one runs; else nothing changes.
+    """Makes this process and its children use the repository's server if one is running; otherwise does nothing.
 
-    Prefect would start a server within the process, beside it and on its database. One that is just being started or
-    ended is waited for, and one that does not answer for some seconds is left alone.
+    Prefect would start a second server, in this process, on the same database. Waits for a server that is just starting
+    or stopping; ignores one that does not answer within some seconds.
     """
     home = Path(PREFECT_HOME.value())
     if PREFECT_API_URL.value() or not (home / _NOTE).is_file():
@@ -79,7 +79,7 @@ def server_if_running() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _used(home: Path, find: Callable[[TextIO], _Server | None]) -> Iterator[str | None]:
-    """Yields the address of the server that is found by the note, this process counted among its users; or None."""
+    """Yields the address of the server that `find` returns, or None; registers this process as one of its users."""
     with (home / "server.users").open("a") as users:
         with _alone(home) as note:
             if found := find(note):
@@ -91,7 +91,7 @@ def _used(home: Path, find: Callable[[TextIO], _Server | None]) -> Iterator[str 
         try:
             say("server", f"Prefect's page: {address.removesuffix('/api')}")
             with _watched(process), temporary_settings({PREFECT_API_URL: address}):
-                os.environ[_ADDRESS] = address  # for the processes started from here
+                os.environ[_ADDRESS] = address  # for child processes
                 yield address
         finally:
             os.environ.pop(_ADDRESS, None)
@@ -101,7 +101,7 @@ def _used(home: Path, find: Callable[[TextIO], _Server | None]) -> Iterator[str 
 
 
 def free_port() -> int:
-    """Returns a port of this machine that nobody listens on."""
+    """Returns a free port on this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -109,14 +109,14 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[TextIO]:
-    """The note of the server's address and process; nobody else starts or ends one meanwhile."""
+    """Yields the note of the server's address and process, locked: nobody else starts or stops one meanwhile."""
     with (home / _NOTE).open("a+", encoding="utf-8") as note:
         fcntl.flock(note, fcntl.LOCK_EX)
         yield note
 
 
 def _running(note: TextIO, seconds: float) -> _Server | None:
-    """The server of the note, once it answers; None where it is no more."""
+    """The server in the note, once it answers; None if it has ended."""
     note.seek(0)
     try:
         noted = json.loads(note.read())
@@ -128,7 +128,7 @@ def _running(note: TextIO, seconds: float) -> _Server | None:
 
 
 def _answering(note: TextIO) -> _Server | None:
-    """The server of the note; None where it is no more, or does not answer soon."""
+    """The server in the note; None if it has ended or does not answer in time."""
     try:
         return _running(note, _SECONDS_TO_ANSWER)
     except RunError:
@@ -145,8 +145,8 @@ def _started(port: int, note: TextIO) -> _Server:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     environment = {_PAGE_ADDRESS: address, **os.environ}
     with Path(PREFECT_HOME.value(), _LOG).open("wb") as log:
-        # It may outlive this process, so it holds none of its streams. In a session of its own: Ctrl-C ends what runs
-        # here first, and the server after it.
+        # Shares no streams with this process, which it may outlive. Has its own session, so that Ctrl-C ends this
+        # process first and the server after it.
         process = psutil.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
         )
@@ -187,7 +187,7 @@ def _answers(address: str) -> bool:
 
 @contextlib.contextmanager
 def _watched(process: psutil.Process) -> Iterator[None]:
-    """Ends this process when its server is gone, whoever started it: Prefect would try in vain for minutes."""
+    """Ends this process if its server exits, whoever started it: Prefect would keep retrying for minutes."""
     no_longer_needed = threading.Event()
 
     def watch() -> None:

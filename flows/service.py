@@ -1,4 +1,4 @@
-"""What is in service, by the registry and by the trail: both must agree before anything is believed."""
+"""What is in service, by registry and trail: both must agree before either is believed."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from tasks.registry import Version
 
 
 def champion(workspace: Workspace, version: Version | None, into: Path) -> Champion | None:
-    """Returns the version in service as the judge wants it, its files brought into a folder and checked.
+    """Returns the version in service for the judge, its files fetched into a folder and checked.
 
-    Where the registry has no champion though the trail names one, it is one that cannot be used: an empty registry
-    must not open the gates.
+    If the trail names a champion but the registry has none, the result is an unusable champion: an empty registry must
+    not open the gates.
 
     Raises:
         RegistryError: MLflow does not answer.
@@ -39,16 +39,16 @@ def champion(workspace: Workspace, version: Version | None, into: Path) -> Champ
 
 
 def checked(workspace: Workspace, version: Version, into: Path) -> Record:
-    """Returns the record that put a version in service first, with its files brought into a folder and checked.
+    """Fetches a version's files into a folder and checks them; returns the record that first put it in service.
 
     Raises:
         RegistryError: MLflow does not answer.
-        CorruptArtifactError: the files are not what the version's tags, the trail and their signature say.
-        TrailError: the trail is altered, or knows no such version.
+        CorruptArtifactError: the files do not match the version's tags, the trail or their signature.
+        TrailError: the trail is altered, or does not know the version.
         SignatureError: the trail's head is not sound, or the papers cannot be read.
     """
     registry.fetch(workspace.root, workspace.name, version.number, into)
-    # By the promotion, not the number alone: a new registry counts from 1 again.
+    # Matched by promotion id, not only by number: a new registry counts from 1 again.
     named = (version.tags.get(registry.PROMOTION_TAG), version.number)
     known = (record for record in history(workspace) if (record.body["id"], record.body["version"]) == named)
     promoted = next(known, None)
@@ -84,7 +84,7 @@ def history(workspace: Workspace) -> list[Record]:
 
 
 def replaced_by(workspace: Workspace, number: int) -> int:
-    """Returns the version that was in service when another one was promoted in its place.
+    """Returns the version that was in service when version `number` was last promoted.
 
     Raises:
         RunError: there was none.

@@ -1,4 +1,4 @@
-"""The two sides of `eibert diff`: a commit, a workspace, a bundle or a recorded run, as far as each is known here."""
+"""A side of `eibert diff`: a commit, workspace, bundle or recorded run, as far as it is known here."""
 
 import json
 import re
@@ -38,7 +38,7 @@ _RUN = re.compile("[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Side:
-    """What is known of one side; of a part without views nothing is.
+    """What is known about one side; nothing about a part without views.
 
     Attributes:
         name: As the user gave it.
@@ -60,15 +60,16 @@ class Side:
 
 
 def side(name: str, folder: Path) -> Side:
-    """Returns one side.
+    """Looks up one side.
 
     Args:
-        name: A folder of a bundle or a workspace (`.`: the one of `folder`), a git ref, or the id of an MLflow run.
-        folder: The workspace that refs and runs are about.
+        name: Folder of a bundle or a workspace (`.`: `folder` itself), a git ref, or the id of an MLflow run.
+        folder: The workspace that refs and runs refer to.
 
     Raises:
-        RunError: there is nothing of that name, or a workspace's dvc.lock is torn.
-        TrailError, SignatureError: the trail that may know it is altered.
+        RunError: nothing has that name, or a workspace's files cannot be read.
+        BundleError: a bundle is altered.
+        TrailError, SignatureError: the trail that might know it is altered.
     """
     path = folder if name == "." else Path(name)
     if (path / CONFIGURATION).is_file():
@@ -113,7 +114,7 @@ def _workspace(name: str, workspace: Workspace, read: Read) -> Side:
 
 
 class _Objects:
-    """Files of outputs that a dvc.lock records, from DVC's cache."""
+    """Files of the outputs recorded in a dvc.lock, read from DVC's cache."""
 
     def __init__(self, workspace: Workspace, lock: Mapping[str, Any]) -> None:
         from flows.graph import opened
@@ -123,19 +124,19 @@ class _Objects:
             self._place = Path(repo.cache.local.path)
 
     def files(self, stage: str) -> dict[str, str] | None:
-        """Returns the MD5 of each file of a stage's output, or None where the list is not in the cache."""
+        """Returns the MD5 of each file in a stage's output; None if the listing is not cached."""
         outs = self._lock.get(stage, {}).get("outs", [])
         listed = self._json(outs[0].get("md5", "")) if outs else None
         return None if listed is None else {entry["relpath"]: entry["md5"] for entry in listed}
 
     def code(self) -> dict[str, Any]:
-        """Returns the digests of each stage's code; {} where they are not in the cache."""
+        """Returns the digests of each stage's code; {} if they are not cached."""
         files = self.files("code") or {}
         found = {Path(name).stem: self._json(oid) for name, oid in files.items() if name != artifact.MANIFEST}
         return found if None not in found.values() else {}
 
     def sha256s(self, stage: str) -> dict[str, str]:
-        """Returns the SHA-256 of each file of a stage's output, from its manifest; {} where the cache lacks that."""
+        """Returns the SHA-256 of each file in a stage's output, from its manifest; {} if that is not cached."""
         manifest = self._json((self.files(stage) or {}).get(artifact.MANIFEST, "")) or {}
         return {name: entry["sha256"] for name, entry in manifest.get("files", {}).items()}
 

@@ -1,6 +1,6 @@
-"""One stage brought up to date by DVC, in this process.
+"""Brings one stage up to date with DVC, in this process.
 
-DVC decides what has changed. What it leaves alone is compared with the artifact's manifest besides.
+DVC decides what has changed; whatever it leaves alone is also checked against the artifact's manifest.
 """
 
 import errno
@@ -36,17 +36,17 @@ _SECONDS_TO_LOOK = 1.0
 
 
 def is_passing(error: object) -> bool:
-    """Returns whether trying again may help: another process holds a lock, a disk or a network folder stumbles."""
+    """Returns whether an error is transient: a lock held elsewhere, or a hiccup of a disk or network folder."""
     return isinstance(error, LockError) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 def code_is_current(workspace: Workspace) -> bool:
-    """Returns whether data/code describes the code and the libraries as they are now."""
+    """Returns whether data/code describes the current code and libraries."""
     return recorded_code(workspace) == code.current(workspace.folder)
 
 
 def recorded_code(workspace: Workspace) -> dict[str, Any]:
-    """Returns what data/code says of each stage; {} where it is missing or broken."""
+    """Returns what data/code says about each stage; {} if it is missing or broken."""
     try:
         names = [name for name in artifact.read_manifest(workspace.folder, CODE)["files"] if name.endswith(".json")]
         folder = artifact.folder(workspace.folder, CODE)
@@ -56,18 +56,18 @@ def recorded_code(workspace: Workspace) -> dict[str, Any]:
 
 
 def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool) -> str:
-    """Brings one stage up to date whose upstream stages are; the working folder must be the workspace.
+    """Brings one stage up to date, its upstream stages being so; the current folder must be the workspace.
 
     Returns:
-        `Completed` when its command ran, `Restored` when DVC had the result, `Cached` when nothing was to be done.
+        `Completed` if its command ran, `Restored` if DVC had the result, `Cached` if there was nothing to do.
 
     Raises:
         RunError: the command failed; the message is the stage's own.
         BrokenStageError: it ended with EXIT_BROKEN.
         GateError: it ended with EXIT_REFUSED.
-        CorruptArtifactError: what came out still differs from its manifest.
-        LockError, OSError: `is_passing` tells whether trying again may help.
-        Exception: whatever else arises in DVC, as it is.
+        CorruptArtifactError: the output still differs from its manifest.
+        LockError, OSError: `is_passing` says whether a retry may help.
+        Exception: anything else raised in DVC, unchanged.
     """
     if stage == CODE:
         force = force or not code_is_current(workspace) or _changed(workspace, stage)
@@ -75,7 +75,7 @@ def bring(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool
         _drop_altered(workspace, stage)
         if _refilled(workspace, stage):
             return "Restored"
-    if stage == CODE and not force:  # DVC alone cannot know, and would run it each time
+    if stage == CODE and not force:  # DVC cannot tell, and would run it every time
         state = "Cached"
     else:
         state = _reproduce(workspace, stage, force=force, share_terminal=share_terminal)
@@ -122,15 +122,15 @@ def _attempt(workspace: Workspace, stage: str, *, force: bool, share_terminal: b
             if _list_is_spoilt(cause):
                 return _recovered(workspace, stage, force=force, share_terminal=share_terminal, ran=mark.exists())
             if is_passing(cause) or not isinstance(cause, DvcException):
-                raise cause from error  # the disk's, or a defect; not what DVC or the stage has to say
+                raise cause from error  # from the disk, or a bug; not DVC's or the stage's message
             raise failure(workspace, stage, cause, started) from error
-        # A forced stage always runs, also one whose command leaves no mark.
+        # A forced stage always runs, even if its command leaves no mark.
         ran = mark.exists() or (force and bool(done))
     return "Completed" if ran else "Restored" if done else "Cached"
 
 
 def _list_is_spoilt(cause: BaseException) -> bool:
-    """Returns whether DVC's list of readers and writers is torn, or was made anew without those at work."""
+    """Returns whether DVC's rwlock is torn, or was recreated without the processes still using it."""
     if isinstance(cause, AssertionError):
         innermost = [frame.f_globals["__name__"] for frame, _ in traceback.walk_tb(cause.__traceback__)][-1:]
         return innermost == [rwlock.__name__]
@@ -138,7 +138,7 @@ def _list_is_spoilt(cause: BaseException) -> bool:
 
 
 def _recovered(workspace: Workspace, stage: str, *, force: bool, share_terminal: bool, ran: bool) -> str:
-    """Goes on where a kill beside this run spoilt DVC's list: what was computed meanwhile is recorded, not lost."""
+    """Recovers after another run's kill spoilt DVC's rwlock: what was computed meanwhile is recorded, not lost."""
     if ran and not _problems(workspace, stage):
         with opened(workspace, mending=True) as repo:
             repo.commit(address(stage), force=True)
@@ -150,7 +150,7 @@ def _environment(mark: Path, *, share_terminal: bool) -> dict[str, str]:
     scripts = str(Path(sys.executable).parent)
     environment = {
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve the stage beside
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads starve a parallel stage
         "PATH": os.pathsep.join([scripts, os.environ.get("PATH", os.defpath)]),
         "TOKENIZERS_PARALLELISM": "false",
         RAN_MARK: str(mark),
@@ -172,7 +172,7 @@ def _problems(workspace: Workspace, stage: str) -> list[str]:
 
 
 def _refilled(workspace: Workspace, stage: str) -> bool:
-    """Puts an output that is up to date back into DVC's cache where it is missing or altered there."""
+    """Puts an up-to-date output back into DVC's cache if it is missing or altered there; returns whether it did."""
     with opened(workspace, thorough=True, mending=True) as repo:
         with repo.lock:
             found = collect(repo, workspace, stage)

@@ -1,4 +1,4 @@
-"""Why a stage's command failed: what it said itself, else what its exit status or the disk says."""
+"""Why a stage's command failed: its own message, else what its exit status or the disk tells."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _PROBE_BYTES = 1 << 14
 
 
 class BrokenStageError(RunError):
-    """A stage's command ended with a defect of its own."""
+    """A stage's command ended with a bug."""
 
 
 _KINDS: dict[int | None, type[EibertError]] = {EXIT_BROKEN: BrokenStageError, EXIT_REFUSED: GateError}
@@ -22,13 +22,13 @@ _KINDS: dict[int | None, type[EibertError]] = {EXIT_BROKEN: BrokenStageError, EX
 
 
 def failure(workspace: Workspace, stage: str, cause: BaseException, started: float) -> EibertError:
-    """Returns the error of a stage whose command failed, with the stage's own message where it left one.
+    """Returns the error of a stage whose command failed, with the stage's own message if it left one.
 
     Args:
         workspace: Where.
         stage: Which.
         cause: What DVC raised.
-        started: When the command began, seconds since 1970; an older log is not its own.
+        started: When the command began, Unix time in seconds; an older log is from another run.
     """
     kind = _KINDS.get(_exit_status(cause), RunError)
     return kind(shown(_message(workspace, stage, cause, started)))
@@ -47,7 +47,7 @@ def _message(workspace: Workspace, stage: str, cause: BaseException, started: fl
 
 
 def _log_refusal(log: Path) -> str:
-    """Returns what the disk says to a small file beside a log, for a stage that left no message there; "": nothing."""
+    """Returns the disk error on writing a small file beside the log, or ""; for a stage that left no message."""
     probe = log.with_name(f".{log.name}.part")
     try:
         probe.parent.mkdir(exist_ok=True)

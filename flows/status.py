@@ -1,4 +1,4 @@
-"""Why each stage would run: the file, key, definition or library that changed since its result was made."""
+"""Why each stage would run: the file, key, definition or library that changed since it was built."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Cause:
 
     Attributes:
         text: The reason in one line.
-        restores: Only an output went missing or was altered: what comes back is what was there.
+        restores: Whether only an output is missing or altered, so that the same result comes back.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Cause:
 
 
 def causes(workspace: Workspace, graph: Graph) -> dict[str, list[Cause]]:
-    """Returns for each stage, in order, why it would run; [] when it is up to date. Changes nothing.
+    """Returns why each stage would run, in order; [] if it is up to date. Changes nothing.
 
     Raises:
         RunError: the code of a stage cannot be read, or dvc.lock is torn.
@@ -57,7 +57,7 @@ def causes(workspace: Workspace, graph: Graph) -> dict[str, list[Cause]]:
 
 
 def own_causes(workspace: Workspace, stage: str) -> list[str]:
-    """Returns why one stage would run whose upstream stages are up to date."""
+    """Returns why one stage would run, its upstream stages being up to date."""
     with opened(workspace) as repo, reading(repo, workspace.folder):
         found = collect(repo, workspace, stage)
         current = code.current(workspace.folder) if stage == CODE else recorded_code(workspace)
@@ -74,7 +74,7 @@ def _own(
         lines += _code_lines(workspace, stage, current)
     else:
         for dep in stage.deps:
-            if _stage_of(dep.def_path) not in mending:  # what comes back there is what was read before
+            if _stage_of(dep.def_path) not in mending:  # restored, it will be what was read before
                 lines += _dep_lines(repo, workspace, stage.name, dep, current)
     return [Cause(line) for line in lines] + [Cause(line, restores=True) for line in _out_lines(workspace, stage)]
 
@@ -93,7 +93,7 @@ def _dep_lines(repo: Any, workspace: Workspace, stage: str, dep: Any, current: M
         case None:
             return []
         case "deleted":
-            # What a stage made comes back before it is needed; a source does not.
+            # A stage's output is restored before it is needed; a source is not.
             return [] if dep.def_path.startswith(f"{artifact.DATA}/") else [f"data {dep.def_path} missing"]
         case _:
             return _data_lines(repo, workspace, dep)
@@ -148,7 +148,7 @@ def _manifest_lines(workspace: Workspace, stage: str) -> list[str]:
 
 
 def _recorded(repo: Any, path: Path, dep: Any) -> dict[str, Any] | None:
-    """Returns the digests a stage was made from, from DVC's cache; None when they are not there."""
+    """Returns the code digests a stage was built from, out of data/code or DVC's cache; None if neither has them."""
     if not dep.hash_info:
         return None
     cached = Path(repo.cache.local.oid_to_path(dep.hash_info.value))

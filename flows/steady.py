@@ -1,7 +1,7 @@
-"""What a stage reads must stay as it was while the stage runs, since DVC looks at it afterwards.
+"""A stage's inputs must not change while it runs, since DVC records them only afterwards.
 
-Else rows, parameters or code that came meanwhile would be recorded as what the result was made of, and the result
-served for them ever after.
+Otherwise rows, parameters or code that changed meanwhile would be recorded as inputs of the result, and the cache would
+return it for them ever after.
 """
 
 import os
@@ -18,10 +18,10 @@ from eibert.params.load import Params, load
 from flows.workspace import GRAPH, PARAMS
 
 CODE = "code"
-"""The stage that looks at the code itself; it has no parameters, and DVC's run cache is not asked for it."""
+"""The stage that digests the code itself; it has no parameters, and DVC's run cache is not used for it."""
 
 _BY_DVC = "DVC_STAGE"
-"""DVC names the stage here to the process that it starts."""
+"""Variable in which DVC names the stage to the process it starts."""
 
 _AGAIN = "what it made is not recorded; run it again"
 
@@ -31,8 +31,8 @@ def steady(workspace: Path, stage: str) -> Iterator[Params]:
     """Yields the parameters for a stage to run with.
 
     Raises:
-        RunError: the code is not the one that `code` recorded for the run; or, when the body has ended, parameters of
-            the stage or files that it depends on are not what they were.
+        RunError: DVC runs the stage and its code is not what `code` recorded; or, once the body has ended, the stage's
+            parameters or files it depends on have changed.
         ParamsError: params.yaml is not valid.
     """
     if _BY_DVC in os.environ:
@@ -50,7 +50,7 @@ def steady(workspace: Path, stage: str) -> Iterator[Params]:
 
 
 def _check_code(workspace: Path, stage: str) -> None:
-    """Refuses to run code that was changed since `code` looked at it."""
+    """Refuses to run code that changed since `code` digested it."""
     path = artifact.folder(workspace, CODE) / f"{stage}.json"
     try:
         recorded = artifact.read_json(path)
@@ -61,7 +61,7 @@ def _check_code(workspace: Path, stage: str) -> None:
 
 
 def _files(workspace: Path, stage: str) -> dict[str, tuple[int, ...]]:
-    """Returns size, time and identity of each file from outside the pipeline that a stage depends on."""
+    """Returns size, mtime and inode of each file outside the pipeline that a stage depends on."""
     path = workspace / GRAPH
     stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.is_file() else {}
     named = [dep if isinstance(dep, str) else next(iter(dep)) for dep in stages.get(stage, {}).get("deps", [])]

@@ -1,4 +1,4 @@
-"""Standard output for answers only, and the answers' forms."""
+"""Reserves standard output for answers, and formats them."""
 
 import contextlib
 import json
@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 _FILE_COLUMNS = 1000
-"""Width of a table that goes to a file or a pipe: no line is cut there."""
+"""Width of a table written to a file or pipe, so that no line is cut."""
 
 
 @contextlib.contextmanager
 def stdout_reserved() -> Iterator[None]:
-    """Sends what this process and its children write to standard output to standard error instead, for a while."""
+    """Redirects standard output of this process and its children to standard error meanwhile."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
@@ -39,7 +39,7 @@ def print_lines(lines: Sequence[str]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table without frame."""
+    """Prints a table without borders."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
@@ -50,7 +50,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
-    """Prints names and values, one pair a line; what is None is left out."""
+    """Prints names and values, one pair per line; skips None."""
     shown = {name: value for name, value in facts.items() if value is not None}
     width = max(map(len, shown), default=0)
     print_lines([f"{name:<{width}}  {value}" for name, value in shown.items()])

@@ -1,4 +1,4 @@
-"""Where a shipped file comes from: the record that knows it, told for a person or as JSON. Offline, and quick."""
+"""Where a shipped file comes from: the record that knows it, as text or JSON. Offline and fast."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -22,13 +22,13 @@ _FIGURES = 12
 
 @dataclass(frozen=True)
 class Trace:
-    """What the trail says of a file.
+    """What the trail says about a file.
 
     Attributes:
-        found: The record and what the file is there.
-        records: Records of the whole trail.
-        trail: The state of the trail's signature.
-        bundle: The state of the bundle's.
+        found: The record, and what the file is in it.
+        records: Number of records in the whole trail.
+        trail: State of the trail's signature.
+        bundle: State of the bundle's signature.
     """
 
     found: Found
@@ -37,7 +37,7 @@ class Trace:
     bundle: Signature
 
     def to_json(self) -> dict[str, Any]:
-        """Returns all of it as JSON."""
+        """Returns it as JSON values."""
         found, record = self.found, self.found.record
         return {
             "found": {"what": found.what, "sha256": found.sha256, "also_in_records": list(found.also)},
@@ -55,15 +55,15 @@ class Trace:
 
 
 def find(folder: Path, target: str) -> tuple[Path, Found, int]:
-    """Returns the repository, the record that knows a target, and the number of all records.
+    """Returns the repository, the record that knows a target, and the total number of records.
 
     Args:
         folder: A folder in the repository.
-        target: A bundle, a file, or digits of a SHA-256.
+        target: A bundle, a file, or 8 or more digits of a SHA-256.
 
     Raises:
-        RunError: the folder is in no repository.
-        TrailError: the trail is altered, or knows no such thing.
+        RunError: the folder is not in a repository.
+        TrailError: the trail is empty or altered, or does not know the target.
         SignatureError: the trail's head is not sound.
     """
     root = repository(folder)
@@ -75,13 +75,13 @@ def find(folder: Path, target: str) -> tuple[Path, Found, int]:
 
 
 def trace(folder: Path, target: str) -> Trace:
-    """Returns what the trail of a repository says of a target; raises as `find` does."""
+    """Returns what a repository's trail says about a target; raises like `find`."""
     root, found, count = find(folder, target)
     return Trace(found, count, signature.of_trail(root), signature.of_bundle(root, found))
 
 
 def lines(traced: Trace) -> Iterator[str]:
-    """Yields a trace for a person, no line over 100 columns unless a name is."""
+    """Yields a trace as text; no line exceeds 100 columns unless a name does."""
     found, record = traced.found, traced.found.record
     yield f"{found.what} of {record.body['workspace']}, record {record.sequence} of {traced.records}"
     if found.also:
@@ -137,7 +137,7 @@ def _signatures(traced: Trace, digest: str) -> Iterator[str]:
 
 
 def _service(found: Found) -> Iterator[str]:
-    """Yields when the bundle came into service, by whom, and why where a gate was against it."""
+    """Yields when and by whom the bundle was put in service, and why if a gate was overridden."""
     for record in found.service:
         body = record.body
         back = body["event"] == promotions.ROLLED_BACK
@@ -207,7 +207,7 @@ def _digests(files: Mapping[str, str]) -> Iterator[str]:
 
 
 def _pairs(facts: Mapping[str, str]) -> Iterator[str]:
-    """Yields name and value, the value broken into lines under one another."""
+    """Yields names and values, long values wrapped and aligned."""
     for name, value in facts.items():
         first, *others = wrap(value, _WIDTH - _FIGURES - 2, break_on_hyphens=False, break_long_words=False) or [""]
         yield f"  {name:<{_FIGURES}}{first}" if len(name) < _FIGURES else f"  {name}  {first}"

@@ -1,6 +1,6 @@
-"""Is everything what it says it is? Lists of checks, each yielding findings; reads only.
+"""Is everything what it claims to be? Lists of checks, each yielding findings; read-only.
 
-A further check is one more name in a list.
+To add a check, add its name to a list.
 """
 
 import os
@@ -30,14 +30,14 @@ def verify(path: Path, *, everything: bool, trusted: Path | None = None, unsigne
     """Returns what is wrong with a workspace or a bundle.
 
     Args:
-        path: A workspace, or the folder of a bundle, which needs no repository around it.
-        everything: For a workspace: also all others of its repository, DVC's cache, run cache and remote.
-        trusted: For a bundle: a folder in the repository whose keys and trail vouch for it; None: that around the
-            bundle, else that around the current folder.
+        path: A workspace, or a bundle's folder, which need not be in a repository.
+        everything: For a workspace: also check all others in its repository, DVC's cache, run cache and remote.
+        trusted: For a bundle: a folder in the repository whose keys and trail vouch for it; None: the repository the
+            bundle is in, else that of the current folder.
         unsigned: For a bundle: accept one that nothing vouches for.
 
     Raises:
-        RunError: the folder is neither, or what is said is about the other kind; no repository is around `trusted`.
+        RunError: `path` is neither, an option does not apply to it, or `trusted` is not in a repository.
     """
     if not path.is_dir():
         raise RunError(f"{path}: no such folder; name a workspace or a bundle")

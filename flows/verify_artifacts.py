@@ -1,4 +1,4 @@
-"""Checks of a workspace: artifacts agree with their manifests, manifests with those upstream, all with dvc.lock."""
+"""Workspace checks: artifacts match their manifests, manifests match those upstream, all match dvc.lock."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ _AGAIN = "run `eibert run`, which restores or rebuilds it"
 
 
 def check_artifacts(workspace: Workspace) -> Iterator[Finding]:
-    """Yields each file of an artifact that is missing, altered, a link, or not in its manifest."""
+    """Yields each artifact file that is missing, altered, a link, or not in the manifest."""
     for stage in _built(workspace):
         folder = artifact.folder(workspace.folder, stage)
         for path in sorted(folder.rglob("*")):
@@ -33,7 +33,7 @@ def check_artifacts(workspace: Workspace) -> Iterator[Finding]:
 
 
 def check_presence(workspace: Workspace) -> Iterator[Unchecked]:
-    """Yields what dvc.lock records and is not here, or that nothing is."""
+    """Yields what dvc.lock records but is not built here, or that nothing is built."""
     built, lock = set(_built(workspace)), workspace.folder / LOCK_FILE
     recorded = {} if torn_lock_file(lock) else _outputs(lock)
     absent = [Path(path).name for path in recorded if Path(path).name not in built]
@@ -46,14 +46,14 @@ def check_presence(workspace: Workspace) -> Iterator[Unchecked]:
 
 
 def check_inputs(workspace: Workspace) -> Iterator[Finding]:
-    """Yields each input of a manifest that is not what now lies upstream."""
+    """Yields each input in a manifest that differs from what is now upstream."""
     manifests = {stage: _manifest(workspace, stage) for stage in _built(workspace)}
     for stage, manifest in manifests.items():
         for name, digest in (manifest or {}).get("inputs", {}).items():
             source, _, file = name.partition("/")
             upstream = manifests.get(source)
             if upstream is None:
-                continue  # a file outside the pipeline, or an artifact that the other check tells about
+                continue  # a file outside the pipeline, or an artifact another check reports
             found = upstream["files"].get(file, {}).get("sha256") if file else _digest(workspace, source)
             if found != digest:
                 place = str(artifact.folder(workspace.folder, stage) / artifact.MANIFEST)
@@ -61,7 +61,7 @@ def check_inputs(workspace: Workspace) -> Iterator[Finding]:
 
 
 def check_lock_file(workspace: Workspace) -> Iterator[Finding]:
-    """Yields each artifact that is not the one dvc.lock records; their bytes are read anew."""
+    """Yields each artifact that is not the one in dvc.lock; reads every byte."""
     path = workspace.folder / LOCK_FILE
     if torn_lock_file(path):
         yield Finding(str(path), "not readable", _AGAIN)

@@ -1,4 +1,4 @@
-"""Checks of a bundle: its files are those that eibert.json names, unaltered, and nothing else lies beside them."""
+"""Bundle checks: its files are those named in eibert.json, unaltered, and no others."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from flows.findings import Finding, Shipped
 
 
 def check_bundle(bundle: Shipped) -> Iterator[Finding]:
-    """Yields what a device would refuse, and besides what it would pass over: links and files that are not named."""
+    """Yields what a device would refuse, and also what it would ignore: links and unnamed files."""
     folder = bundle.folder
     strangers = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
     for path in strangers:

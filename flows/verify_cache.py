@@ -1,4 +1,4 @@
-"""Checks of what the workspaces of a repository share: DVC's cache, its run cache, its remote."""
+"""Checks of what a repository's workspaces share: DVC's cache, run cache and remote."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ _DELETE = "delete it and run `eibert run`, which puts it back from a sound outpu
 
 
 def check_cache(workspace: Workspace) -> Iterator[Finding]:
-    """Yields each object that is not what its name says; all are read."""
+    """Yields each cache object that does not match its name; reads them all."""
     with opened(workspace) as repo:
         folder = Path(repo.cache.local.path)
     for path in _files(folder):
@@ -21,7 +21,7 @@ def check_cache(workspace: Workspace) -> Iterator[Finding]:
 
 
 def check_run_cache(workspace: Workspace) -> Iterator[Finding]:
-    """Yields each entry that is not what its name says."""
+    """Yields each run-cache entry that does not match its name."""
     with opened(workspace) as repo:
         folder = Path(repo.stage_cache.cache_dir)
     for path in _files(folder):
@@ -30,7 +30,7 @@ def check_run_cache(workspace: Workspace) -> Iterator[Finding]:
 
 
 def check_remote(workspace: Workspace) -> Found:
-    """Yields each object of DVC's default remote that is not what its name says; nothing without a remote."""
+    """Yields each object or run-cache entry on DVC's default remote, if any, that does not match its name."""
     with opened(workspace) as repo:
         if name := unlistable_remote(repo):
             yield Unchecked(f"DVC remote {name}", "nothing can be listed over HTTP")
@@ -40,5 +40,5 @@ def check_remote(workspace: Workspace) -> Found:
 
 
 def _files(folder: Path) -> list[Path]:
-    # A name that DVC gives while it writes has a dot or more digits.
+    # DVC's temporary files end in .tmp.
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(".tmp")]

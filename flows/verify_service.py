@@ -1,4 +1,4 @@
-"""Checks that what is in service is what the trail last put there, with its files as they were then."""
+"""Checks that the version in service is the one the trail last put there, with unaltered files."""
 
 import tempfile
 from collections.abc import Iterator
@@ -12,10 +12,9 @@ from tasks import mlflow_store, registry
 
 
 def check_service(workspace: Workspace) -> Iterator[Finding]:
-    """Yields how registry and trail disagree on what is in service.
+    """Yields how registry and trail disagree about what is in service.
 
-    Nothing is asked where nothing was ever promoted, where a promotion is still to be settled, and in a clone without
-    MLflow's record.
+    Skipped if nothing was ever promoted, if a promotion is yet to be settled, and in a clone without MLflow's store.
     """
     try:
         promoted = service.history(workspace)

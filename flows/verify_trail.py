@@ -1,4 +1,4 @@
-"""Checks of the trail, of the signatures beside bundles, and for a promotion that was cut off."""
+"""Checks of the trail, of bundle signatures, and for interrupted promotions."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +16,15 @@ _FROM_GIT = "get it from git, or from a copy you trust"
 
 
 def check_trail(workspace: Workspace) -> Iterator[Finding]:
-    """Yields what is wrong with the chain of records, or with the seal on its end."""
+    """Yields what is wrong with the chain of records, or with the signature of its head."""
     for line in keys.check_trail(workspace.root):
         yield _finding(line, "restore trail/ from git, or from a copy you trust")
 
 
 def check_papers(workspace: Workspace) -> Iterator[Finding]:
-    """Yields what is wrong with the signature of the bundle that a workspace holds.
+    """Yields what is wrong with the signature of a workspace's bundle.
 
-    A bundle without papers at hand, as in a clone, is covered where the trail has a record of it.
+    Without papers, as in a clone, a record in the trail is enough.
     """
     bundle = facts.bundle_folder(workspace.folder)
     if not bundle.is_dir():
@@ -37,7 +37,7 @@ def check_papers(workspace: Workspace) -> Iterator[Finding]:
 
 
 def check_promotion(workspace: Workspace) -> Iterator[Finding]:
-    """Yields a promotion or a rollback that was cut off and is not settled yet."""
+    """Yields a promotion or rollback that was interrupted and is not settled yet."""
     path = workspace.folder / PRIVATE / JOURNAL
     if path.is_file():
         yield Finding(str(path), "a promotion was cut off", "run `eibert run`, which finishes or undoes it")
@@ -46,11 +46,11 @@ def check_promotion(workspace: Workspace) -> Iterator[Finding]:
 def check_signature(bundle: Shipped) -> Found:
     """Yields what is wrong with the signature of a bundle given by its folder.
 
-    Its papers beside it are held against the keys of the trusted repository. Without papers that repository's trail has
-    to know the bundle, byte for byte.
+    The papers beside it are checked with the trusted repository's keys. Without papers, that repository's trail must
+    know the bundle, byte for byte.
     """
     if not (bundle.folder / CONFIGURATION).is_file():
-        return  # no bundle, as the other check tells
+        return  # not a bundle, which the other check reports
     place = bundle.folder.resolve()
     papers = next((p for p in (place.parent / _PAPERS, place.parent.parent / _PAPERS) if p.is_dir()), None)
     if bundle.root is None:
@@ -76,7 +76,7 @@ def _check_record(bundle: Shipped, root: Path) -> Found:
 
 
 def _accepted(found: Finding, bundle: Shipped) -> Finding | Unchecked:
-    """Returns a finding that the bundle has no papers and no record; as not checked where that was accepted."""
+    """Returns the finding that nothing vouches for the bundle; as unchecked if the user accepts that."""
     return Unchecked(found.place, found.problem) if bundle.unsigned else found
 
 

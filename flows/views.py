@@ -1,4 +1,4 @@
-"""How a part of one side of `eibert diff` can be looked at: only views of one kind are compared with each other."""
+"""Views of a part of one side of `eibert diff`: only views of the same kind are compared."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from tasks.notes import flat, numbers
 
 Values = Mapping[str, Any]
 Views = dict[str, Values]
-"""Kind → values. Of the kinds that are ALTERNATIVES, one that both sides have is compared; of the others, each."""
+"""Kind → values. Of several ALTERNATIVES, only the best that both sides have is compared; other kinds always are."""
 
 SPLITS = ("train", "dev", "test", "unlabelled", "pretraining")
 ROWS, SHA256, MD5 = "rows", "SHA-256", "MD5"
@@ -22,30 +22,30 @@ ALTERNATIVES = {
     "code": (DEFINITIONS, STAGES, COMMIT),
     "libraries": (INSTALLED, STATED, PUBLIC),
 }
-"""Part → kinds that say the same in other words, the best first."""
+"""Part → kinds that express the same thing, best first."""
 
 _NO_FIGURES = {"ingest", "export"}
-"""Stages whose metrics are told as data and bytes."""
+"""Stages whose metrics are shown as data and bytes."""
 
 
 def row_views(rows: Values) -> Views:
-    """Returns the view of the numbers of rows."""
+    """Returns the view of row counts."""
     return {ROWS: rows} if rows else {}
 
 
 def digests(kind: str, splits: Mapping[str, str]) -> Views:
-    """Returns the view of the digests of splits."""
+    """Returns the view of the splits' digests."""
     found = {f"{split} {kind}": splits[split] for split in SPLITS if split in splits}
     return {kind: found} if found else {}
 
 
 def params_views(params: Values) -> Views:
-    """Returns one view for each section of parameters, given nested or under dotted keys."""
+    """Returns one view per section of parameters, given nested or with dotted keys."""
     return _by_section(flat(params))
 
 
 def metrics_views(metrics: Values) -> Views:
-    """Returns one view for each stage's figures, given nested or under dotted keys."""
+    """Returns one view per stage's metrics, given nested or with dotted keys."""
     return {stage: values for stage, values in _by_section(numbers(metrics)).items() if stage not in _NO_FIGURES}
 
 
@@ -55,9 +55,9 @@ def code_views(
     """Returns the views of code.
 
     Args:
-        contents: Stage → what data/code says of it.
+        contents: Stage → what data/code says about it.
         stages: Stage → SHA-256 of that.
-        commit: The commit, where it holds the code as it was.
+        commit: The commit, if it holds the code that was used.
     """
     found: Views = {DEFINITIONS: flat_code(contents)} if contents else {}
     found |= {STAGES: {f"stage {name}": digest for name, digest in stages.items()}} if stages else {}
@@ -65,7 +65,7 @@ def code_views(
 
 
 def flat_code(code: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the digests of all stages as one mapping: path, or path and definition, → digest."""
+    """Returns all stages' digests as one mapping: path, or path:definition → digest."""
     found: dict[str, str] = {}
     for digests_of in code.values():
         found |= digests_of["data"]
@@ -75,13 +75,13 @@ def flat_code(code: Mapping[str, Any]) -> dict[str, str]:
 
 
 def public(libraries: Mapping[str, str]) -> Views:
-    """Returns the view of the libraries that shape results: without the tools around them, Python, and local parts."""
+    """Returns the view of the libraries that shape results: no tools, no Python, no local version labels."""
     named = {name: version for name, version in libraries.items() if name not in {*TOOLS, "python"}}
     return {PUBLIC: {name: version.partition("+")[0] for name, version in named.items()}} if named else {}
 
 
 def size_views(bundle: int, files: Mapping[str, int]) -> Views:
-    """Returns the views of bytes: of the bundle, and of its files where they are known."""
+    """Returns the views of sizes: of the bundle, and of its files if known."""
     return {BUNDLE: {"bundle": bundle}} | ({FILES: files} if files else {})
 
 

@@ -1,4 +1,4 @@
-"""The disk as DVC is to write to it: what a kill cuts off leaves the file that was there."""
+"""Makes DVC write files atomically: an interrupted write leaves the old file intact."""
 
 import os
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from dvc.fs import LocalFileSystem
 from eibert import atomic
 
 _IN_PLACE = {"w+": True, "w": False}
-"""How DVC 3.67 opens dvc.lock and dvc.yaml, then its list of readers and writers, to write them anew; whether the text
-is to survive a loss of power, which ends the readers and writers too."""
+"""Mode in which DVC 3.67 rewrites dvc.lock and dvc.yaml, then its rwlock → whether the text must survive a power cut,
+which ends the rwlock's readers and writers too."""
 
 
 class WholeFiles(LocalFileSystem):  # type: ignore[misc]
-    """The local disk, on which a text that is written anew takes its name when it is complete."""
+    """The local file system, where a rewritten file takes its name only once complete."""
 
     def open(self, path: str | os.PathLike[str], mode: str = "r", **options: Any) -> Any:
         """Returns the file as a context manager."""

@@ -1,6 +1,6 @@
-"""A workspace: a folder with params.yaml and dvc.yaml inside a repository that DVC knows; how its two files are edited.
+"""A workspace: a folder with params.yaml and dvc.yaml inside a DVC repository; how these two files are edited.
 
-Edits keep comments and layout, and are complete or not made at all.
+Edits keep comments and layout, and are atomic.
 """
 
 import contextlib
@@ -21,9 +21,9 @@ from eibert.params.load import Params, load, parse
 PARAMS = "params.yaml"
 GRAPH = "dvc.yaml"
 PRIVATE = ".eibert"
-"""Folder in a workspace for what belongs to no artifact: the lock of a run, records not yet delivered."""
+"""Folder in a workspace for what belongs to no artifact, such as locks and undelivered notes."""
 JOURNAL = "promotion.json"
-"""File in that folder while a promotion is under way (`flows/journal.py`)."""
+"""File in that folder while a promotion is in progress (`flows/journal.py`)."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Workspace:
     """Where one model is built.
 
     Attributes:
-        folder: Absolute folder of params.yaml and dvc.yaml.
-        root: Absolute folder of the repository's .dvc.
+        folder: Absolute path of the folder with params.yaml and dvc.yaml.
+        root: Absolute path of the folder with the repository's .dvc.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Workspace:
 
     @property
     def name(self) -> str:
-        """Name of the workspace within its repository; the root is called by its folder."""
+        """Path of the workspace within its repository; for the root, the folder's name."""
         relative = self.folder.relative_to(self.root).as_posix()
         return self.folder.name if relative == "." else relative
 
@@ -53,7 +53,7 @@ class Workspace:
         return load(self.folder / PARAMS)
 
     def private(self) -> Path:
-        """Returns the folder for the workspace's own notes, made if it is not there."""
+        """Returns the workspace's private folder, creating it if needed."""
         folder = self.folder / PRIVATE
         folder.mkdir(exist_ok=True)
         return folder
@@ -75,7 +75,7 @@ def find(folder: Path) -> Workspace:
 
 
 def repository(folder: Path) -> Path:
-    """Returns the nearest folder, this one or above it, that DVC was initialized in.
+    """Returns the nearest folder, this one or a parent, in which DVC was initialized.
 
     Raises:
         RunError: there is none.
@@ -91,10 +91,10 @@ def repository(folder: Path) -> Path:
 
 
 def set_params(folder: Path, assignments: Sequence[str]) -> None:
-    """Writes `section.key=value` assignments into params.yaml once the whole file is found valid.
+    """Writes `section.key=value` assignments into params.yaml if the result is valid.
 
     Raises:
-        ParamsError: an assignment has another form, or the result is not valid; the file stays as it was.
+        ParamsError: an assignment is malformed, or the result is not valid; the file stays unchanged.
     """
     if not assignments:
         return
@@ -109,7 +109,7 @@ def set_params(folder: Path, assignments: Sequence[str]) -> None:
 
 
 def overlay(document: Any, values: Mapping[str, Any]) -> None:
-    """Puts nested values into a YAML document, key by key, so that what they do not mention stays."""
+    """Merges nested values into a YAML document; keys they do not mention stay."""
     for key, value in values.items():
         if isinstance(value, Mapping) and isinstance(document.get(key), Mapping):
             overlay(document[key], value)
@@ -118,16 +118,16 @@ def overlay(document: Any, values: Mapping[str, Any]) -> None:
 
 
 def follow_params(workspace: Workspace, params: Params) -> bool:
-    """Brings the sources and the teacher's folder among the deps of dvc.yaml in step with the parameters.
+    """Updates the sources and the teacher's folder among the deps in dvc.yaml to match the parameters.
 
     Returns:
         Whether dvc.yaml was rewritten.
 
     Raises:
-        DataError: a source is not there.
-        ParamsError: the teacher's folder is not there, or dvc.yaml is no YAML.
+        DataError: a source does not exist.
+        ParamsError: the teacher's folder does not exist, or dvc.yaml is not valid YAML.
     """
-    from eibert.ingest import local_sources  # reads Parquet; needed by the commands that run stages only
+    from eibert.ingest import local_sources  # slow import; only commands that run stages need it
 
     path = workspace.folder / GRAPH
     document = read_yaml(path)
@@ -158,13 +158,13 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
 
 
 def is_local_teacher(model: str) -> bool:
-    """Returns whether a teacher's name is the path of a folder."""
+    """Returns whether a teacher's name is a local path."""
     return model != "bundled" and not model.startswith("hf:")
 
 
 @contextlib.contextmanager
 def restored_on_error(folder: Path) -> Iterator[None]:
-    """Puts params.yaml and dvc.yaml back as they were where what follows raises."""
+    """Restores params.yaml and dvc.yaml if the body raises."""
     before = {path: path.read_bytes() for path in (folder / PARAMS, folder / GRAPH)}
     try:
         yield
@@ -176,10 +176,10 @@ def restored_on_error(folder: Path) -> Iterator[None]:
 
 
 def read_yaml(path: Path) -> Any:
-    """Returns a YAML document that remembers its comments and layout.
+    """Returns a YAML document that keeps its comments and layout.
 
     Raises:
-        ParamsError: the file is missing or no YAML.
+        ParamsError: the file is missing or not valid YAML.
     """
     try:
         return _yaml().load(path.read_text(encoding="utf-8"))
@@ -200,7 +200,7 @@ def _assign(document: Any, assignment: str) -> None:
         raise ParamsError(f"--set {assignment}: found no key=value; write for example --set prune.keep=6000")
     try:
         value = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:  # a date that the calendar lacks is a ValueError
+    except (YAMLError, ValueError) as error:  # an impossible date is a ValueError
         raise ParamsError(f"--set {assignment}: the value is no YAML; quote it") from error
     *sections, last = key.split(".")
     place = document
@@ -229,5 +229,5 @@ def _yaml() -> YAML:
 def _represent_float(representer: Any, value: float) -> Any:
     node = representer.represent_float(value)
     if "e" in node.value and "." not in node.value:
-        node.value = node.value.replace("e", ".0e", 1)  # YAML 1.1, which reads the file, takes 1e-05 for text
+        node.value = node.value.replace("e", ".0e", 1)  # YAML 1.1 readers take 1e-05 for a string
     return node

@@ -1,4 +1,4 @@
-"""A clean checkout of an earlier commit for a while, with what its workspace reads from outside in the same places."""
+"""A temporary clean checkout of a commit, with whatever its workspace reads from outside linked into place."""
 
 import contextlib
 import os
@@ -16,23 +16,23 @@ from tasks import git
 
 @contextlib.contextmanager
 def checked_out(root: Path, commit: str, outside: Sequence[str]) -> Iterator[Path]:
-    """Yields the repository's root as it was at a commit; all of it is gone afterwards, also on Ctrl-C and SIGTERM.
+    """Yields the repository's root as of a commit; removed afterwards, even on Ctrl-C and SIGTERM.
 
     Args:
         root: The repository.
-        commit: It has that commit.
-        outside: Paths from the root that are read but may lie outside it, or where git does not look: at the same
-            place, seen from the checkout, they are links to what is there now.
+        commit: A commit it has.
+        outside: Paths relative to the root that are read but may lie outside it or be ignored by git; in the checkout,
+            the same relative paths link to what is there now.
 
     Raises:
-        RunError: git refuses.
+        RunError: git cannot check it out.
     """
     top = git.answer(root, "rev-parse", "--show-toplevel") or str(root)
     prefix = git.answer(root, "rev-parse", "--show-prefix") or ""
     paths = [posixpath.normpath(path) for path in outside]
     ups = max((path.split("/").count("..") for path in paths), default=0)
     with _ended_by_signals(), tempfile.TemporaryDirectory(prefix="eibert-rebuild-") as folder:
-        # So deep that every `..` of a path still ends within the folder.
+        # Deep enough that every `..` in a path stays within the folder.
         tree = Path(folder, *["up"] * ups, Path(top).name)
         tree.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -49,7 +49,7 @@ def checked_out(root: Path, commit: str, outside: Sequence[str]) -> Iterator[Pat
 
 
 def _worktree(root: Path, *arguments: str) -> str | None:
-    hooks = ("-c", "core.hooksPath=/dev/null")  # DVC's own would check its files out, too
+    hooks = ("-c", "core.hooksPath=/dev/null")  # DVC's hooks would check out its files, too
     return git.answer(root, *hooks, "worktree", *arguments, seconds=None)
 
 
@@ -62,7 +62,7 @@ def _link(path: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Turns SIGTERM into what Ctrl-C raises, so that what was begun is cleared away."""
+    """Makes SIGTERM raise KeyboardInterrupt, so that everything is cleaned up."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
         raise KeyboardInterrupt
