@@ -1,4 +1,4 @@
-"""Variants of texts for a teacher to label: words exchanged for the teacher's neighbours, dropped, or spliced.
+"""Variants of texts for a teacher to label: words exchanged for neighbours, pieces dropped, texts spliced.
 
 A variant carries no label of its own. Choice: rates as in TinyBERT's data augmentation in spirit, with the teacher's
 own token table in place of a masked language model, which a sentence encoder lacks (decision 0005).
@@ -6,7 +6,7 @@ own token table in place of a masked language model, which a sentence encoder la
 
 import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eibert.characters import is_ideograph, joined, words
 from eibert.corpus import Text
 from eibert.matching import HeldOut
+from eibert.teacher import Teacher
 
 NEIGHBOURS = 12
 EXCHANGED, DROPPED, SPLICED, FOREIGN = 0.25, 0.05, 0.3, 0.3
-"""Shares: words exchanged and dropped, variants spliced from two texts, exchanges for any word of the corpus."""
+"""Shares: words exchanged, words that lose a piece, variants spliced from two texts, exchanges for any corpus word."""
 _WORD = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)
 """What stands before a word, the word, and what stands after it."""
 
@@ -35,37 +37,31 @@ class Variants:
 
     Args:
         texts: The corpus whose words may be exchanged for one another.
-        tokens: The teacher's vocabulary, V entries.
-        table: The teacher's token table, float (V, H).
+        teacher: Its token table says which words are neighbours, its tokenizer what a word's pieces are.
         generator: Source of randomness.
         held_out: Rows that no variant may be equal to.
     """
 
     def __init__(
-        self,
-        texts: Sequence[str],
-        tokens: Sequence[str],
-        table: Tensor,
-        generator: np.random.Generator,
-        held_out: HeldOut,
+        self, texts: Sequence[str], teacher: Teacher, generator: np.random.Generator, held_out: HeldOut
     ) -> None:
         self._generator = generator
         self._held_out = held_out
         self._texts = texts
-        self._tokens, self._table = tokens, table
+        self._teacher = teacher
 
     @cached_property
     def _words(self) -> tuple[list[str], np.ndarray[Any, Any]]:
         """The corpus' words, and for each the share of draws that end with it or a word before it."""
-        counts = Counter(filter(None, (_parts(word)[1] for text in self._texts for word in text.split())))
-        words = sorted(counts)
-        weights = np.array([counts[word] for word in words], np.float64) ** 0.75
-        return words, np.cumsum(weights / weights.sum()) if words else weights
+        counts = Counter(filter(None, (_parts(word)[1] for text in self._texts for word, _ in words(text))))
+        known = sorted(counts)
+        weights = np.array([counts[word] for word in known], np.float64) ** 0.75
+        return known, np.cumsum(weights / weights.sum()) if known else weights
 
     @cached_property
     def _neighbours(self) -> dict[str, list[str]]:
-        words = self._words[0]
-        return _neighbours({*words, *(word.lower() for word in words)}, self._tokens, self._table)
+        known = self._words[0]
+        return _neighbours({*known, *(word.lower() for word in known)}, self._teacher.tokens, self._teacher.table)
 
     def of(self, text: str) -> str:
         """Returns one variant of a text, or the text itself; it has at least one word if the text has one."""
@@ -90,18 +86,19 @@ class Variants:
 
     def _vary(self, text: str) -> str:
         draw = self._generator
-        words = text.split()
+        whole = words(text)
         if draw.random() < SPLICED and self._texts:
-            other = self._texts[int(draw.integers(len(self._texts)))].split()
-            head, tail = draw.integers(len(words) + 1), draw.integers(len(other) + 1)
-            words = words[:head] + other[tail:] or words
-        rolls = draw.random(len(words))
-        kept = [
-            self._exchange(word) if roll < EXCHANGED else word
-            for word, roll in zip(words, rolls, strict=True)
-            if roll < 1.0 - DROPPED
-        ]
-        return " ".join(kept or words)
+            other = words(self._texts[int(draw.integers(len(self._texts)))])
+            head, tail = draw.integers(len(whole) + 1), draw.integers(len(other) + 1)
+            whole = whole[:head] + other[tail:] or whole
+        rolls = draw.random(len(whole))
+        varied = [(self._varied(word, roll), follows) for (word, follows), roll in zip(whole, rolls, strict=True)]
+        return joined([found for found in varied if found[0]] or whole)
+
+    def _varied(self, word: str, roll: float) -> str:
+        if roll < EXCHANGED:
+            return self._exchange(word)
+        return word if roll < 1.0 - DROPPED else self._shortened(word)
 
     def _vary_pair(self, text: str, text_b: str, others: Sequence[str]) -> tuple[str, str]:
         match self._generator.integers(4):
@@ -124,10 +121,19 @@ class Variants:
         before, core, after = _parts(word)
         near = self._neighbours.get(core) or self._neighbours.get(core.lower(), [core])
         new = near[self._generator.integers(len(near))]
-        words, shares = self._words
-        if core and words and self._generator.random() < FOREIGN:
-            new = words[min(int(np.searchsorted(shares, self._generator.random())), len(words) - 1)]
+        known, shares = self._words
+        if core and known and self._generator.random() < FOREIGN:
+            new = known[min(int(np.searchsorted(shares, self._generator.random())), len(known) - 1)]
         return before + new + after
+
+    def _shortened(self, word: str) -> str:
+        """Returns a word without one of its pieces; nothing, not even its punctuation, if it is a single one."""
+        before, core, after = _parts(word)
+        pieces = self._teacher.tokenizer.encode(core, add_special_tokens=False).offsets
+        if len(pieces) < 2:
+            return ""
+        first, last = pieces[int(self._generator.integers(len(pieces)))]
+        return before + core[:first] + core[last:] + after
 
 
 def _parts(word: str) -> tuple[str, str, str]:
@@ -138,7 +144,7 @@ def _parts(word: str) -> tuple[str, str, str]:
 
 def _neighbours(words: set[str], tokens: Sequence[str], table: Tensor) -> dict[str, list[str]]:
     """Returns for each word that is one token its nearest whole-word tokens by cosine."""
-    whole = [index for index, token in enumerate(tokens) if token.isalpha() and len(token) > 1]
+    whole = [index for index, token in enumerate(tokens) if token.isalpha() and (len(token) > 1 or is_ideograph(token))]
     known = [index for index in whole if tokens[index] in words]
     if not known:
         return {}
@@ -152,14 +158,26 @@ def _neighbours(words: set[str], tokens: Sequence[str], table: Tensor) -> dict[s
     return {word: near for word, near in found.items() if near}
 
 
-def top_up(rows: Sequence[Row], count: int, vary: Callable[[Row], Row]) -> list[Row]:
-    """Returns rows followed by as many variants of them as bring the number to `count`; distinct from the rows."""
+def turns(rows: int, times: int, generator: np.random.Generator) -> Iterator[int]:
+    """Yields `times` row indices in a random order: each once before any comes again."""
+    if not rows or times <= 0:
+        return
+    order = generator.permutation(rows)
+    for turn in range(times):
+        yield int(order[turn % rows])
+
+
+def top_up(rows: Sequence[Row], count: int, vary: Callable[[Row], Row], generator: np.random.Generator) -> list[Row]:
+    """Returns rows followed by as many variants of them as bring the number to `count`; distinct from the rows.
+
+    Fewer come where four attempts per variant do not find enough new ones.
+    """
     known: set[Row] = set(rows)
     found: list[Row] = []
-    for attempt in range(4 * max(0, count - len(rows))):
-        if len(rows) + len(found) >= count or not rows:
+    for row in turns(len(rows), 4 * max(0, count - len(rows)), generator):
+        if len(rows) + len(found) >= count:
             break
-        variant = vary(rows[attempt % len(rows)])
+        variant = vary(rows[row])
         if variant not in known:
             known.add(variant)
             found.append(variant)

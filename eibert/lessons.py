@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from eibert.augment import Variants
+from eibert.augment import Variants, turns
 from eibert.batches import Encoded, encode
 from eibert.corpus import Split, TaskSpec
 from eibert.outputs import Outputs
@@ -40,6 +40,21 @@ class Lessons:
     targets: Tensor
     labelled: int
 
+    def drawn(self, limit: int, generator: np.random.Generator) -> "Lessons":
+        """Returns at most `limit` rows in their order, drawn with equal shares of labelled and other rows."""
+        count, labelled = len(self.texts), self.labelled
+        if count <= limit:
+            return self
+        kept = max(1, round(limit * labelled / count), limit - (count - labelled))
+        rows = np.concatenate(
+            [
+                np.sort(generator.choice(labelled, kept, replace=False)),
+                np.sort(labelled + generator.choice(count - labelled, limit - kept, replace=False)),
+            ]
+        )
+        texts_b = [self.texts_b[row] for row in rows] if self.texts_b is not None else None
+        return Lessons([self.texts[row] for row in rows], texts_b, self.targets[rows], kept)
+
     def encoded(self, model: Teacher | Student, max_tokens: int) -> Encoded:
         """Returns the tokens of every row as a model sees them."""
         return encode(model.tokenizer, self.texts, self.texts_b, max_tokens=max_tokens)
@@ -56,22 +71,22 @@ def gather(
     make: Variants,
     *,
     variants: int,
+    generator: np.random.Generator,
 ) -> Lessons:
-    """Returns train, then unlabelled text, then `variants` variants of training rows in turn.
+    """Returns train, then unlabelled text, then `variants` variants of training rows, each in turn in a random order.
 
     Choice: for pairs, an unlabelled text is paired with a variant of itself or with another text, and a variant of a
     pair changes one side, repeats one side, or exchanges the second text (decision 0005).
     """
     texts, texts_b = list(train.texts), list(train.texts_b) if train.texts_b is not None else None
     if texts_b is None:
-        texts += [*unlabelled, *(make.of(train.texts[turn % len(train)]) for turn in range(variants))]
+        texts += [*unlabelled, *(make.of(train.texts[row]) for row in turns(len(train), variants, generator))]
     else:
         for text in unlabelled:
             texts.append(text)
             texts_b.append(make.partner(text, unlabelled))
         sides = train.texts_b or []
-        for turn in range(variants):
-            row = turn % len(train)
+        for row in turns(len(train), variants, generator):
             first, second = make.of_pair(train.texts[row], sides[row], sides)
             texts.append(first)
             texts_b.append(second)

@@ -134,11 +134,13 @@ def _filled(
 ) -> list[Text]:
     """Returns the chosen texts, topped up with variants to `count`; in a task of pairs lone ones get a partner."""
     sides = [side for text in chosen for side in text if side is not None]
-    make = Variants(sides, teacher.tokens, teacher.table, generator, corpus.held_out or HeldOut())
+    make = Variants(sides, teacher, generator, corpus.held_out or HeldOut())
     if corpus.pairs:
         chosen = [(text, text_b if text_b is not None else make.partner(text, sides)) for text, text_b in chosen]
-        return top_up(chosen, count, lambda text: make.of_pair(text[0], text[1] or "", sides))
-    return chosen if corpus.held_out is None else top_up(chosen, count, lambda text: (make.of(text[0]), None))
+        return top_up(chosen, count, lambda text: make.of_pair(text[0], text[1] or "", sides), generator)
+    return (
+        chosen if corpus.held_out is None else top_up(chosen, count, lambda text: (make.of(text[0]), None), generator)
+    )
 
 
 def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> Student:

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from eibert.batches import Encoded, by_length, encode
+from eibert.characters import stands_alone
 from eibert.errors import ParamsError
 from eibert.params.prune import Importance, PruneParams
 from eibert.progress import Report, silent
@@ -114,8 +115,8 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
     """Returns the ids kept, int64 (K,), rising: all that must stay, and the best of the rest.
 
     Choice: `keep` entries by score; or with `vocabulary_bytes` by score per byte, where an entry costs its row and its
-    line of vocab.txt. Equal ones go by id, and entries like `[unused1]` that no text can contain are never chosen
-    (decision 0006).
+    line of vocab.txt. Equal ones go by id, and entries that no text can contain, like `[unused1]` or `##!`, are never
+    chosen (decision 0006).
 
     Args:
         tokens: Vocabulary, V entries.
@@ -161,7 +162,14 @@ def needed(tokens: Sequence[str], *, characters: bool = True) -> Array:
 
 
 def _unusable(tokens: Sequence[str]) -> Array:
-    return np.array([token.startswith("[unused") and token.endswith("]") for token in tokens])
+    """Returns which entries no text can contain, bool (V,): placeholders, and what the tokenizer always splits."""
+    found = []
+    for token in tokens:
+        continues = token.startswith(CONTINUES) and len(token) > len(CONTINUES)
+        letters = token.removeprefix(CONTINUES) if continues else token
+        splits = (continues or len(letters) > 1) and any(stands_alone(letter) for letter in letters)
+        found.append(token not in SPECIALS and splits)
+    return np.array(found)
 
 
 def slice_student(student: Student, kept_ids: Array) -> Student:

@@ -77,11 +77,12 @@ class Room:
         device = optimize.prepare(params.threads)
         generator = np.random.default_rng([seed, 2])
         corpus = [*train.texts, *(train.texts_b or [])]
-        make = Variants(corpus, teacher.tokens, teacher.table, generator, held_out)
+        make = Variants(corpus, teacher, generator, held_out)
         some = draw(unlabelled, params.unlabelled_limit, generator)
         unit = Unit.of(spec, train.targets)
         standard = dataclasses.replace(train, targets=unit.standard(train.targets))
-        lessons = gather(spec, standard, some, make, variants=params.variants)
+        lessons = gather(spec, standard, some, make, variants=params.variants, generator=generator)
+        lessons = lessons.drawn(params.rows_limit, generator)
         limit = min(params.max_tokens, teacher.max_tokens)
         rows_teacher, rows = lessons.encoded(teacher, limit), lessons.encoded(student, params.max_tokens)
         words: tuple[Places, Places] = [], []
@@ -101,7 +102,7 @@ class Room:
             )  # fmt: skip
         tokens = TokenTargets.read(
             teacher, self.rows_teacher, precision=params.precision, outputs=self.outputs,
-            fewer="distill.unlabelled_limit", report=report,
+            fewer="distill.rows_limit", report=report,
         )  # fmt: skip
         pooled = tokens.sentences()
         with torch.no_grad():

@@ -21,8 +21,8 @@ from flows import cli_bundle, cli_retraining, cli_service, cli_trail
 from flows.options import HERE, Folder, Json
 
 EXIT_CODES = """
-Exit codes: 0 all well · 1 an error to mend, told in one message · 2 wrong use of the command ·
-70 a defect, with its traceback in the named log · 130 interrupted.
+Exit codes: 0 success · 1 an error to fix, reported in one message · 2 wrong usage ·
+70 a bug, its traceback in the log named · 130 interrupted.
 """
 
 _SECONDS_TO_LEAVE = 0.1

@@ -13,6 +13,7 @@ from eibert.batches import encode
 from eibert.errors import ParamsError
 from eibert.params.load import Params, load
 from eibert.params.prune import Importance, PruneParams
+from eibert.params.section import Pooling
 from eibert.prune import (
     Importances,
     choose,
@@ -26,7 +27,7 @@ from eibert.prune import (
 from eibert.runtime.tokenizer import SPECIALS, UNKNOWN, wordpiece
 from eibert.student import Student
 from eibert.teacher import Teacher
-from eibert.teacher_files import load_base
+from eibert.teacher_files import load_base, locate
 
 ROOT = Path(__file__).resolve().parents[2]
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -76,6 +77,25 @@ def test_unused_entries_are_never_chosen(params: Params) -> None:
     scores = np.zeros(len(TOKENS))
     scores[TOKENS.index("[unused0]")] = 100.0
     assert TOKENS.index("[unused0]") not in choose(TOKENS, scores, 8, keeping(params, len(TOKENS)))
+
+
+def test_entries_that_the_tokenizer_always_splits_are_not_kept() -> None:
+    tokens = [*SPECIALS, "a", "##a", "!", "##!", "美", "##美", "...", "é", "##é", "##ー"]
+    kept = [token for token, stays in zip(tokens, needed(tokens), strict=True) if stays]
+    assert kept == [*SPECIALS, "a", "##a", "!", "美", "é", "##é", "##ー"]
+
+
+def test_no_text_has_an_entry_that_is_never_kept(params: Params) -> None:
+    """Over the bundled teacher's vocabulary, by its own tokenizer: alone, inside a word and at its end."""
+    teacher = load_base(locate(params.teacher, ROOT), Pooling.MEAN)
+    tokens = teacher.tokens
+    usable = set(choose(tokens, np.zeros(len(tokens)), 8, keeping(params, len(tokens))))
+    never = [token for index, token in enumerate(tokens) if index not in usable and not token.startswith("[unused")]
+    assert len(never) > 300
+    for token in never:
+        letters = token.removeprefix("##")
+        for text in (letters, f"a{letters}", f"a{letters}b"):
+            assert token not in teacher.tokenizer.encode(text).tokens, token
 
 
 def test_an_entry_that_characters_cannot_spell_stays() -> None:
