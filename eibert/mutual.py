@@ -65,10 +65,13 @@ def feedback_share(feedback: Feedback, step: int, total: int) -> float:
 def _learn(student: Student, room: Room, report: Report) -> None:
     params, teacher = room.params, room.teacher
     learning = teacher.train_upper(params.teacher_layers)
-    optimizer = optimize.adamw(
-        [(student.parameters(), params.learning_rate), (learning, params.teacher_learning_rate)],
-        weight_decay=params.weight_decay,
-    )
+    optimizers = [  # one for each, so that neither's gradient shortens the other's
+        optimize.adamw([(parameters, rate)], weight_decay=params.weight_decay)
+        for parameters, rate in (
+            (student.parameters(), params.learning_rate),
+            (learning, params.teacher_learning_rate),
+        )
+    ]
     labelled = room.rows.lengths[: room.lessons.labelled]
     plan = Schedule(labelled, params.batch_size, params.epochs, params.teacher_rows, room.seed + 1)
     scale = _scale(room)
@@ -83,7 +86,8 @@ def _learn(student: Student, room: Room, report: Report) -> None:
         )
         assert isinstance(loss, Tensor)
         loss.backward()  # type: ignore[no-untyped-call]
-        optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), _REMEDY)
+        for optimizer in optimizers:
+            optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), _REMEDY)
         report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)

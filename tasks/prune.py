@@ -68,9 +68,8 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
         write_parquet(out / "scores.parquet", columns | {"kept": kept.tolist()}, schema)
         musts = needed(student.tokens, characters=params.keep_characters)
         sizes = sorted({len(kept_ids), len(scores), *(size for size in SIZES if musts.sum() <= size < len(scores))})
-        curve = coverage_curve(
-            student.tokens, found, _tokenizer(student), texts[:: -(-len(texts) // _CURVE_TEXTS)], musts, costs, sizes
-        )
+        some = texts[:: -(-len(texts) // _CURVE_TEXTS)]  # of both kinds: the labelled ones come first
+        curve = coverage_curve(student.tokens, found, _tokenizer(student), some, musts, costs, sizes)
         facts = {
             "importance": params.importance.value,
             "before": dataclasses.asdict(before),
