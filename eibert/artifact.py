@@ -30,7 +30,7 @@ def sha256(path: Path) -> str:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes value as JSON with sorted keys, so that equal values give equal bytes; complete or not at all."""
+    """Atomically writes a value as JSON with sorted keys, so that equal values give equal bytes."""
     text = json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
     atomic.write(path, text.encode())
 
@@ -39,8 +39,8 @@ def read_json(path: Path) -> Any:
     """Returns the value of a JSON file.
 
     Raises:
-        MissingArtifactError: there is no such file.
-        CorruptArtifactError: it is not JSON.
+        MissingArtifactError: the file does not exist.
+        CorruptArtifactError: the file is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -57,16 +57,16 @@ def folder(workspace: Path, stage: str) -> Path:
 
 @contextmanager
 def writing(workspace: Path, stage: str, *, params: Mapping[str, Any], inputs: Mapping[str, str]) -> Iterator[Path]:
-    """Yields an empty folder; on success completes it with a manifest and puts it in the artifact's place.
+    """Yields an empty folder; on success adds a manifest and replaces the stage's artifact with it.
 
-    A metrics.json written by the stage is repeated in the manifest. On an error the folder is removed and the earlier
+    A metrics.json written by the stage is copied into the manifest. On an error the folder is removed and the earlier
     artifact stays as it was.
 
     Args:
         workspace: Folder of params.yaml.
         stage: The stage that writes.
-        params: What shaped the result: the seed, the section, and any shared section used, JSON values.
-        inputs: SHA-256 of each input by its name, as `verified` returns them.
+        params: What the result depends on: the seed, the section, and any shared section used, as JSON values.
+        inputs: SHA-256 of each input by name, as `verified` returns them.
     """
     with atomic.folder(folder(workspace, stage)) as part:
         yield part
@@ -88,7 +88,7 @@ def read_manifest(workspace: Path, stage: str) -> dict[str, Any]:
 
     Raises:
         MissingArtifactError: the stage has not run.
-        CorruptArtifactError: the manifest is not one.
+        CorruptArtifactError: the file is not a manifest.
     """
     path = folder(workspace, stage) / MANIFEST
     if not path.is_file():
@@ -100,7 +100,7 @@ def read_manifest(workspace: Path, stage: str) -> dict[str, Any]:
 
 
 def problems(workspace: Path, stage: str) -> list[str]:
-    """Returns one line for each file of an artifact that is missing, altered or not in its manifest; [] if sound."""
+    """Returns one line for each file of an artifact that is missing, altered or not in its manifest; [] if intact."""
     target = folder(workspace, stage)
     found = [_problem(target, name, entry, stage) for name, entry in read_manifest(workspace, stage)["files"].items()]
     known = {*read_manifest(workspace, stage)["files"], MANIFEST}
@@ -116,7 +116,7 @@ def verified(workspace: Path, *names: str) -> dict[str, str]:
         names: `stage/file` for one file, or `stage` for a whole artifact, whose digest is that of its manifest.
 
     Raises:
-        MissingArtifactError: the artifact or the file is not there.
+        MissingArtifactError: the artifact or the file is missing.
         CorruptArtifactError: a file differs from the manifest.
     """
     digests = {}

@@ -1,7 +1,7 @@
-"""Files and folders that appear under their names only when they are complete.
+"""Atomic writes: files and folders appear under their names only when complete.
 
-Each is made beside its place, as `.<name>.part-<process>`, and renamed. What a killed process left there goes when the
-next one writes under the same name; only files that a process still alive writes to are left alone.
+Each is written next to its target, as `.<name>.part-<pid>`, and renamed. Leftovers of a killed process are removed when
+the next one writes under the same name; those of a live process are left alone.
 """
 
 import os
@@ -18,11 +18,11 @@ _PART = re.compile(r"\.(?P<name>.+)\.part-(?P<process>\d+)(?:-earlier)?", re.DOT
 
 @contextmanager
 def file(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Yields a path to write a file to, which takes the place of `path` at the end; on an error nothing changes.
+    """Yields a path to write a file to, which replaces `path` at the end; on an error nothing changes.
 
     Args:
-        path: The place, in a folder that is there.
-        durable: Whether the file and its name are to survive a loss of power from then on.
+        path: The target; its folder exists.
+        durable: Whether the file and its name must survive a power loss from then on.
     """
     part = _part_of(path)
     try:
@@ -37,17 +37,17 @@ def file(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Writes a file, complete or not at all; see `file`."""
+    """Writes a file atomically; see `file`."""
     with file(path, durable=durable) as part:
         part.write_bytes(content)
 
 
 @contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """Yields an empty folder, which takes the place of `path` at the end; on an error nothing changes."""
+    """Yields an empty folder, which replaces `path` at the end; on an error nothing changes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _part_of(path)
-    shutil.rmtree(part, ignore_errors=True)  # an earlier process of this number, killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a killed process with the same pid
     part.mkdir()
     try:
         yield part
@@ -57,7 +57,7 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def take_place(part: Path, target: Path) -> None:
-    """Puts a complete folder in the place of an earlier one, if there is one, which goes."""
+    """Moves a complete folder to its target, replacing an earlier one if present."""
     earlier = part.with_name(f"{part.name}-earlier")
     shutil.rmtree(earlier, ignore_errors=True)
     if target.exists():
@@ -67,7 +67,7 @@ def take_place(part: Path, target: Path) -> None:
 
 
 def clear(folder: Path, name: str | None = None) -> None:
-    """Removes from a folder what processes that are no more left half made, of one name or of all."""
+    """Removes partial files and folders of dead processes from a folder, for one name or for all."""
     for path in folder.iterdir():
         found = _PART.fullmatch(path.name)
         if found and name in (None, found["name"]) and not _is_alive(int(found["process"])):
@@ -78,7 +78,7 @@ def clear(folder: Path, name: str | None = None) -> None:
 
 
 def sync(path: Path) -> None:
-    """Returns once a file, or the names in a folder, would survive a loss of power."""
+    """Returns once a file, or the names in a folder, would survive a power loss."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

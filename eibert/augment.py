@@ -1,7 +1,7 @@
-"""Variants of texts for a teacher to label: words exchanged for neighbours, pieces dropped, texts spliced.
+"""Data augmentation for a teacher to label: words replaced by embedding neighbours, pieces dropped, texts spliced.
 
-A variant carries no label of its own. Choice: rates as in TinyBERT's data augmentation in spirit, with the teacher's
-own token table in place of a masked language model, which a sentence encoder lacks (decision 0005).
+A variant carries no label of its own. Choice: rates in the spirit of TinyBERT's data augmentation, with the teacher's
+own token embeddings in place of a masked language model, which a sentence encoder lacks (decision 0005).
 """
 
 import re
@@ -21,12 +21,12 @@ from eibert.teacher import Teacher
 
 NEIGHBOURS = 12
 EXCHANGED, DROPPED, SPLICED, FOREIGN = 0.25, 0.05, 0.3, 0.3
-"""Shares: words exchanged, words that lose a piece, variants spliced from two texts, exchanges for any corpus word."""
+"""Shares of words replaced, words losing a piece, variants spliced of two texts, replacements by any corpus word."""
 _WORD = re.compile(r"(\W*)(.*?)(\W*)", re.DOTALL)
-"""What stands before a word, the word, and what stands after it."""
+"""Leading punctuation, the word itself, and trailing punctuation."""
 
 ATTEMPTS = 8
-"""Variants tried before a text stands for itself, because those before were held out."""
+"""Attempts at a variant that is not held out before the original is used instead."""
 
 
 Row = TypeVar("Row", bound=Hashable)
@@ -36,10 +36,10 @@ class Variants:
     """Makes variants of texts.
 
     Args:
-        texts: The corpus whose words may be exchanged for one another.
-        teacher: Its token table says which words are neighbours, its tokenizer what a word's pieces are.
+        texts: The corpus that words and splices are drawn from.
+        teacher: Its token embeddings define a word's neighbours, its tokenizer a word's pieces.
         generator: Source of randomness.
-        held_out: Rows that no variant may be equal to.
+        held_out: Rows that no variant may equal.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Variants:
 
     @cached_property
     def _words(self) -> tuple[list[str], np.ndarray[Any, Any]]:
-        """The corpus' words, and for each the share of draws that end with it or a word before it."""
+        """The words of the corpus, and the cumulative distribution they are drawn from."""
         counts = Counter(filter(None, (_parts(word)[1] for text in self._texts for word, _ in words(text))))
         known = sorted(counts)
         weights = np.array([counts[word] for word in known], np.float64) ** 0.75
@@ -64,20 +64,20 @@ class Variants:
         return _neighbours({*known, *(word.lower() for word in known)}, self._teacher.tokens, self._teacher.table)
 
     def of(self, text: str) -> str:
-        """Returns one variant of a text, or the text itself; it has at least one word if the text has one."""
+        """Returns one variant of a text, or the text itself; has at least one word if the text does."""
         return self._free((text, None), lambda: (self._vary(text), None))[0]
 
     def of_pair(self, text: str, text_b: str, others: Sequence[str]) -> tuple[str, str]:
-        """Returns one variant of a pair: one side varied, the second made of the first, or exchanged for another's."""
+        """Returns one variant of a pair: one side varied, or the second derived from the first or drawn from others."""
         first, second = self._free((text, text_b), lambda: self._vary_pair(text, text_b, others))
         return first, second or ""
 
     def partner(self, text: str, others: Sequence[str]) -> str:
-        """Returns a second text for a lone one: as often a variant of it as another text."""
+        """Returns a second text for a lone one: a variant of it or another text, with equal probability."""
         return self._free((text, text), lambda: (text, self._partner(text, others)))[1] or ""
 
     def _free(self, row: Text, make: Callable[[], Text]) -> Text:
-        """Returns what is made, made again while it is held out; after some attempts the row as it was."""
+        """Returns the first row made that is not held out; after ATTEMPTS, the original row."""
         for _ in range(ATTEMPTS):
             made = make()
             if not self._held_out.has(*made):
@@ -117,7 +117,7 @@ class Variants:
         return others[int(self._generator.integers(len(others)))]
 
     def _exchange(self, word: str) -> str:
-        """Returns a word for one that a text has, with the same punctuation; itself where it has no neighbours."""
+        """Returns a replacement for a word, with the same punctuation; without neighbours, mostly the word itself."""
         before, core, after = _parts(word)
         near = self._neighbours.get(core) or self._neighbours.get(core.lower(), [core])
         new = near[self._generator.integers(len(near))]
@@ -127,7 +127,7 @@ class Variants:
         return before + new + after
 
     def _shortened(self, word: str) -> str:
-        """Returns a word without one of its pieces; nothing, not even its punctuation, if it is a single one."""
+        """Returns a word without one of its pieces; empty, punctuation included, if it has only one."""
         before, core, after = _parts(word)
         pieces = self._teacher.tokenizer.encode(core, add_special_tokens=False).offsets
         if len(pieces) < 2:
@@ -143,7 +143,7 @@ def _parts(word: str) -> tuple[str, str, str]:
 
 
 def _neighbours(words: set[str], tokens: Sequence[str], table: Tensor) -> dict[str, list[str]]:
-    """Returns for each word that is one token its nearest whole-word tokens by cosine."""
+    """Returns, for each word that is a single token, its nearest whole-word tokens by cosine similarity."""
     whole = [index for index, token in enumerate(tokens) if token.isalpha() and (len(token) > 1 or is_ideograph(token))]
     known = [index for index in whole if tokens[index] in words]
     if not known:
@@ -159,7 +159,7 @@ def _neighbours(words: set[str], tokens: Sequence[str], table: Tensor) -> dict[s
 
 
 def turns(rows: int, times: int, generator: np.random.Generator) -> Iterator[int]:
-    """Yields `times` row indices in a random order: each once before any comes again."""
+    """Yields `times` row indices, cycling through one random permutation."""
     if not rows or times <= 0:
         return
     order = generator.permutation(rows)
@@ -168,9 +168,9 @@ def turns(rows: int, times: int, generator: np.random.Generator) -> Iterator[int
 
 
 def top_up(rows: Sequence[Row], count: int, vary: Callable[[Row], Row], generator: np.random.Generator) -> list[Row]:
-    """Returns rows followed by as many variants of them as bring the number to `count`; distinct from the rows.
+    """Returns rows topped up to `count` with variants that differ from the rows and from each other.
 
-    Fewer come where four attempts per variant do not find enough new ones.
+    There may be fewer, as attempts are limited to four per missing row.
     """
     known: set[Row] = set(rows)
     found: list[Row] = []
@@ -185,7 +185,7 @@ def top_up(rows: Sequence[Row], count: int, vary: Callable[[Row], Row], generato
 
 
 def draw(rows: Sequence[Row], limit: int | None, generator: np.random.Generator) -> list[Row]:
-    """Returns at most `limit` rows, drawn without replacement, in their old order."""
+    """Returns at most `limit` rows, sampled without replacement, in their original order."""
     if limit is None or len(rows) <= limit:
         return list(rows)
     return [rows[index] for index in np.sort(generator.choice(len(rows), limit, replace=False))]

@@ -1,4 +1,4 @@
-"""Token batches of rows of similar length, and the predictions of a model over them."""
+"""Token batches of similar length, and a model's predictions over them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from eibert.corpus import Split
 from eibert.progress import Report, silent
 
 _POOL_BATCHES = 50
-"""Shuffled rows are sorted by length within pools of this many batches: little padding, still random."""
+"""Shuffled rows are sorted by length within pools of this many batches: little padding, yet random."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Encoded:
         return np.array([len(row) for row in self.ids], np.int64)
 
     def batch(self, rows: Sequence[int] | np.ndarray[Any, Any], device: torch.device | str = "cpu") -> Batch:
-        """Returns the given rows padded to the longest of them; the padding id is 0."""
+        """Returns the given rows padded to the longest; the padding id is 0."""
         width = max(len(self.ids[row]) for row in rows)
         arrays = np.zeros((3, len(rows), width), np.int64)
         for position, row in enumerate(rows):
@@ -54,14 +54,14 @@ class Encoded:
 
 
 def moved(rows: Tensor, device: torch.device | str) -> Tensor:
-    """Returns a tensor on a device; the way to CUDA leads through pinned memory, so that nothing waits for the copy."""
+    """Returns a tensor on a device; copies to CUDA go through pinned memory and do not block."""
     if torch.device(device).type == "cuda" and rows.device.type == "cpu":
         return rows.pin_memory().to(device, non_blocking=True)
     return rows.to(device)
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] | None, *, max_tokens: int) -> Encoded:
-    """Returns the tokens of texts, or of pairs, cut to max_tokens."""
+    """Returns the tokens of texts, or of pairs, truncated to max_tokens."""
     tokenizer.enable_truncation(max_tokens, strategy="longest_first")
     tokenizer.no_padding()
     inputs = list(texts) if texts_b is None else list(zip(texts, texts_b, strict=True))
@@ -80,7 +80,7 @@ def shuffled(
         generator: Source of randomness.
 
     Returns:
-        Arrays int64 (B,); each row stands in exactly one.
+        Arrays int64 (B,); each row is in exactly one.
     """
     order = generator.permutation(len(lengths))
     pool = batch_size * _POOL_BATCHES
@@ -93,7 +93,7 @@ def shuffled(
 
 
 def by_length(lengths: np.ndarray[Any, Any], batch_size: int) -> list[np.ndarray[Any, Any]]:
-    """Returns row indices in batches of rising length, for passes without learning."""
+    """Returns row indices in batches of increasing length, for inference."""
     order = np.argsort(lengths, kind="stable")
     return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
 
@@ -118,11 +118,11 @@ def predict(
     """Returns logits for every row of a split in order, float32 (N, C).
 
     Args:
-        model: Answers on the device where its parameters are.
+        model: Runs on the device of its parameters.
         split: Rows.
         batch_size: Rows per forward pass.
-        max_tokens: Tokens per row; None: the model's own limit.
-        report: Told after each batch.
+        max_tokens: Maximum tokens per row; None: the model's own limit.
+        report: Called after each batch.
     """
     model.eval()
     device = next(model.parameters()).device if isinstance(model, torch.nn.Module) else "cpu"

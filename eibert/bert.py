@@ -1,4 +1,4 @@
-"""The parts of a BERT encoder, by name, wherever transformers keeps them."""
+"""The parts of a transformers BERT encoder, by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _TABLES = ("word_embeddings", "position_embeddings", "token_type_embeddings")
 
 @dataclass(frozen=True)
 class BertLayer:
-    """One post-norm layer; maps without a comment go from the teacher's width H_T to itself."""
+    """One post-norm layer; linear maps are H_T → H_T, the teacher's width, unless a comment says otherwise."""
 
     heads: int
     query: nn.Linear
@@ -34,7 +34,7 @@ class BertLayer:
     feed_forward_output: nn.Linear  # F_T → H_T
 
     def context(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """Returns what all heads mix, before the output map: (B, T, H_T) and (B, 1, 1, T) → (B, T, H_T)."""
+        """Returns multi-head attention before its output projection: (B, T, H_T) and (B, 1, 1, T) → (B, T, H_T)."""
         query, key, value = (
             part(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value)
         )
@@ -44,7 +44,7 @@ class BertLayer:
 
 
 def bert_layers(encoder: nn.Module) -> list[BertLayer] | None:
-    """Returns the layers of an encoder, or None where it is not built like BERT."""
+    """Returns the layers of an encoder, or None if it is not built like BERT."""
     stack = getattr(getattr(encoder, "encoder", None), "layer", None)
     embeddings = getattr(encoder, "embeddings", None)
     tables = [getattr(embeddings, name, None) for name in _TABLES]

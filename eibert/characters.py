@@ -1,4 +1,4 @@
-"""Characters that BERT's tokenizers split off from every word, by asking the tokenizers' own library."""
+"""Characters that BERT's tokenizers split off every word, determined by the tokenizers library itself."""
 
 from functools import cache
 from itertools import groupby
@@ -25,7 +25,7 @@ def stands_alone(character: str) -> bool:
 def words(text: str) -> list[tuple[str, bool]]:
     """Returns the words of a text, and whether each follows the one before without a space.
 
-    Words are separated by whitespace, and an ideograph is one by itself; `joined` is the inverse up to whitespace.
+    Words are separated by whitespace, and each ideograph is its own word; `joined` is the inverse up to whitespace.
     """
     if text.isascii():
         return [(word, False) for word in text.split()]

@@ -1,4 +1,4 @@
-"""State of a training loop after its last finished interval, in one safetensors file that is complete or absent."""
+"""State of a training loop after its last finished interval, in one safetensors file, written atomically."""
 
 import json
 from pathlib import Path
@@ -16,8 +16,8 @@ class Checkpoint:
     """Saves and restores named modules and an optimiser, for runs with equal inputs only.
 
     Args:
-        path: The file; its folder is made when first saved. None: nothing is ever saved or found.
-        key: Digest of everything that shapes the run; state saved under another key is ignored.
+        path: The file; its folder is created on first save. None: nothing is ever saved or restored.
+        key: Digest of everything the run depends on; state saved under another key is ignored.
     """
 
     def __init__(self, path: Path | None, key: str = "") -> None:
@@ -27,7 +27,7 @@ class Checkpoint:
     def save(
         self, done: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, memory: dict[str, Any]
     ) -> None:
-        """Stores the state after `done` intervals; `memory` holds JSON values such as the history so far."""
+        """Saves the state after `done` intervals; `memory` holds JSON values such as the history so far."""
         if self.path is None:
             return
         tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in _owned(module).items()}
@@ -39,7 +39,7 @@ class Checkpoint:
             save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
 
     def restore(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
-        """Loads stored state into modules and optimiser; returns intervals done and the memory, else (0, {})."""
+        """Loads saved state into modules and optimiser; returns intervals done and the memory, or (0, {}) if none."""
         if self.path is None or not self.path.is_file():
             return 0, {}
         try:
@@ -63,7 +63,7 @@ class Checkpoint:
         return int(metadata["intervals"]), json.loads(metadata["memory"])
 
     def clear(self) -> None:
-        """Removes the stored state: the run is complete."""
+        """Removes the saved state once the run is complete."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 

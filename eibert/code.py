@@ -1,7 +1,7 @@
-"""Which code and which libraries shape a stage's result, as digests.
+"""Digests of the code and libraries that a stage's result depends on.
 
-Reads source text and package metadata only: nothing is imported, nothing runs. Comments, docstrings, formatting and
-the order of imports do not count; every other change of a reached module does.
+Reads source text and package metadata only: nothing is imported or run. Comments, docstrings (also of attributes),
+formatting and import order do not count; every other change to a reached module does.
 """
 
 import ast
@@ -18,24 +18,24 @@ from typing import Any
 from eibert.errors import RunError
 
 PACKAGES = ("eibert", "tasks")
-"""Project packages whose modules are followed; an import of anything else is a library's."""
+"""Project packages whose imports are followed; all other imports are libraries."""
 
 REST = ""
-"""Name under which a module's statements outside its definitions are digested."""
+"""Key for the digest of a module's statements outside its definitions."""
 
 _DIGEST_DIGITS = 16
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
-"""Import name → name of the distribution, where the two differ."""
+"""Import name → distribution name, if the two differ."""
 _SHAPES_NO_RESULT = {"filelock", "huggingface_hub", "psutil", "pydantic", "rich"}
 _BENEATH = {
     "great_expectations": {"pandas"}, "onnx": {"protobuf"}, "sklearn": {"scipy"}, "transformers": {"tokenizers"},
 }  # fmt: skip
-"""Libraries that shape a result through another one, without an import of their own in the project."""
+"""Library → libraries that affect results through it without being imported by the project."""
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def project_root() -> Path:
-    """Returns the folder that holds the packages eibert and tasks, wherever the workspace is."""
+    """Returns the folder that contains the packages eibert and tasks, wherever the workspace is."""
     return Path(__file__).resolve().parents[1]
 
 
@@ -44,18 +44,18 @@ class CodeReader:
     """Reads each module of a project once, for the digests of any number of stages.
 
     Attributes:
-        root: Folder that holds the packages.
+        root: Folder that contains the packages.
     """
 
     root: Path
     _modules: dict[str, "_Module | None"] = field(default_factory=dict)
 
     def digests(self, stage: str) -> dict[str, Any]:
-        """Returns what the result of one stage depends on besides data and parameters.
+        """Returns what the result of a stage depends on besides data and parameters.
 
         Returns:
-            `modules`: path → definition → digest; `data`: path of a file beside the code → digest; `libraries`:
-            import name → version without its local part. Paths are relative to the root.
+            `modules`: path → definition → digest; `data`: path of a non-Python file beside the code → digest;
+            `libraries`: import name → version without its local part. Paths are relative to the root.
 
         Raises:
             RunError: the stage has no adapter, or a module cannot be parsed.
@@ -110,7 +110,7 @@ class _Module:
 
     @cached_property
     def imported(self) -> set[str]:
-        """Absolute names that import statements mention anywhere; some name an attribute, not a module."""
+        """Absolute names in import statements anywhere in the module; some are attributes, not modules."""
         return {name for node in _statements(self.tree) for name in self._names(node)}
 
     @property
@@ -128,16 +128,16 @@ class _Module:
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                     parts[statement.name].append(ast.dump(statement))
                 case ast.Import() | ast.ImportFrom():
-                    pass  # told apart below, where their order does not count
+                    pass  # added below, regardless of order
                 case ast.Assign(targets=[ast.Name(id="__version__")]):
-                    pass  # a release is no change of what is computed
+                    pass  # a new release does not change results
                 case _:
                     parts[REST].append(ast.dump(statement))
         parts[REST] += sorted(_imports(self.tree))
         return {name: _digest("\n".join(dumps).encode()) for name, dumps in sorted(parts.items())}
 
     def data_files(self) -> Iterator[Path]:
-        """Yields the files that are no Python in a sub-package, or beside a module and named after it."""
+        """Yields non-Python files: all in a sub-package, or those beside a module that share its name."""
         if self.path.name == "__init__.py":
             found = self.path.parent.rglob("*") if "." in self.name else iter(())
         else:
@@ -159,7 +159,7 @@ class _Module:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Yields all statements within a node; expressions, by far the most nodes, hold none."""
+    """Yields all statements within a node; skips expressions, which are most nodes and contain none."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
             yield child
@@ -180,13 +180,13 @@ def _imports(tree: ast.Module) -> set[str]:
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in (tree, *_statements(tree)):
         if isinstance(node, ast.Module | _Definition):
-            # An empty body and one `pass` mean the same.
+            # An empty body is equivalent to a single `pass`.
             node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
     return tree
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
-    """Whether a statement is a lone string: the docstring of what contains it, or of the attribute before it."""
+    """Whether a statement is a bare string: a docstring of its module, class or function, or of an attribute."""
     match statement:
         case ast.Expr(value=ast.Constant(value=str())):
             return True
@@ -202,7 +202,7 @@ def _version(name: str) -> str:
     try:
         return importlib.metadata.version(DISTRIBUTIONS.get(name, name))
     except importlib.metadata.PackageNotFoundError:
-        # Reads the file lists of all installed packages: half a second, so only where the names differ.
+        # Reads the file lists of all installed packages, which takes half a second, so only if the names differ.
         owners = importlib.metadata.packages_distributions().get(name, [])
         return importlib.metadata.version(owners[0]) if owners else "not installed"
 

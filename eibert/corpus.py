@@ -1,4 +1,4 @@
-"""Texts, labels and token batches: the form in which every stage after `ingest` sees data."""
+"""Texts and labels: the form in which every stage after `ingest` sees data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ SplitName = Literal["train", "dev", "test"]
 
 
 Text = tuple[str, str | None]
-"""A text, and its partner in a task of pairs; None: it stands alone."""
+"""A text and its partner in a pair task, or None if it stands alone."""
 
 TEXT = pa.schema([pa.field("text", pa.string(), nullable=False)])
 TASK = "task.json"
 PRETRAINING, HELD_OUT = "pretraining.parquet", "held_out.parquet"
 LEAKED = "leaked"
-"""Name of the table of training rows that stand in dev or test."""
+"""Name of the table of training rows that also occur in dev or test."""
 _HELD_OUT = b"held_out"
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What the task asks; `labels` is empty for regression.
+    """The task definition; `labels` is empty for regression.
 
     Attributes:
         name: Name of the data set.
-        pair: Each row has two texts.
-        labels: Class names, sorted; class c of a logit row is labels[c].
-        metric: `accuracy`, `macro_f1`, `matthews` or `spearman`; the one figure by which models are compared.
+        pair: Whether each row has two texts.
+        labels: Class names, sorted; logit c belongs to labels[c].
+        metric: `accuracy`, `macro_f1`, `matthews` or `spearman`; the metric by which models are compared.
     """
 
     name: str
@@ -49,7 +49,7 @@ class TaskSpec:
 
     @property
     def outputs(self) -> int:
-        """Number of logits C: the classes, or 1 for regression."""
+        """Number of logits C: one per class, or 1 for regression."""
         return len(self.labels) or 1
 
 
@@ -72,34 +72,34 @@ class Split:
 
     @property
     def inputs(self) -> list[str | tuple[str, str]]:
-        """The rows as a bundle takes them: N texts, or N pairs of texts."""
+        """The rows in the form a bundle takes: N texts, or N pairs of texts."""
         return list(self.texts) if self.texts_b is None else list(zip(self.texts, self.texts_b, strict=True))
 
     @property
     def pairs(self) -> list[tuple[str, str | None]]:
-        """The N rows as pairs; None where a text has no partner."""
+        """The N rows as pairs; the second is None if there is no partner."""
         partners = [None] * len(self) if self.texts_b is None else self.texts_b
         return list(zip(self.texts, partners, strict=True))
 
     def take(self, rows: Sequence[int] | np.ndarray[Any, Any]) -> "Split":
-        """Returns some rows, in the order asked for."""
+        """Returns the given rows, in that order."""
         texts_b = None if self.texts_b is None else [self.texts_b[row] for row in rows]
         return Split([self.texts[row] for row in rows], texts_b, self.targets[rows])
 
 
 def read_spec(ingest: Path) -> TaskSpec:
-    """Returns the task that the ingest artifact in this folder holds."""
+    """Returns the task in an ingest artifact's folder."""
     found = read_json(ingest / TASK)
     return TaskSpec(found["name"], found["pair"], tuple(found["labels"]), found["metric"])
 
 
 def write_spec(ingest: Path, dataset: Mapping[str, Any]) -> None:
-    """Writes what `read_spec` reads, without the counts and sources that shape nothing learnt."""
+    """Writes what `read_spec` reads, without counts and sources, which no training depends on."""
     write_json(ingest / TASK, {name: dataset[name] for name in ("name", "pair", "labels", "metric")})
 
 
 def read_split(ingest: Path, name: SplitName, spec: TaskSpec) -> Split:
-    """Returns the rows of one split of the ingest artifact in this folder, in order."""
+    """Returns the rows of one split from an ingest artifact's folder, in order."""
     table = pq.read_table(ingest / f"{name}.parquet")
     labels = table.column("label").to_pylist()
     index = {label: position for position, label in enumerate(spec.labels)}
@@ -119,9 +119,9 @@ class Pretraining:
     """What a student is pre-trained on.
 
     Attributes:
-        texts: Texts, each with a partner in a task of pairs where it has one.
-        pairs: Whether the task has pairs.
-        held_out: Rows that no variant may be equal to; None: they are not known, and no variants are made.
+        texts: Texts; in a pair task, with a partner if they have one.
+        pairs: Whether it is a pair task.
+        held_out: Rows that no variant may equal; None: unknown, so no variants are made.
     """
 
     texts: list[Text]
@@ -130,7 +130,7 @@ class Pretraining:
 
 
 def read_pretraining(ingest: Path) -> Pretraining:
-    """Returns what the ingest artifact in this folder holds to pre-train on."""
+    """Returns the pre-training corpus from an ingest artifact's folder."""
     table = pq.read_table(ingest / PRETRAINING)
     columns = table.to_pydict()
     seconds = columns.get("text_b", [None] * len(columns["text"]))
@@ -140,7 +140,7 @@ def read_pretraining(ingest: Path) -> Pretraining:
 
 
 def write_pretraining(ingest: Path, found: Pretraining) -> None:
-    """Writes what `read_pretraining` reads; digests of held-out rows only where variants may be made."""
+    """Writes what `read_pretraining` reads; digests of held-out rows only if variants may be made."""
     columns: dict[str, list[Any]] = {"text": [text for text, _ in found.texts]}
     schema = TEXT
     if found.pairs:
@@ -152,7 +152,7 @@ def write_pretraining(ingest: Path, found: Pretraining) -> None:
 
 
 def read_held_out(ingest: Path) -> HeldOut:
-    """Returns the rows of dev and test of the ingest artifact in this folder, by digest."""
+    """Returns the digests of dev and test rows from an ingest artifact's folder."""
     return HeldOut(frozenset(read_texts(ingest / HELD_OUT)))
 
 
@@ -162,5 +162,5 @@ def write_held_out(ingest: Path, found: HeldOut) -> None:
 
 
 def write_parquet(path: Path, columns: dict[str, list[Any]], schema: pa.Schema) -> None:
-    """Writes columns as Parquet; equal values give equal bytes with one pyarrow version."""
+    """Writes columns as Parquet; equal values give equal bytes under the same pyarrow version."""
     pq.write_table(pa.table(columns, schema=schema), path, compression="zstd", write_statistics=False)

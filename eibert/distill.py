@@ -1,8 +1,8 @@
-"""Cross-distillation: the teacher's head moves into the student, and both learn from each other.
+"""Cross-distillation: the student takes over the teacher's head, and both learn from each other.
 
 Source: EI-BERT as reported: parameter integration of the teacher's task layers, mutual updates with MSE and KL, the
-teacher with the smaller rate. Choice: two phases; in the first both learn on labelled rows, in the second the teacher
-is fixed, its answers are computed once, and the student learns from all rows (decision 0004).
+teacher with the smaller learning rate. Choice: two phases; in the first both learn on labelled rows, in the second the
+teacher is frozen, its answers are computed once, and the student learns from all rows (decision 0004).
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from eibert.student import Student
 
 @dataclass(frozen=True)
 class Distilled:
-    """What cross-distillation leaves.
+    """The result of cross-distillation.
 
     Attributes:
-        student: The student with its head folded in.
-        drift: What became of the teacher in the first phase.
-        rows: Rows learnt from: labelled, and confident ones that the teacher answered.
+        student: The trained student, its head folded.
+        drift: The teacher's drift in the first phase.
+        rows: Numbers of `labelled` rows, other rows trained on (`answered`), and those too uncertain (`left_out`).
     """
 
     student: Learnt
@@ -44,9 +44,9 @@ def distill(
 
     Args:
         student: Pre-trained and pruned; not changed.
-        room: Teacher, rows and parameters; its teacher is changed in place where it learns.
-        checkpoint: Where whole epochs of the second phase are kept.
-        reports: Gives the report of a named part.
+        room: Teacher, rows and parameters; the teacher is trained in place.
+        checkpoint: Saves the state after each interval of the second phase.
+        reports: Returns the report callback of a named part.
     """
     params = room.params
     learner = with_head(student, room, reuse=params.head_reuse)
@@ -67,7 +67,7 @@ def distill_plainly(
     checkpoint: Checkpoint,
     reports: Callable[[str], Report] = lambda what: silent,  # noqa: ARG005
 ) -> Learnt:
-    """Returns the same student after plain distillation: a new head, a teacher that stays as it is, no MSE.
+    """Returns the same student after plain distillation: a new head, a frozen teacher, no MSE on representations.
 
     Source: Hinton et al. 2015. The arguments are those of `distill`.
     """
@@ -78,7 +78,7 @@ def distill_plainly(
 
 
 def with_head(student: Student, room: Room, *, reuse: bool) -> Student:
-    """Returns a copy of the student with a task head, the teacher's own or a new one, and max_tokens positions."""
+    """Returns a copy of the student with a task head, the teacher's or a new one, and `max_tokens` positions."""
     torch.manual_seed(room.seed)
     positions = room.params.max_tokens
     learner = Student(replace(student.shape, outputs=room.spec.outputs, positions=positions), student.tokens)

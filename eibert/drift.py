@@ -1,7 +1,7 @@
-"""How far rows are from those a version learnt from, and whether that is further than their bounds.
+"""Data drift: how far rows have shifted from those a version was trained on, and whether that exceeds the bounds.
 
-Every distance is given less what chance alone makes of samples of these sizes, so that a bound means the same for fifty
-rows as for fifty thousand. Knows no files; docs/decisions/0015 says why these distances.
+Every distance is reduced by what chance alone yields for samples of these sizes, so a bound means the same for fifty
+rows as for fifty thousand. Knows no files; docs/decisions/0015 explains the choice of distances.
 """
 
 import math
@@ -24,10 +24,10 @@ class Shift:
 
     Attributes:
         name: `labels`, `lengths`, `vocabulary`, `embedding` or `agreement`.
-        value: The distance; None: it could not be taken.
-        bound: Largest value that is no drift.
-        reaction: What a larger value does.
-        note: What was found, in a few words.
+        value: The distance; None: it could not be computed.
+        bound: Largest value that does not count as drift.
+        reaction: What a larger value triggers.
+        note: Short description of the finding.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Shift:
 
     @property
     def beyond(self) -> bool:
-        """Whether the value is over its bound and somebody wants to know."""
+        """Whether the value exceeds its bound and the check is on."""
         return self.reaction is not Reaction.OFF and self.value is not None and self.value > self.bound
 
     @property
     def stops(self) -> bool:
-        """Whether nothing may learn from these rows."""
+        """Whether training on these rows is blocked."""
         return self.beyond and self.reaction is Reaction.FAIL
 
     def __str__(self) -> str:
@@ -56,9 +56,10 @@ def compare(reference: Reference, profile: Profile, fresh: Judged | None, params
     """Returns every shift between the data of a version and a profile.
 
     Args:
-        reference: What is kept of the version's data.
-        profile: Of the rows to compare, made with the reference's edges and the same teacher.
-        fresh: The version's answers on labelled rows that are new to it; None: there are too few.
+        reference: Reference of the version's data.
+        profile: Profile of the rows to compare, binned by the reference's edges; under another teacher, vocabulary and
+            embedding are not compared.
+        fresh: The version's answers on new labelled rows; None: too few.
         params: Bounds and reactions.
     """
     then, p = reference.profile, params
@@ -86,14 +87,14 @@ def compare(reference: Reference, profile: Profile, fresh: Judged | None, params
 
 
 def divergence(one: Array, other: Array) -> float:
-    """Returns the Jensen-Shannon divergence of two histograms less its expectation by chance, bits, 0 to 1.
+    """Returns the Jensen-Shannon divergence of two histograms minus its expectation by chance, bits, 0 to 1.
 
     Source: Lin 1991, equation 4.1 with equal weights; JSD ≈ 1/(8 ln 2) Σ (p - q)² / mean, whose expectation for equal
-    distributions is (B - 1)/(8 ln 2) · (1/n + 1/m) for B bins that are not empty.
+    distributions is (B - 1)/(8 ln 2) · (1/n + 1/m) for B non-empty bins.
 
     Args:
-        one: Counts (B,), n in all.
-        other: Counts (B,), m in all.
+        one: Counts (B,), n in total.
+        other: Counts (B,), m in total.
     """
     n, m = int(one.sum()), int(other.sum())
     if not n or not m:
@@ -106,13 +107,13 @@ def divergence(one: Array, other: Array) -> float:
 
 
 def unseen_rise(then: Array, now: Array) -> float:
-    """Returns the share of piece occurrences that were unseen before, less the share expected of equal text.
+    """Returns the share of occurrences of previously unseen pieces, minus the share expected in similar text.
 
     Source: Good 1953: the share of unseen pieces in further text is about that of pieces seen once.
 
     Args:
-        then: Occurrences of each piece, (V,).
-        now: The same of the rows to compare.
+        then: Occurrences of each piece in the reference, (V,).
+        now: Occurrences in the rows to compare, (V,).
     """
     if not now.sum() or not then.sum():
         return 0.0
@@ -120,11 +121,11 @@ def unseen_rise(then: Array, now: Array) -> float:
 
 
 def frechet(then: Profile, now: Profile) -> float:
-    """Returns the squared Fréchet distance of the embeddings as a share of their variance, less what chance makes.
+    """Returns the squared Fréchet distance of the embeddings as a share of their variance, minus the chance level.
 
-    Source: Dowson & Landau 1982, for normal distributions: |μ - ν|² + Σ (σ - τ)² where dimensions are independent.
-    Choice: diagonal and over the total variance, so that the bound is free of the teacher's scale and a few hundred
-    rows are enough. By chance: 1/n + 1/m from the means, half of it from the spreads.
+    Source: Dowson & Landau 1982, for normal distributions: |μ - ν|² + Σ (σ - τ)² if dimensions are independent.
+    Choice: diagonal and relative to the total variance, so that the bound does not depend on the teacher's scale and a
+    few hundred rows are enough. Chance level: 1/n + 1/m from the means, half as much from the spreads.
     """
     variance = float((then.spread**2).sum())
     if variance == 0.0:
@@ -134,10 +135,10 @@ def frechet(then: Profile, now: Profile) -> float:
 
 
 def agreement_fall(judged: Judged, fresh: Judged, *, confidence: float) -> float:
-    """Returns by how much agreement has fallen at least, with the given confidence; 0 where it may not have fallen.
+    """Returns the lower confidence bound of the drop in agreement; 0 if it may not have dropped.
 
-    Source: Agresti & Caffo 2000: Wald's interval of a difference of two shares after one success and one failure were
-    added to each; here its lower end, one-sided.
+    Source: Agresti & Caffo 2000: Wald interval for a difference of two proportions after adding one success and one
+    failure to each; here its lower end, one-sided.
     """
     before, after = [((one.agreed + 1) / (one.rows + 2), one.rows + 2) for one in (judged, fresh)]
     deviation = math.sqrt(sum(share * (1 - share) / rows for share, rows in (before, after)))

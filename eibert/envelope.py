@@ -1,6 +1,6 @@
-"""Keys and sealed envelopes: an EC P-256 key, and bytes signed with it in a DSSE envelope of one canonical form.
+"""Keys and sealed envelopes: an EC P-256 key, and bytes signed with it in a canonical DSSE envelope.
 
-An envelope's content is accepted only byte for byte as it was written, so that every flipped bit of it shows.
+An envelope is accepted only byte for byte as it was written, so every flipped bit is detected.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _PRIVATE_MODE = 0o600
 
 
 def make_key(path: Path) -> None:
-    """Makes a private key that only its owner can read, unless there is one; complete or not at all."""
+    """Atomically creates a private key readable only by its owner, unless one exists."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def make_key(path: Path) -> None:
             file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         os.link(part, path)
     except FileExistsError:
-        pass  # another process made one meanwhile
+        pass  # created by another process meanwhile
     finally:
         part.unlink(missing_ok=True)
 
@@ -48,30 +48,30 @@ def public_pem(private_key: Path) -> bytes:
     """Returns the public half of a private key, as PEM.
 
     Raises:
-        SignatureError: the file is no usable key.
+        SignatureError: the file is not a usable key.
     """
     return _public_pem(_private(private_key).public_key())
 
 
 def fingerprint(pem: bytes) -> str:
-    """Returns the name of a public key: the SHA-256 of its PEM form.
+    """Returns the fingerprint of a public key: the SHA-256 of its PEM form.
 
     Raises:
-        SignatureError: it is no public P-256 key in PEM form.
+        SignatureError: it is not a public P-256 key in PEM form.
     """
     return hashlib.sha256(_public_pem(_public(pem))).hexdigest()
 
 
 def seal(payload: bytes, kind: str, private_key: Path) -> bytes:
-    """Returns an envelope of bytes, signed.
+    """Returns a signed envelope of bytes.
 
     Args:
-        payload: What is signed.
-        kind: Media type of the payload; it is signed too.
+        payload: The bytes to sign.
+        kind: Media type of the payload; signed too.
         private_key: File with a P-256 key in PEM form.
 
     Raises:
-        SignatureError: the file is no usable key.
+        SignatureError: the file is not a usable key.
     """
     key = _private(private_key)
     envelope = Envelope(payload, kind, {})
@@ -80,11 +80,11 @@ def seal(payload: bytes, kind: str, private_key: Path) -> bytes:
 
 
 def unseal(content: bytes, kind: str, public_key: bytes) -> bytes:
-    """Returns the bytes in an envelope, its signature checked.
+    """Returns the payload of an envelope after verifying its signature.
 
     Args:
         content: What `seal` returned.
-        kind: The media type that is expected.
+        kind: Expected media type.
         public_key: PEM.
 
     Raises:
@@ -106,10 +106,10 @@ def unseal(content: bytes, kind: str, public_key: bytes) -> bytes:
 
 
 def signer(content: bytes) -> str:
-    """Returns the fingerprint of the key that an envelope says it is signed with; nothing is checked.
+    """Returns the fingerprint of the key that an envelope claims to be signed with; nothing is verified.
 
     Raises:
-        SignatureError: it is no envelope.
+        SignatureError: it is not an envelope.
     """
     try:
         return str(json.loads(content)["signatures"][0]["keyid"])

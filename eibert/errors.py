@@ -1,19 +1,19 @@
-"""Every error a user can cause. A message names the place, the value found, the value expected and the remedy.
+"""Every error a user can cause. A message names the location, the value found, the value expected and the remedy.
 
 EibertError
 ├── ParamsError            params.yaml or --set: unknown key, wrong type, out of bounds
-├── DataError              a source cannot be read or does not make a task
+├── DataError              a source cannot be read or does not define a task
 │   └── GateError          the data gate found a failed expectation
 ├── ArtifactError
-│   ├── MissingArtifactError   a stage's output is not there
+│   ├── MissingArtifactError   a stage's output is missing
 │   └── CorruptArtifactError   a file differs from its manifest
 ├── TeacherError           the teacher cannot be loaded or is not the one expected
 ├── BudgetError            the bundle is larger than export.budget_bytes
 ├── BundleError            a bundle cannot be loaded
 ├── ShapeError             tensors or student shape do not fit
-├── TrailError             the trail of records is altered, or does not know a file
-├── SignatureError         a key or a signature cannot be used
-└── RunError               the pipeline cannot be run here
+├── TrailError             the trail of records is altered, or has no record of a file
+├── SignatureError         a key is unusable, or a signature invalid
+└── RunError               the pipeline cannot run here
     └── RegistryError          MLflow's registry does not answer, or has no such version
 """
 
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 
 class EibertError(Exception):
-    """An error a user can cause and mend; the command line prints it without a traceback."""
+    """An error a user can cause and fix; the command line prints it without a traceback."""
 
 
 class ParamsError(EibertError):
@@ -30,7 +30,7 @@ class ParamsError(EibertError):
 
 
 class DataError(EibertError):
-    """A data source cannot be read, or its rows do not make a task."""
+    """A data source cannot be read, or its rows do not define a task."""
 
 
 class GateError(DataError):
@@ -42,7 +42,7 @@ class ArtifactError(EibertError):
 
 
 class MissingArtifactError(ArtifactError):
-    """A stage's output is not there."""
+    """A stage's output is missing."""
 
 
 class CorruptArtifactError(ArtifactError):
@@ -70,11 +70,11 @@ class TrailError(EibertError):
 
 
 class SignatureError(EibertError):
-    """A key cannot be used, or a signature is not sound."""
+    """A key is unusable, or a signature is invalid."""
 
 
 class RunError(EibertError):
-    """The pipeline cannot be run as asked."""
+    """The pipeline cannot run as requested."""
 
 
 class RegistryError(RunError):

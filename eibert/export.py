@@ -1,4 +1,4 @@
-"""The shipped bundle: one ONNX file with integer weights, a vocabulary and a description, within a byte budget."""
+"""The shipped bundle: an ONNX file with integer weights, a vocabulary and a description, within a byte budget."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from eibert.student import MASKED, VOCABULARY, Student
 MODEL, DESCRIPTION = "model.onnx", "eibert.json"
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _UNPACKING_BYTES = 1000
-"""Most that the graph grows by for a matrix that is unpacked in it."""
+"""Upper bound on the graph's growth per matrix that it has to unpack."""
 
 
 def write_bundle(
@@ -37,15 +37,15 @@ def write_bundle(
     """Writes the bundle into an existing folder; returns the bytes of all its files.
 
     Args:
-        student: Gives shape and vocabulary.
-        quantized: Gives the weights.
+        student: Provides shape and vocabulary.
+        quantized: Provides the weights.
         spec: The task.
         params: Section `export`.
         folder: Where the three files go.
-        lineage: Digest of a manifest, put into the graph's metadata; None: none.
+        lineage: Digest of a manifest, stored in the graph's metadata; None: omitted.
 
     Raises:
-        BudgetError: the files are larger than the budget; the message names the largest parts.
+        BudgetError: the files exceed the budget; the message names the largest parts.
     """
     model = build(student, quantized, params)
     if lineage is not None:
@@ -143,5 +143,5 @@ def _over_budget(size: int, budget: int, quantized: QuantizedStudent, model: onn
 
 
 def bundle_logits(folder: Path, split: Split) -> np.ndarray[Any, Any]:
-    """Returns the bundle's logits for every row of a split through onnxruntime, float32 (N, C)."""
+    """Returns the bundle's logits for every row of a split, computed by onnxruntime, float32 (N, C)."""
     return Model.load(folder).logits(split.inputs)

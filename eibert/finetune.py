@@ -1,4 +1,4 @@
-"""The teacher learns the task: encoder and a linear head, early stopping on dev."""
+"""Fine-tunes the teacher on the task: encoder and a linear head, early stopping on dev."""
 
 import copy
 from dataclasses import dataclass
@@ -43,23 +43,23 @@ def finetune(
     checkpoint: Checkpoint,
     report: Report = silent,
 ) -> Finetuned:
-    """Returns the teacher fine-tuned on train, as it was after its best interval on dev, the last of equal ones.
+    """Returns the teacher fine-tuned on train, from its best interval on dev (the last of ties).
 
-    Choice: a linear head on the pooled sentence, so that it can be folded into the student; the token table is not
-    updated, which leaves the student's starting table valid and saves half of the optimiser's work (decision 0003).
+    Choice: a linear head on the pooled sentence, so that it can be folded into the student; the token embeddings are
+    frozen, which keeps the student's initial table valid and saves half of the optimiser's work (decision 0003).
 
     Args:
         teacher: Base teacher; changed in place.
         spec: The task.
-        train: Rows to learn from.
-        dev: Rows to stop by.
+        train: Training rows.
+        dev: Rows for early stopping.
         params: Section `finetune`.
         seed: Seed of head, order and dropout.
-        checkpoint: Where finished intervals are kept; a run with the same key resumes after the last one.
-        report: Told after each step.
+        checkpoint: Saves the state after each interval; a run with the same key resumes from it.
+        report: Called after each step.
 
     Raises:
-        TeacherError: the rows are pairs, and the teacher knows one text only.
+        TeacherError: the rows are pairs, but the teacher takes only single texts.
     """
     if spec.pair and getattr(teacher.encoder.config, "type_vocab_size", 2) == 1:
         raise TeacherError(

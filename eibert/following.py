@@ -1,4 +1,4 @@
-"""Second phase of cross-distillation: the student follows a teacher that is fixed, on all rows."""
+"""Second phase of cross-distillation: the student learns from a frozen teacher on all rows."""
 
 import copy
 from dataclasses import dataclass
@@ -43,15 +43,15 @@ class Learnt:
 def follow(
     student: Student, said: Answers, room: Room, weights: Weights, checkpoint: Checkpoint, report: Report = silent
 ) -> Learnt:
-    """Returns the student after all intervals, folded, as it was best on dev; it is changed in place.
+    """Returns the student of the best interval on dev (the last of ties), its head folded.
 
     Args:
-        student: With its head.
+        student: With its head; trained in place.
         said: The teacher's answers to all rows.
         room: Rows and parameters.
-        weights: Of the loss terms.
-        checkpoint: Where finished intervals are kept.
-        report: Told after each batch.
+        weights: Weights of the loss terms.
+        checkpoint: Saves the state after each interval.
+        report: Called after each batch.
     """
     params = room.params
     rows = said.confident(room.lessons, params.unlabelled_confidence, regression=room.spec.regression)
@@ -94,7 +94,7 @@ def follow(
 def _terms(
     student: Student, said: Answers, room: Room, rows: np.ndarray[Any, Any], weights: Weights, scale: float
 ) -> dict[str, Tensor]:
-    """Returns the unweighted losses of a batch; that on words only where it is weighed."""
+    """Returns the unweighted losses of a batch; the word loss only if it has a weight."""
     device, regression = room.device, room.spec.regression
     with optimize.autocast(room.params.precision, device):
         tokens, pooled = student(room.rows.batch(rows, device))

@@ -1,4 +1,4 @@
-"""A thin builder of ONNX graphs: named integer weights that stay integers in the file."""
+"""A thin ONNX graph builder that stores named weights as integers."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from eibert.quantize.tensor import Quantized, pack
 
 Array = np.ndarray[Any, Any] | np.generic
 ONNXRUNTIME = "com.microsoft"
-"""Domain of the operators that onnxruntime has beside ONNX's own."""
+"""Domain of onnxruntime's contrib operators."""
 
 
 class Graph:
-    """Collects nodes and constants; every method adds nodes and returns the name of its output.
+    """Collects nodes and constants; every method adds some and returns the name of its output.
 
     Args:
-        activations: Scale of the input of a matrix product, by matrix name; absent: float arithmetic.
+        activations: Scale of the input of a matrix product, by matrix name; absent: float input.
     """
 
     def __init__(self, activations: dict[str, float]) -> None:
@@ -28,7 +28,7 @@ class Graph:
         self._count = 0
 
     def constant(self, name: str, value: Array) -> str:
-        """Adds a constant once."""
+        """Adds a constant unless present."""
         if name not in self.constants:
             self.constants[name] = numpy_helper.from_array(np.array(value, order="C"), name)
         return name
@@ -49,29 +49,29 @@ class Graph:
         return output
 
     def rows(self, name: str, table: Quantized, ids: str, *, axes: int = 2) -> str:
-        """Adds a look-up by ids of so many axes: only the rows asked for are turned into floats."""
+        """Adds an embedding look-up by ids with `axes` axes; only the rows looked up are dequantized."""
         values = self._floats(self.add("Gather", self.constant(name, stored(table)), ids), table)
         scale = self.constant(f"{name}.scale", _columns(table.scale))
         return self._scaled(values, self.add("Gather", scale, ids) if table.scale.ndim else scale, table, (0,) * axes)
 
     def linear(self, name: str, weight: Quantized, bias: Array | None, hidden: str) -> str:
-        """Adds hidden @ weight.T + bias, the input rounded to INT8 where the matrix has an activation scale."""
+        """Adds hidden @ weight.T + bias, the input rounded to INT8 if the matrix has an activation scale."""
         product = self.add("MatMul", self._rounded(name, hidden), self._matrix(name, weight))
         return product if bias is None else self.add("Add", product, self.constant(f"{name}.bias", bias))
 
     def attention(
         self, name: str, weight: Quantized, bias: Array, hidden: str, real: str, *, heads: int, masked: float
     ) -> str:
-        """Adds what all heads mix, before the output map, as one operator.
+        """Adds multi-head attention up to, but without, the output projection, as one operator.
 
-        onnxruntime's own fusion does not find attention behind integer weights and a free number of tokens.
+        onnxruntime's own fusion does not recognise attention behind integer weights and dynamic sequence lengths.
 
         Args:
-            name: Of the matrix for query, key and value.
+            name: Name of the fused query-key-value matrix.
             weight: That matrix, (3H, H).
             bias: Float (3H,).
             hidden: Its input, (B, T, H).
-            real: Name of an int32 (B, T): 1 for real tokens, 0 for padding.
+            real: Name of the attention mask, int32 (B, T): 1 for real tokens, 0 for padding.
             heads: Attention heads.
             masked: Added to the scores of padding.
         """
@@ -79,25 +79,25 @@ class Graph:
         return self.add("Attention", *inputs, domain=ONNXRUNTIME, num_heads=heads, mask_filter_value=masked)
 
     def _rounded(self, name: str, hidden: str) -> str:
-        """Adds the rounding of a matrix's input to INT8 where the matrix has an activation scale."""
+        """Adds the rounding of a matrix's input to INT8 if the matrix has an activation scale."""
         if name not in self._activations:
             return hidden
-        # The integers are multiplied as floats: on processors without VNNI onnxruntime's INT8 product saturates.
+        # The integers are multiplied as floats: on CPUs without VNNI, onnxruntime's INT8 matmul saturates.
         at = self.constant(f"{name}.activation", np.float32(self._activations[name]).reshape(()))
         zero = self.constant("zero", np.int8(0).reshape(()))
         return self.add("DequantizeLinear", self.add("QuantizeLinear", hidden, at, zero), at, zero)
 
     def _matrix(self, name: str, weight: Quantized) -> str:
-        """Adds a matrix as floats, (out, in) → (in, out).
+        """Adds a dequantized matrix, (out, in) → (in, out).
 
-        What follows from constants alone is computed once when the model is loaded; DequantizeLinear is not.
+        Uses plain operators, which are constant-folded once at load time; DequantizeLinear is not.
         """
         values = self._floats(self.constant(name, stored(weight)), weight)
         scale = self.constant(f"{name}.scale", _columns(weight.scale))
         return self.add("Transpose", self._scaled(values, scale, weight, (0,)), perm=[1, 0])
 
     def _floats(self, values: str, weight: Quantized) -> str:
-        """Adds what turns stored integers (…, C) or packed ones (…, C/2) into floats (…, C)."""
+        """Adds the conversion of stored integers (…, C), or packed ones (…, C/2), to floats (…, C)."""
         values = self.add("Cast", values, to=TensorProto.FLOAT)
         if not weight.is_packed:
             return values
@@ -106,7 +106,7 @@ class Graph:
         return self.add("Sub", self.add("Concat", first, second, axis=-1), self.number(8.0))
 
     def _scaled(self, values: str, scale: str, weight: Quantized, outer: tuple[int, ...]) -> str:
-        """Adds the product with a scale: of all, of each row, or of each group; `outer` copies the axes before."""
+        """Adds the product with a scale per tensor, row or group; `outer` holds a 0 (copied) per leading axis."""
         if weight.scale.ndim < 2:
             return self.add("Mul", values, scale)
         groups, columns = weight.scale.shape[1], weight.values.shape[1]
@@ -115,7 +115,7 @@ class Graph:
         return self.add("Reshape", self.add("Mul", split, scale), self.integers(*outer, columns))
 
     def norm(self, name: str, weight: Array, bias: Array, hidden: str, epsilon: float) -> str:
-        """Adds a layer normalisation over the last axis."""
+        """Adds layer normalisation over the last axis."""
         parts = self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)
         return self.add("LayerNormalization", hidden, *parts, axis=-1, epsilon=epsilon)
 
@@ -126,7 +126,7 @@ class Graph:
 
 
 def stored(weight: Quantized) -> Array:
-    """Returns the integers as a file holds them: packed uint8 (R, C/2), or int8 (R, C)."""
+    """Returns the integers as stored: packed uint8 (R, C/2), or int8 (R, C)."""
     found: Array = (pack(weight.values) if weight.is_packed else weight.values).numpy()
     return found
 

@@ -1,7 +1,7 @@
-"""A bundle in the layout of model hubs: what transformers, optimum and transformers.js look for in a folder.
+"""A bundle in the model hub layout that transformers, optimum and transformers.js expect.
 
-The graph is the bundle's own, byte for byte; everything else says the same in their words. Nothing of it ships, so
-nothing of it counts towards the bundle's bytes.
+The graph is the bundle's own, byte for byte; the other files restate the bundle in the hub's formats. None of them
+ship, so none count towards the bundle's bytes.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from eibert.runtime.tokenizer import CLASSIFY, MASK, PAD, SEPARATE, SPECIALS, UN
 
 GRAPH = "onnx/model.onnx"
 VALUE = "value"
-"""What the one output of a regression is called."""
+"""Label of a regression's single output."""
 
 _SPECIALS = {
     "cls_token": CLASSIFY, "mask_token": MASK, "pad_token": PAD, "sep_token": SEPARATE, "unk_token": UNKNOWN,
@@ -28,7 +28,7 @@ _SPECIALS = {
 
 
 def write_hub(bundle: Path, out: Path) -> Bundle:
-    """Writes a bundle into an existing folder as a hub would hold it, without its card; returns the bundle.
+    """Writes a bundle in the hub layout, without a model card, into an existing folder; returns the bundle.
 
     Args:
         bundle: Folder of a bundle.
@@ -36,7 +36,7 @@ def write_hub(bundle: Path, out: Path) -> Bundle:
             `onnx/model.onnx` go.
 
     Raises:
-        BundleError: the bundle is missing, altered or of an unknown format, or its graph is none.
+        BundleError: the bundle is missing, altered or of an unknown format, or its graph is not ONNX.
     """
     found, graph = read_bundle(bundle)
     sizes = _sizes(graph, bundle / "model.onnx")
@@ -46,7 +46,7 @@ def write_hub(bundle: Path, out: Path) -> Bundle:
     tokenizer = wordpiece(
         found.tokens, lowercase=found.lowercase, strip_accents=found.strip_accents, max_tokens=found.max_tokens
     )
-    tokenizer.no_truncation()  # asked for by the caller there, up to model_max_length
+    tokenizer.no_truncation()  # there, callers request truncation, up to model_max_length
     tokenizer.add_special_tokens(list(SPECIALS))
     tokenizer.save(str(out / "tokenizer.json"))
     write_json(out / "tokenizer_config.json", tokenizer_config(found))
@@ -63,7 +63,7 @@ def write_hub(bundle: Path, out: Path) -> Bundle:
 
 
 def tokenizer_config(bundle: Bundle) -> dict[str, Any]:
-    """Returns `tokenizer_config.json`: BERT's tokenizer, to which special tokens typed in a text are plain text."""
+    """Returns `tokenizer_config.json`: BERT's tokenizer, treating special tokens typed in a text as plain text."""
     return {
         **_SPECIALS,
         "tokenizer_class": "BertTokenizer",
@@ -78,7 +78,7 @@ def tokenizer_config(bundle: Bundle) -> dict[str, Any]:
 
 
 def config(bundle: Bundle) -> dict[str, Any]:
-    """Returns what `config.json` says of classes and special ids."""
+    """Returns the part of `config.json` that describes architecture, classes and vocabulary."""
     names = bundle.labels or (VALUE,)
     return {
         "architectures": ["BertForSequenceClassification"],
@@ -90,17 +90,17 @@ def config(bundle: Bundle) -> dict[str, Any]:
         "vocab_size": len(bundle.tokens),
         "type_vocab_size": 2,
         "hidden_act": "gelu",
-        "transformers.js_config": {"dtype": "fp32"},  # the name of the file, not its numbers: onnx/model.onnx
+        "transformers.js_config": {"dtype": "fp32"},  # selects the file name, onnx/model.onnx, not the precision
     }
 
 
 def _sizes(graph: bytes, path: Path) -> dict[str, int]:
-    """Returns the student's sizes as constants and attention show them; what is not there is left out."""
+    """Returns the student's sizes as read from constants and attention nodes; sizes not found are omitted."""
     try:
         loaded = onnx.load_from_string(graph).graph
     except DecodeError as error:
         raise BundleError(f"{path}: found no ONNX graph, expected one; export the bundle again") from error
-    # A name that is not UTF-8 comes as bytes.
+    # Names that are not UTF-8 come as bytes.
     rows = {str(tensor.name): tensor.dims[0] for tensor in loaded.initializer if len(tensor.dims)}
     found = {
         "hidden_size": rows.get("embedding_norm.weight"),
@@ -113,6 +113,6 @@ def _sizes(graph: bytes, path: Path) -> dict[str, int]:
 
 
 def _heads(graph: onnx.GraphProto) -> int | None:
-    """The operator of attention says them."""
+    """Returns the number of heads from an Attention node, or None."""
     attributes = (attribute for node in graph.node if node.op_type == "Attention" for attribute in node.attribute)
     return next((int(attribute.i) for attribute in attributes if attribute.name == "num_heads"), None)

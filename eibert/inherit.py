@@ -1,8 +1,8 @@
-"""The student's first weights from the teacher's: its own attention heads and neurons in a narrower space.
+"""Initialises the student from the teacher's weights: the teacher's own attention heads and neurons, narrowed.
 
-Choice: how the student starts is not known of the paper. The teacher's representations are projected onto their
-principal directions; each student layer takes over the heads and neurons that matter most in one teacher layer; output
-matrices and norms are fitted by least squares to the teacher's projected representations (decision 0008).
+Choice: the paper's initialisation is not known. The teacher's representations are projected onto their principal
+directions; each student layer inherits the most important heads and neurons of one teacher layer; output matrices and
+norms are fitted by least squares to the teacher's projected representations (decision 0008).
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ _BATCH_ROWS = 64
 
 
 class Sample:
-    """Some rows through the teacher, their tokens in one flat sequence of M without padding."""
+    """The teacher's hidden states of some rows, as one flat sequence of M tokens without padding."""
 
     def __init__(self, teacher: Teacher, batches: list[Batch]) -> None:
         self._masks, self._pooling = [batch.mask.bool() for batch in batches], teacher.pooling
@@ -47,7 +47,7 @@ class Sample:
         return torch.cat([values[mask] for values, mask in zip(padded, self._masks, strict=True)])
 
     def padded(self, flat: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Returns batches (B, T, H) of flat tokens (M, H), each with its bias of attention (B, 1, 1, T)."""
+        """Returns flat tokens (M, H) as batches (B, T, H), each with its attention bias (B, 1, 1, T)."""
         batches = []
         for mask, values in zip(self._masks, torch.split(flat, [int(mask.sum()) for mask in self._masks]), strict=True):
             batch = flat.new_zeros(*mask.shape, flat.shape[1])
@@ -56,25 +56,25 @@ class Sample:
         return batches
 
     def sentences(self, flat: Tensor) -> Tensor:
-        """Returns each row's representation, (N, H): the mean over its tokens or the first, as in the teacher."""
+        """Returns each row's representation, (N, H): the mean of its tokens or the first one, as in the teacher."""
         parts = torch.split(flat, [int(count) for mask in self._masks for count in mask.sum(dim=1)])
         return torch.stack([part.mean(dim=0) if self._pooling is Pooling.MEAN else part[0] for part in parts])
 
 
 @torch.no_grad()
 def inherit(student: Student, teacher: Teacher, rows: Encoded, *, tokens: int, seed: int) -> dict[str, float] | None:
-    """Gives a new student the teacher's weights, as far as they fit, in place.
+    """Initialises a new student, in place, with the teacher's weights as far as they fit.
 
     Args:
-        student: Its token table holds coordinates of the teacher's (`weighted_svd`).
+        student: Its token embeddings are low-rank coordinates of the teacher's (`weighted_svd`).
         teacher: The teacher.
-        rows: Texts to fit to.
-        tokens: Tokens of text used, drawn by seed.
-        seed: Seed of the draw and of the space's orientation.
+        rows: Texts to fit on.
+        tokens: Tokens of text used, sampled by seed.
+        seed: Seed of the sample and of the subspace's orientation.
 
     Returns:
-        Squared distance to the teacher on the texts used, in units of its variance, of tokens and sentences; None,
-        and the student unchanged, where the teacher is not built like BERT or is narrower than the student.
+        Squared distances of tokens and sentences to the teacher on these texts, in units of its variance; None, with
+        the student unchanged, if the teacher is not built like BERT or is narrower than the student.
     """
     layers = bert_layers(teacher.encoder)
     if layers is None or teacher.hidden < student.shape.hidden:
@@ -107,7 +107,7 @@ def _drawn(rows: Encoded, tokens: int, seed: int) -> list[Batch]:
 
 
 def _level(place: int, count: int, available: int) -> int:
-    """Returns the teacher layer of a student layer: evenly spaced, the last one last."""
+    """Returns the teacher layer for a student layer: evenly spaced, the last for the last."""
     return -(-(place + 1) * available // count) - 1
 
 
@@ -131,7 +131,7 @@ def _inherit_embeddings(student: Student, teacher: Teacher, basis: Basis, sample
 def _inherit_attention(
     layer: Layer, source: BertLayer, basis: Basis, sample: Sample, state: Tensor, hidden: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Returns the representations after attention of the teacher, (M, H_T), and of the student, (M, H)."""
+    """Returns the representations after attention: the teacher's (M, H_T) and the student's (M, H)."""
     contexts = sample.flat([source.context(values, bias) for values, bias in sample.padded(state)])
     width, size = contexts.shape[1] // source.heads, hidden.shape[1] // layer.heads
     output = basis.directions.T @ source.attention_output.weight  # (H, heads · d_T)
@@ -143,7 +143,7 @@ def _inherit_attention(
         part = slice(head * width, (head + 1) * width)
         asked, offered = narrowed_scores(query[part], key[part], size)
         carried = narrowed_value(value[part], output[:, part], size)
-        rows[0][1, place, len(offered) :] = rows[1][1, place, len(offered) :] = 0.0  # what else is asked finds nothing
+        rows[0][1, place, len(offered) :] = rows[1][1, place, len(offered) :] = 0.0  # unused query rows meet zero keys
         for kind, found in enumerate((asked, offered, carried)):
             rows[0][kind, place, : len(found)] = found[:, :-1]
             rows[1][kind, place, : len(found)] = found[:, -1]
@@ -157,7 +157,7 @@ def _inherit_attention(
 def _inherit_feed_forward(
     layer: Layer, source: BertLayer, basis: Basis, mixed: Tensor, state: Tensor, hidden: Tensor
 ) -> Tensor:
-    """Returns the student's representations after the layer, (M, H); `mixed`, `state`: the teacher's before, after."""
+    """Returns the student's layer output, (M, H); `mixed` and `state` are the teacher's before and after this block."""
     active = source.activation(source.feed_forward_input(mixed))
     into = basis.directions.T @ source.feed_forward_output.weight  # (H, F_T)
     chosen = _largest(active.var(dim=0) * into.square().sum(dim=0), layer.feed_forward_input.out_features)

@@ -1,4 +1,4 @@
-"""The judgement of a challenger against the champion: gates, and the figures behind them.
+"""Judges a challenger against the champion: the gates, and the figures behind them.
 
 Answers and targets in, numbers and verdicts out; knows neither folders nor a registry.
 """
@@ -22,15 +22,15 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition of service.
+    """One condition for going into service.
 
     Attributes:
         name: One word.
-        value: What was found; None: nothing to measure.
-        bound: What it is held against; None: the gate is a yes or a no.
-        passed: Whether the condition holds; None: not applicable, as without a champion.
-        note: What stands behind it, for a person.
-        at_least: Whether the bound is a least value rather than a largest one.
+        value: Measured value; None: nothing to measure.
+        bound: Its bound; None: a yes/no gate.
+        passed: Whether the condition holds; None: not applicable, e.g. without a champion.
+        note: Human-readable explanation.
+        at_least: Whether the bound is a minimum rather than a maximum.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What all gates said.
+    """The outcome of all gates.
 
     Attributes:
-        gates: In order.
-        champion: Number of the version that the challenger was held against; None: there was none.
-        override: Why a person lets the challenger pass where a gate keeps it out; None: nobody does.
-        figures: What was measured besides: scores of both, their difference with its interval, McNemar's p, rows.
+        gates: All gates, in order.
+        champion: Version number of the champion; None: there was none.
+        override: A person's reason to pass the challenger although a gate failed; None: no override.
+        figures: Further measurements: scores of both, their difference with its interval, McNemar's p, rows.
     """
 
     gates: tuple[Gate, ...]
@@ -59,7 +59,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether no gate keeps the challenger out, whatever a person says."""
+        """Whether no gate failed, regardless of any override."""
         return all(gate.passed is not False for gate in self.gates)
 
     @property
@@ -83,16 +83,16 @@ class Verdict:
 
 
 def rows(compared: int, note: str, params: JudgeParams, *, metric: str | None) -> Gate:
-    """Returns whether there are rows enough to say anything, and what to do where there are not.
+    """Returns whether there are enough rows for a verdict, with a remedy if there are not.
 
-    Choice: the bootstrap of a metric of classes is believed only on as many rows as show equal answers to be within the
-    margin. The bound of accuracy takes few rows into account by itself; numbers differ on every row (decision 0014).
+    Choice: the bootstrap of a classification metric is trusted only on as many rows as put identical answers within the
+    margin. The accuracy bound accounts for few rows by itself; regression outputs differ on every row (decision 0014).
 
     Args:
         compared: Test rows that count.
         note: Which rows those are.
         params: Section `judge`.
-        metric: What champion and challenger are compared by; None: there is nothing to compare with.
+        metric: Metric by which challenger and champion are compared; None: nothing to compare with.
     """
     needed = rows_needed(0.0, 0.0, margin=params.margin, confidence=params.confidence) or 0
     least = max(params.min_rows, needed) if metric in ("macro_f1", "matthews") else params.min_rows
@@ -110,13 +110,13 @@ def rows(compared: int, note: str, params: JudgeParams, *, metric: str | None) -
 def non_inferiority(
     metric: str, challenger: Array, champion: Array, targets: Array, params: JudgeParams, seed: int
 ) -> tuple[Gate, Comparison]:
-    """Returns whether the challenger is no worse than the champion, and the difference of both with its interval.
+    """Returns whether the challenger is non-inferior to the champion, and their difference with its interval.
 
-    Source: non-inferiority by a one-sided confidence bound: it holds where the whole of the interval lies above
-    -margin. For accuracy the bound is the score interval's (`paired.interval`), for other metrics the paired
-    percentile bootstrap's (`evaluate.bootstrap`).
-    Choice: not the bootstrap for accuracy, because where hardly a row changed no resample differs; macro F1 over the
-    classes among the targets, because an answer of a class that no row has would count as one of F1 0 (decision 0014).
+    Source: non-inferiority by a one-sided confidence bound: it holds if the whole interval is at least -margin. For
+    accuracy the bound is the score interval's (`paired.interval`), for other metrics the paired percentile bootstrap's
+    (`evaluate.bootstrap`).
+    Choice: no bootstrap for accuracy, because resamples do not vary if hardly any row changed; macro F1 over the
+    classes in the targets only, because predicting a class without rows would add one with F1 0 (decision 0014).
 
     Args:
         metric: As in `scores.score`.
@@ -142,7 +142,7 @@ def non_inferiority(
 
 
 def _of_accuracy(challenger: Array, champion: Array, targets: Array, params: JudgeParams) -> tuple[Comparison, str]:
-    """Returns the comparison, and where more rows like these would show a loss within the margin, how many."""
+    """Returns the comparison, and a hint how many such rows would suffice if these are too few."""
     said, before = (predicted(logits, regression=False) for logits in (challenger, champion))
     (gained, lost), count = changed(said, before, targets), len(targets)
     low, high = interval(gained, lost, count, confidence=params.confidence)
@@ -152,15 +152,15 @@ def _of_accuracy(challenger: Array, champion: Array, targets: Array, params: Jud
 
 
 def class_floor(labels: Sequence[str], challenger: Array, champion: Array, targets: Array, params: JudgeParams) -> Gate:
-    """Returns whether no class's recall fell too far.
+    """Returns whether no class's recall dropped too far.
 
-    Choice: a fall counts where McNemar's exact one-sided test on the class's rows finds it beyond chance, because among
-    many classes of few rows one always falls by luck (decision 0014).
+    Choice: a drop counts only if McNemar's exact one-sided test on the class's rows is significant, because among many
+    small classes one always drops by chance (decision 0014).
 
     Args:
         labels: Class names, C of them.
-        challenger: Answers as class indices (N,).
-        champion: The same of the champion.
+        challenger: The challenger's answers, class indices (N,).
+        champion: The champion's answers, class indices (N,).
         targets: Class indices (N,).
         params: Section `judge`.
     """
@@ -181,10 +181,10 @@ def class_floor(labels: Sequence[str], challenger: Array, champion: Array, targe
 
 
 def latency(ratios: Sequence[float], params: JudgeParams) -> Gate:
-    """Returns whether the challenger is about as fast.
+    """Returns whether the challenger is fast enough relative to the champion.
 
     Args:
-        ratios: Time of the challenger over time of the champion, for each row.
+        ratios: Challenger's time over champion's time, per row.
         params: Section `judge`.
     """
     ratio = float(np.median(ratios))
@@ -193,10 +193,10 @@ def latency(ratios: Sequence[float], params: JudgeParams) -> Gate:
 
 
 def rivals(differences: Mapping[str, Mapping[str, float]], params: JudgeParams) -> Gate:
-    """Returns whether no cheaper model leads beyond chance by more than is tolerated.
+    """Returns whether no cheaper model's statistically significant lead exceeds the tolerance.
 
     Args:
-        differences: Rival → `difference`, `low`, `high` of the bundle's metric less its own, as `evaluate` has them.
+        differences: Rival → `difference`, `low`, `high` of the bundle's metric minus its own, from `evaluate`.
         params: Section `judge`.
     """
     leads = {name: -differences[name]["high"] for name in CHEAPER if name in differences}

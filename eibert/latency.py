@@ -1,4 +1,4 @@
-"""Times of several ways to answer, measured in turns, so that what else the machine does falls on all alike."""
+"""Interleaved timing of several models, so that other load on the machine affects all alike."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,12 +10,12 @@ import numpy as np
 def medians_ms(
     answers: Mapping[str, Callable[[Any], object]], inputs: Sequence[Any], *, rounds: int
 ) -> dict[str, float]:
-    """Returns the median time of one answer in ms by name.
+    """Returns the median time per call in ms, by name.
 
     Args:
-        answers: Name → what answers one input.
-        inputs: Given one after the other to all of them; each answers the first once before anything is timed.
-        rounds: Turns of each.
+        answers: Name → function that answers one input.
+        inputs: Given to all functions in turn; each function first answers the first one untimed, as a warm-up.
+        rounds: Timed calls of each function.
     """
     for answer in answers.values():
         answer(inputs[0])
@@ -24,7 +24,7 @@ def medians_ms(
     for turn in range(rounds):
         given = inputs[turn % len(inputs)]
         for place in range(len(names)):
-            name = names[(turn + place) % len(names)]  # nobody always follows the same one
+            name = names[(turn + place) % len(names)]  # rotates, so that none always follows the same one
             start = time.perf_counter()
             answers[name](given)
             seconds[name].append(time.perf_counter() - start)

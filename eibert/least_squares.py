@@ -1,15 +1,15 @@
-"""Linear maps and norms fitted by least squares, in closed form."""
+"""Linear maps and layer norms fitted by least squares, in closed form."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 — torch's own custom
 
 _RIDGE = 1e-3
-"""Penalty of the least squares in units of the inputs' mean square."""
+"""Ridge penalty in units of the inputs' mean square."""
 
 
 def fit_linear(linear: nn.Linear, inputs: Tensor, targets: Tensor) -> None:
-    """Sets a linear map to the least squares of targets (M, O) from inputs (M, I)."""
+    """Fits a linear map from inputs (M, I) to targets (M, O), in place."""
     known, wanted = inputs.double(), targets.double()
     known_mean, wanted_mean = known.mean(dim=0), wanted.mean(dim=0)
     known, wanted = known - known_mean, wanted - wanted_mean
@@ -19,9 +19,9 @@ def fit_linear(linear: nn.Linear, inputs: Tensor, targets: Tensor) -> None:
 
 
 def solve(known: Tensor, wanted: Tensor) -> Tensor:
-    """Returns the map (O, I) from known (M, I) to wanted (M, O), with a little ridge.
+    """Returns the map (O, I) from known (M, I) to wanted (M, O), with a small ridge penalty.
 
-    By normal equations: `torch.linalg.lstsq` gives other last bits from call to call.
+    Uses the normal equations: the last bits of `torch.linalg.lstsq` vary from call to call.
     """
     second = second_moment(known)
     second += _RIDGE * second.diagonal().mean() * torch.eye(len(second), dtype=second.dtype)
@@ -30,7 +30,7 @@ def solve(known: Tensor, wanted: Tensor) -> Tensor:
 
 
 def fit_norm(norm: nn.LayerNorm, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Sets gain and bias of each coordinate to the least squares of targets (M, H); returns the normed inputs."""
+    """Fits gain and bias of each coordinate to targets (M, H), in place; returns the normalised inputs."""
     plain, wanted = F.layer_norm(inputs, norm.normalized_shape, eps=norm.eps).double(), targets.double()
     plain_mean, wanted_mean = plain.mean(dim=0), wanted.mean(dim=0)
     spread = (plain - plain_mean).square().mean(dim=0).clamp(min=1e-12)

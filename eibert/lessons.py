@@ -1,4 +1,4 @@
-"""The rows a student learns from: labelled ones, unlabelled text, and variants, which the teacher answers."""
+"""The rows a student learns from: labelled ones, and unlabelled text and variants, which the teacher labels."""
 
 import contextlib
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Lessons:
     Attributes:
         texts: First texts, N of them.
         texts_b: Second texts of pairs, or None.
-        targets: Class indices int64 (N,), -1 without a label; or numbers in standard units, float32 (N,), NaN without.
+        targets: Class indices int64 (N,), -1 if unlabelled; or standardised numbers float32 (N,), NaN if unlabelled.
         labelled: Number of labelled rows.
     """
 
@@ -41,7 +41,7 @@ class Lessons:
     labelled: int
 
     def drawn(self, limit: int, generator: np.random.Generator) -> "Lessons":
-        """Returns at most `limit` rows in their order, drawn with equal shares of labelled and other rows."""
+        """Returns at most `limit` rows in their order, sampled in proportion from labelled and other rows."""
         count, labelled = len(self.texts), self.labelled
         if count <= limit:
             return self
@@ -56,11 +56,11 @@ class Lessons:
         return Lessons([self.texts[row] for row in rows], texts_b, self.targets[rows], kept)
 
     def encoded(self, model: Teacher | Student, max_tokens: int) -> Encoded:
-        """Returns the tokens of every row as a model sees them."""
+        """Returns all rows under a model's tokenizer."""
         return encode(model.tokenizer, self.texts, self.texts_b, max_tokens=max_tokens)
 
     def words(self, model: Teacher | Student, max_tokens: int) -> Places:
-        """Returns the word of each of those tokens."""
+        """Returns the word that each of these tokens belongs to."""
         return word_places(model.tokenizer, self.texts, self.texts_b, max_tokens=max_tokens)
 
 
@@ -73,10 +73,10 @@ def gather(
     variants: int,
     generator: np.random.Generator,
 ) -> Lessons:
-    """Returns train, then unlabelled text, then `variants` variants of training rows, each in turn in a random order.
+    """Returns train, then unlabelled text, then `variants` variants of training rows, cycling in a random order.
 
     Choice: for pairs, an unlabelled text is paired with a variant of itself or with another text, and a variant of a
-    pair changes one side, repeats one side, or exchanges the second text (decision 0005).
+    pair varies one side, derives the second text from the first, or replaces the second text (decision 0005).
     """
     texts, texts_b = list(train.texts), list(train.texts_b) if train.texts_b is not None else None
     if texts_b is None:
@@ -97,12 +97,12 @@ def gather(
 
 @dataclass(frozen=True)
 class Answers:
-    """What a fixed teacher says of every row.
+    """A frozen teacher's outputs for every row.
 
     Attributes:
         logits: Float32 (N, C).
         pooled: Sentence representations, float16 (N, H).
-        words: What it makes of every word, where that is asked for.
+        words: Word targets, if requested.
     """
 
     logits: Tensor
@@ -112,7 +112,7 @@ class Answers:
     def confident(
         self, lessons: Lessons, threshold: float, *, regression: bool
     ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Returns the rows worth learning from: all labelled ones, others where the teacher's best class reaches it."""
+        """Returns the rows to train on: all labelled ones, and others if the teacher is confident enough."""
         sure = torch.ones(len(self.logits), dtype=torch.bool)
         if not regression:
             sure[lessons.labelled :] = self.logits[lessons.labelled :].softmax(dim=-1).amax(dim=-1) >= threshold
@@ -128,7 +128,7 @@ def answers(
     outputs: Outputs | None = None,
     report: Report = silent,
 ) -> Answers:
-    """Returns the teacher's logits and representations of all rows, in order; those kept on disk where they are."""
+    """Returns the teacher's logits and representations of all rows, in order, from the cache on disk if possible."""
 
     def read() -> Answers:
         return _read(teacher, rows, batch_size=batch_size, precision=precision, report=report)
@@ -141,7 +141,7 @@ def answers(
             return Answers(**load_file(path))
         found = read()
         size = sum(tensor.numel() * tensor.element_size() for tensor in (found.logits, found.pooled)) + _HEADER_BYTES
-        with contextlib.suppress(OSError, SafetensorError), outputs.writing(key, size) as part:  # else not kept
+        with contextlib.suppress(OSError, SafetensorError), outputs.writing(key, size) as part:  # else not cached
             save_file({"logits": found.logits, "pooled": found.pooled}, part)
         return found
 

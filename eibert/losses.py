@@ -8,22 +8,22 @@ from eibert.errors import ShapeError
 from eibert.params.section import Pooling
 
 _SPREAD_ROWS = 8192
-"""Rows in double precision at once."""
+"""Rows converted to double precision at a time."""
 
 
 def task_loss(logits: Tensor, targets: Tensor, *, regression: bool) -> Tensor:
-    """Returns the cross-entropy of the rows with a label, or their squared error for regression, over all rows.
+    """Returns the cross-entropy (squared error for regression) summed over labelled rows, divided by all rows.
 
-    Choice: divided by all rows of the batch, as the other losses are; so a label weighs the same whichever rows share
-    its batch (decision 0004).
+    Choice: divided by all rows of the batch, as the other losses are, so that a label's weight does not depend on which
+    rows share its batch (decision 0004).
 
     Args:
         logits: Float (B, C); C = 1 for regression.
-        targets: Class indices int64 (B,), -1 for rows without a label; or numbers float (B,), NaN without one.
+        targets: Class indices int64 (B,), -1 if unlabelled; or numbers float (B,), NaN if unlabelled.
         regression: Whether targets are numbers.
 
     Returns:
-        Scalar, nats per row (or squared units of the target); 0 where no row has a label.
+        Scalar, nats per row (or squared units of the target); 0 if no row has a label.
     """
     labelled = ~targets.isnan() if regression else targets >= 0
     if not labelled.any():
@@ -35,16 +35,16 @@ def task_loss(logits: Tensor, targets: Tensor, *, regression: bool) -> Tensor:
 
 
 def logits_divergence(learner: Tensor, guide: Tensor, *, temperature: float, regression: bool) -> Tensor:
-    """Returns how far the learner's answers are from the guide's.
+    """Returns the distillation loss of the learner's logits against the guide's.
 
     Source: Hinton et al. 2015, section 2: τ² · mean over rows of KL(softmax(guide/τ) ‖ softmax(learner/τ)).
-    Choice: for regression, which has no classes to soften, the mean squared difference (decision 0004).
+    Choice: for regression, which has no classes to soften, the mean squared error (decision 0004).
 
     Args:
         learner: Logits, float (B, C).
         guide: Logits, float (B, C); detach them to keep the guide fixed.
         temperature: τ > 0, dimensionless.
-        regression: Whether the one logit is a number.
+        regression: Whether the single logit is a number.
 
     Returns:
         Scalar, nats per row times τ².
@@ -61,18 +61,18 @@ def logits_divergence(learner: Tensor, guide: Tensor, *, temperature: float, reg
 
 
 def representation_distance(learner: Tensor, guide: Tensor, *, scale: float, keep: Tensor | None = None) -> Tensor:
-    """Returns the mean squared difference of representations in units of the guide's variance.
+    """Returns the mean squared error of representations in units of the guide's variance.
 
     Choice: the paper's MSE divided by a fixed scale, so that one weight suits every teacher (decision 0004).
 
     Args:
         learner: Float (..., H).
         guide: Float (..., H).
-        scale: Variance of the guide's entries around their mean; a learner that knows only the mean scores 1.
+        scale: Variance of the guide's entries around their mean; a learner that always predicts the mean scores 1.
         keep: Positions that count, bool (...); None: all.
 
     Returns:
-        Scalar, dimensionless; 0 where no position counts.
+        Scalar, dimensionless; 0 if no position counts.
 
     Raises:
         ShapeError: learner and guide differ in shape.
@@ -85,7 +85,7 @@ def representation_distance(learner: Tensor, guide: Tensor, *, scale: float, kee
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
-    """Returns one representation of each row, its mean or its first token: float (B, T, H), mask (B, T) → (B, H)."""
+    """Returns one representation per row, its token mean or first token: float (B, T, H), mask (B, T) → (B, H)."""
     if pooling is Pooling.CLS:
         return hidden[:, 0]
     weights = mask.to(hidden.dtype).unsqueeze(-1)  # (B, T) → (B, T, 1)
@@ -98,13 +98,13 @@ def _same_shape(learner: Tensor, guide: Tensor) -> None:
 
 
 class Spread:
-    """The variance of rows that come in batches."""
+    """Streaming variance of rows that arrive in batches."""
 
     def __init__(self) -> None:
         self._count, self._sum, self._squares = 0, torch.zeros(()).double(), torch.zeros(()).double()
 
     def add(self, rows: Tensor) -> None:
-        """Takes further rows, float (N, H)."""
+        """Adds rows, float (N, H)."""
         values = rows.detach().double()
         self._count += len(values)
         self._sum = self._sum + values.sum(dim=0)
@@ -112,13 +112,13 @@ class Spread:
 
     @property
     def variance(self) -> float:
-        """Variance of entries around their column's mean, at least 1e-6."""
+        """Variance of entries around their column mean, at least 1e-6."""
         mean = self._sum / self._count
         return max(float((self._squares / self._count - mean.square()).mean()), 1e-6)
 
 
 def variance(rows: Tensor) -> float:
-    """Returns the variance of entries around their column's mean: float (N, H) → number, at least 1e-6."""
+    """Returns the variance of entries around their column mean: float (N, H) → number, at least 1e-6."""
     spread = Spread()
     for part in torch.split(rows, _SPREAD_ROWS):
         spread.add(part)

@@ -1,4 +1,4 @@
-"""When two texts count as equal, and what must not be learnt from."""
+"""When two texts count as equal, and which rows must never be trained on."""
 
 import hashlib
 import unicodedata
@@ -9,30 +9,30 @@ _DIGEST_BYTES = 8
 
 
 def text_key(text: str) -> str:
-    """Returns what equal texts have in common: neither case, white space nor forms of one character (NFKC) count."""
+    """Returns a key that equal texts share: case, white space and Unicode compatibility forms (NFKC) are ignored."""
     folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
     return " ".join(folded.casefold().split())
 
 
 def pair_key(text: str, text_b: str | None) -> tuple[str, str]:
-    """Returns what equal rows have in common; a pair is equal to itself turned round."""
+    """Returns a key that equal rows share; the order of a pair's texts is ignored."""
     first, second = sorted((text_key(text), text_key(text_b or "")))
     return first, second
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows of dev and test by digest, so that no text made up meanwhile is one of them.
+    """Rows of dev and test by digest, so that generated texts can be checked against them.
 
     Attributes:
-        digests: 16 hexadecimal digits of each row's key.
+        digests: Digest of each row's key, 16 hexadecimal digits.
     """
 
     digests: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, str | None]]) -> "HeldOut":
-        """Returns the rows as held out."""
+        """Returns a HeldOut of these rows."""
         return cls(frozenset(_digest(*row) for row in rows))
 
     def has(self, text: str, text_b: str | None = None) -> bool:

@@ -1,7 +1,7 @@
 """First phase of cross-distillation: teacher and student learn from each other on labelled rows.
 
-Source: EI-BERT as reported: mutual updates with MSE and KL, the teacher with the smaller rate. Choice: the student's
-feedback has weights and temperature of its own, and a teacher that it spoils is put back (decision 0004).
+Source: EI-BERT as reported: mutual updates with MSE and KL, the teacher with the smaller learning rate. Choice: the
+student's feedback has its own weights and temperature, and is undone if it degrades the teacher (decision 0004).
 """
 
 import copy
@@ -22,15 +22,15 @@ from eibert.schedule import Schedule
 from eibert.student import Student
 
 _FEEDBACK = ("teacher_logits", "teacher_hidden")
-"""What the student tells the teacher."""
+"""Loss terms that carry the student's feedback to the teacher."""
 _SCALE_ROWS = 512
-"""Rows from which the variance of the teacher's representations is taken."""
+"""Rows used to estimate the variance of the teacher's representations."""
 _REMEDY = "lower distill.learning_rate or distill.teacher_learning_rate, or set distill.precision to fp32"
 
 
 @dataclass(frozen=True)
 class Drift:
-    """A teacher's dev score before the first phase and after; `put_back`: it fell too far, so the phase was undone."""
+    """A teacher's dev score before and after the first phase; `put_back`: it fell too far and was rolled back."""
 
     before: float
     after: float
@@ -38,10 +38,10 @@ class Drift:
 
 
 def learn_together(student: Student, room: Room, report: Report = silent) -> Drift:
-    """Lets both learn, at rates that rise and stay; returns what became of the teacher.
+    """Trains both, in place, at learning rates that warm up and stay constant; returns the teacher's drift.
 
-    Where the teacher's dev score falls by more than `teacher_drift`, both are put back as they were, for the student
-    has learnt from a teacher that was spoilt. Both are changed in place.
+    If the teacher's dev score falls by more than `teacher_drift`, both are rolled back, because the student has learnt
+    from a degraded teacher.
     """
     params, teacher = room.params, room.teacher
     first = room.dev_score(teacher)
@@ -58,7 +58,7 @@ def learn_together(student: Student, room: Room, report: Report = silent) -> Dri
 
 
 def feedback_share(feedback: Feedback, step: int, total: int) -> float:
-    """Returns the share of the weights of the student's feedback at a step (0-based)."""
+    """Returns the factor on the weights of the student's feedback at a step (0-based)."""
     return 1.0 if feedback is Feedback.CONSTANT else (step + 1) / total
 
 
@@ -95,7 +95,7 @@ def _learn(student: Student, room: Room, report: Report) -> None:
 
 @torch.no_grad()
 def _scale(room: Room) -> float:
-    """Returns the variance of the teacher's representations of some labelled rows."""
+    """Returns the variance of the teacher's representations, estimated from labelled rows."""
     sample, spread = np.random.default_rng(room.seed).permutation(room.lessons.labelled)[:_SCALE_ROWS], Spread()
     for start in range(0, len(sample), ROWS):
         spread.add(room.teacher(room.rows_teacher.batch(sample[start : start + ROWS], room.device))[1])
@@ -103,7 +103,7 @@ def _scale(room: Room) -> float:
 
 
 def _terms(student: Student, room: Room, rows: np.ndarray[Any, Any], scale: float) -> dict[str, Tensor]:
-    """Returns the unweighted losses of a batch; in each term one of the two models is the guide and stays."""
+    """Returns the unweighted losses of a batch; in each distillation term the guide is detached."""
     params, teacher, regression = room.params, room.teacher, room.spec.regression
     with optimize.autocast(params.precision, room.device):
         guide_pooled = teacher(room.rows_teacher.batch(rows, room.device))[1].float()

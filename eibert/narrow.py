@@ -1,4 +1,4 @@
-"""A teacher's representations, maps and attention heads in fewer coordinates."""
+"""A teacher's representations, linear maps and attention heads in fewer dimensions."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from eibert.least_squares import second_moment
 
 @dataclass(frozen=True)
 class Basis:
-    """A narrow space of the teacher's representations: x ≈ x' @ directions.T + offset, with x' = x @ directions.
+    """A subspace of the teacher's representations: x ≈ x' @ directions.T + offset, with x' = x @ directions.
 
     Attributes:
-        directions: Float (H_T, H). The coordinates of x' sum to zero, so a layer norm's centring leaves them alone.
-        offset: The mean outside the space, float (H_T,).
+        directions: Float (H_T, H). The coordinates of x' sum to zero, so the centring of a layer norm is a no-op.
+        offset: The component of the mean outside the subspace, float (H_T,).
     """
 
     directions: Tensor
@@ -22,7 +22,7 @@ class Basis:
 
     @classmethod
     def of(cls, states: list[Tensor], width: int, seed: int) -> "Basis":
-        """Returns the space that keeps most variance of states, float (M, H_T) each, in `width` coordinates."""
+        """Returns the subspace that keeps most variance of states, float (M, H_T) each, in `width` coordinates."""
         mean = torch.stack([state.double().mean(dim=0) for state in states]).mean(dim=0)
         second = torch.stack([second_moment(state.double() - mean) for state in states]).sum(dim=0)
         principal = torch.linalg.eigh(second).eigenvectors.flip(-1)[:, : width - 1]
@@ -34,17 +34,17 @@ class Basis:
         return cls((principal @ turned.T).float(), outside.float())
 
     def narrow(self, linear: nn.Linear) -> tuple[Tensor, Tensor]:
-        """Returns weight (O, H) and bias (O,) of a linear map of the teacher that reads x' in place of x."""
+        """Returns weight (O, H) and bias (O,) of a teacher's linear map rewritten to take x' instead of x."""
         return linear.weight @ self.directions, linear.bias + linear.weight @ self.offset
 
     def augmented(self, linear: nn.Linear) -> Tensor:
-        """Returns the same with the bias as the last column, (O, H + 1)."""
+        """Returns the same with the bias appended as the last column, (O, H + 1)."""
         weight, bias = self.narrow(linear)
         return torch.cat([weight, bias.unsqueeze(-1)], dim=1)
 
 
 def narrowed_scores(query: Tensor, key: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Returns at most `size` rows of query and key, (d, H + 1), whose scores q·k / √size are nearest to q·k / √d_T."""
+    """Returns query and key, (d, H + 1) with d ≤ size, whose scores q·k / √size best approximate q·k / √d_T."""
     scale = (size / len(query)) ** 0.5
     if len(query) <= size:
         return query * scale, key
@@ -54,7 +54,7 @@ def narrowed_scores(query: Tensor, key: Tensor, size: int) -> tuple[Tensor, Tens
 
 
 def narrowed_value(value: Tensor, output: Tensor, size: int) -> Tensor:
-    """Returns at most `size` rows of the value map, (d, H + 1), that carry most of what reaches the output (H, d_T)."""
+    """Returns a value map, (d, H + 1) with d ≤ size, that keeps most of what reaches the output (H, d_T)."""
     if len(value) <= size:
         return value
     _, values, right = torch.linalg.svd(output.double() @ value.double(), full_matrices=False)

@@ -1,4 +1,4 @@
-"""What every training loop shares: seeds, threads, arithmetic, optimiser and schedule."""
+"""What all training loops share: determinism, threads, precision, optimiser and learning-rate schedule."""
 
 import contextlib
 import os
@@ -12,25 +12,25 @@ from eibert.errors import RunError
 from eibert.params.section import Compilation, Precision
 
 GRADIENT_NORM = 1.0
-"""Longer gradients are scaled down to this length."""
+"""Gradients with a larger norm are clipped to this one."""
 COMPILED_STEPS = 2000
-"""Fewer steps do not win back the time of compiling."""
+"""Fewer steps do not amortise the compile time."""
 
 
 def prepare(threads: int) -> torch.device:
-    """Sets torch to deterministic arithmetic on a fixed number of threads; returns the device to train on.
+    """Makes torch deterministic on a fixed number of threads; returns the device to train on.
 
-    On CUDA as far as its kernels are deterministic: one that is not is used with a warning.
+    On CUDA, kernels without a deterministic version are used with a warning.
     """
     torch.set_num_threads(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it products on CUDA are not
-    torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports the compiler too: 2 s
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, CUDA matmuls are not
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms also imports the compiler: 2 s
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010 — no attribute to mypy
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Returns the context of a forward pass: bf16 where it is asked for or helps, else plain fp32."""
+    """Returns the context of a forward pass: bf16 if requested or, for `auto`, fast; else plain fp32."""
     return torch.autocast(device.type, torch.bfloat16) if is_bf16(precision, device) else contextlib.nullcontext()
 
 
@@ -43,10 +43,10 @@ def is_bf16(precision: Precision, device: torch.device) -> bool:
 
 
 def compile_student(student: nn.Module, compilation: Compilation, device: torch.device, steps: int) -> None:
-    """Lets a student's passes be compiled at their first call, in place, where that is asked for or pays.
+    """Sets a student up, in place, to be compiled at its first call, if requested or, for `auto`, worthwhile.
 
-    Choice: on processors compiled steps were slower than plain ones, and compiling takes a minute; so `auto` compiles
-    on CUDA only, from `COMPILED_STEPS` steps on. Widths of batches vary, hence dynamic shapes.
+    Choice: on CPU compiled steps were slower than eager ones, and compiling takes a minute; so `auto` compiles only on
+    CUDA, from `COMPILED_STEPS` steps on. Batch widths vary, hence dynamic shapes.
     """
     pays = device.type == "cuda" and steps >= COMPILED_STEPS
     if compilation is Compilation.ALWAYS or (compilation is Compilation.AUTO and pays):
@@ -55,7 +55,7 @@ def compile_student(student: nn.Module, compilation: Compilation, device: torch.
 
 
 def adamw(groups: Iterable[tuple[Iterable[nn.Parameter], float]], *, weight_decay: float) -> torch.optim.AdamW:
-    """Returns AdamW over groups of parameters, each with its own peak rate; vectors are not decayed."""
+    """Returns AdamW over parameter groups, each with its own peak rate; biases and norms (1-D) are not decayed."""
     options = []
     for parameters, rate in groups:
         trained = [parameter for parameter in parameters if parameter.requires_grad]
@@ -68,7 +68,7 @@ def adamw(groups: Iterable[tuple[Iterable[nn.Parameter], float]], *, weight_deca
 
 
 def rate_factor(step: int, total: int, warmup_share: float) -> float:
-    """Returns the share of the peak rate at a step (0-based): a linear rise, then a linear fall to zero at `total`."""
+    """Returns the factor on the peak rate at a step (0-based): linear warm-up, then linear decay to zero at `total`."""
     warmup = max(1, round(total * warmup_share))
     if step < warmup:
         return (step + 1) / warmup
@@ -79,7 +79,7 @@ def step(optimizer: torch.optim.Optimizer, factor: float, remedy: str) -> None:
     """Takes one step at `factor` of the peak rates with clipped gradients, and clears the gradients.
 
     Raises:
-        RunError: a gradient is not finite; the message ends with `remedy`, which names the keys to mend.
+        RunError: a gradient is not finite; the message ends with `remedy`, which names the keys to change.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)

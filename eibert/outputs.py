@@ -1,6 +1,6 @@
-"""What a teacher that does not learn said of some rows, on disk by content: the same rows are read once.
+"""A content-addressed disk cache of a frozen teacher's outputs: equal rows are read only once.
 
-An output may be lost at any time and is then computed anew; one that was altered is not used.
+Entries may vanish at any time and are then recomputed; altered ones are never used.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from eibert.params.section import Precision
 from eibert.teacher import Teacher
 
 LIMIT_BYTES = 4 << 30
-"""Disk that the outputs of a folder may take beside one that is larger by itself; those used longest ago go first."""
+"""Disk space for a folder's outputs, not counting a new one larger than that; evicts oversized files, then LRU."""
 _DESCRIPTION = ".json"
 
 
@@ -29,9 +29,9 @@ class Outputs:
     """Files by key, each complete or absent.
 
     Args:
-        folder: Where they lie; made when first written.
-        limit_bytes: Most bytes of all files together, but for one that is larger than that by itself.
-        made_by: Digests of the code and the libraries that write them; what others wrote is not found.
+        folder: Folder of the files; created on first write.
+        limit_bytes: Maximum total bytes, except for a single file that is larger by itself.
+        made_by: Digests of the code and libraries that write them; part of every key.
     """
 
     def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES, *, made_by: str = "") -> None:
@@ -40,13 +40,13 @@ class Outputs:
         self._limit_bytes = limit_bytes
 
     def key_of(self, teacher: Teacher, rows: Encoded, precision: Precision, *conditions: object) -> str:
-        """Returns the digest of all that shapes a teacher's outputs, 64 hexadecimal digits.
+        """Returns the SHA-256 of everything a teacher's outputs depend on, 64 hexadecimal digits.
 
         Args:
-            teacher: Its weights and configuration count, not where they came from.
-            rows: Their tokens count.
-            precision: Counts as what it comes to on this machine.
-            conditions: What else shapes the outputs: the kind of output, the batch size.
+            teacher: Hashed by weights, configuration and pooling, not by origin.
+            rows: Hashed by their tokens.
+            precision: Hashed as it resolves on this machine.
+            conditions: What else the outputs depend on: their kind, the batch size.
         """
         device = next(teacher.parameters()).device
         how = (device.type, optimize.is_bf16(precision, device), torch.__version__, torch.get_num_threads())
@@ -63,7 +63,7 @@ class Outputs:
         return digest.hexdigest()
 
     def find(self, key: str) -> Path | None:
-        """Returns the file of a key; None where there is none, or it is not what was written, which removes it."""
+        """Returns the file of a key; None if there is none or it was altered, in which case it is removed."""
         path = self.folder / key
         try:
             sound = sha256(path) == read_json(path.with_suffix(_DESCRIPTION))["sha256"]
@@ -78,10 +78,10 @@ class Outputs:
 
     @contextmanager
     def writing(self, key: str, size_bytes: int) -> Iterator[Path]:
-        """Yields a file of `size_bytes` to write to; on success it becomes the file of the key, else nothing is left.
+        """Yields a preallocated file of `size_bytes`; on success it becomes the key's file, else it is removed.
 
         Raises:
-            OSError: the folder cannot be written to, or the disk is full, which shows before the body starts.
+            OSError: the folder is not writable, or the disk is full, which is detected before the body runs.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._make_room(size_bytes)
@@ -93,7 +93,7 @@ class Outputs:
 
     @contextmanager
     def alone(self, key: str) -> Iterator[None]:
-        """Keeps other processes with the same key waiting, where the folder allows a lock."""
+        """Locks a key against other processes, if the folder allows a lock file."""
         lock = FileLock(self.folder / f".{key}.lock")
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)

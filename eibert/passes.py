@@ -1,4 +1,4 @@
-"""A teacher that does not learn reads rows: the one loop of its passes."""
+"""Forward passes of a frozen teacher over rows: the one loop that all callers share."""
 
 import copy
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from eibert.progress import Report
 from eibert.teacher import Teacher
 
 ROWS = 64
-"""Rows that a teacher reads at once. Choice: its speed on a processor still rose from 32 to 64 by a quarter."""
+"""Rows per teacher forward pass. Choice: its throughput on CPU still rose by a quarter from 32 to 64."""
 
 
 @torch.no_grad()
 def passes(
     teacher: Teacher, rows: Encoded, *, batch_size: int, precision: Precision, report: Report
 ) -> Iterator[tuple[np.ndarray[Any, Any], Tensor, Tensor]]:
-    """Yields rows (B,) with their token representations (B, T, H) and sentence representations (B, H), as they come.
+    """Yields row indices (B,) with their token representations (B, T, H) and sentence representations (B, H).
 
     Args:
-        teacher: On the device where it is to read; dropout is turned off.
-        rows: As the teacher's tokenizer cuts them.
+        teacher: On the device to run on; dropout is turned off.
+        rows: Rows under the teacher's tokenizer.
         batch_size: Rows per forward pass.
-        precision: Arithmetic of the passes.
-        report: Told once what was yielded has been dealt with.
+        precision: Numeric precision of the passes.
+        report: Called after the consumer has processed each batch.
     """
     teacher.eval()
     device = next(teacher.parameters()).device
@@ -43,9 +43,9 @@ def passes(
 
 
 def rounded(teacher: Teacher) -> Teacher:
-    """Returns a copy whose matrices are in bf16: as autocast rounds them, but once rather than for every batch.
+    """Returns a copy with its matrices in bf16, rounded once rather than by autocast for every batch.
 
-    The numbers are the same; on a processor the rounding took a third of a pass over short rows.
+    The results are the same; on CPU the rounding took a third of a pass over short rows.
     """
     reader = copy.deepcopy(teacher)
     for module in reader.modules():

@@ -1,4 +1,4 @@
-"""The student before it: language from the base teacher's representations of plain text."""
+"""Pre-training: the student learns language from the base teacher's representations of plain text."""
 
 from dataclasses import dataclass
 
@@ -28,13 +28,13 @@ _REMEDY = "lower pretrain.learning_rate, or set pretrain.precision to fp32"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What pre-training leaves.
+    """The result of pre-training.
 
     Attributes:
-        student: The student over the teacher's whole vocabulary.
-        texts: Texts used.
+        student: The student over the teacher's full vocabulary.
+        texts: Number of texts used.
         variants: How many of them are variants.
-        inherited: Distances to the teacher before any step, of tokens and sentences; None: a random start.
+        inherited: Token and sentence distances to the teacher before the first step; None: random initialisation.
         history: One record per interval of the schedule.
     """
 
@@ -56,20 +56,20 @@ def pretrain(
     read: Report = silent,
     report: Report = silent,
 ) -> Pretrained:
-    """Returns a student whose projected token and sentence representations follow the base teacher's.
+    """Returns a student whose projected token and sentence representations match the base teacher's.
 
-    Source: EI-BERT puts student pre-training first in its pipeline; what it learns from is not known.
-    Choice: MSE on the last layer's tokens and on the pooled sentence, by one linear projection (decision 0005).
+    Source: EI-BERT puts student pre-training first in its pipeline; its objective is not known.
+    Choice: MSE on the last layer's tokens and on the pooled sentence, after one linear projection (decision 0005).
 
     Args:
         teacher: Base teacher.
-        corpus: Plain texts, or pairs; fewer than `texts_min` are topped up with variants where held-out rows are known.
+        corpus: Plain texts, or pairs; fewer than `texts_min` are topped up with variants if held-out rows are known.
         params: Section `pretrain`.
-        seed: Seed of draws, initial weights, order and dropout.
-        outputs: Where the teacher's outputs are kept; they are larger than memory.
-        checkpoint: Where finished intervals are kept.
-        read: Told while the teacher reads the texts.
-        report: Told after each step of the student.
+        seed: Seed of sampling, initial weights, order and dropout.
+        outputs: Disk cache of the teacher's outputs, which may not fit in memory.
+        checkpoint: Saves the state after each interval.
+        read: Called as the teacher reads the texts.
+        report: Called after each student step.
     """
     if not corpus.texts:
         raise RunError("pretrain: every training text stands in dev or test; give other splits or unlabelled text")
@@ -132,7 +132,7 @@ def pretrain(
 def _filled(
     chosen: list[Text], teacher: Teacher, count: int, generator: np.random.Generator, corpus: Pretraining
 ) -> list[Text]:
-    """Returns the chosen texts, topped up with variants to `count`; in a task of pairs lone ones get a partner."""
+    """Returns the chosen texts, topped up to `count` with variants; in pair tasks lone texts get a partner."""
     sides = [side for text in chosen for side in text if side is not None]
     make = Variants(sides, teacher, generator, corpus.held_out or HeldOut())
     if corpus.pairs:
@@ -144,9 +144,9 @@ def _filled(
 
 
 def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> Student:
-    """Returns an untrained student whose token table is a weighted low-rank copy of the teacher's.
+    """Returns an untrained student whose token embeddings are a weighted low-rank approximation of the teacher's.
 
-    The table minimises Σ_v w_v ‖t_v − e_v A‖² over rank E with w_v the square root of token v's count plus one.
+    They minimise Σ_v w_v ‖t_v − e_v A‖² at rank E, where w_v is the square root of token v's count plus one.
     """
     casing = teacher.casing
     shape = StudentShape(
@@ -167,19 +167,19 @@ def initial_student(teacher: Teacher, rows: Encoded, params: PretrainParams) -> 
         for other in (student.positions, student.segments):
             torch.nn.init.normal_(other.weight, std=0.02)
         positions = teacher.position_table
-        if positions is not None and positions.shape[1] == len(directions):  # else they are added elsewhere
+        if positions is not None and positions.shape[1] == len(directions):  # else added in another space
             learnt = positions[: shape.positions].float().cpu() @ directions / scale  # (P, H_T) → (P, E)
             student.positions.weight[: len(learnt)] = learnt @ student.embedding_projection.weight.T
     return student
 
 
 def weighted_svd(table: Tensor, weights: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """Returns the best rank-`rank` coordinates of a table's rows under row weights.
+    """Returns the best rank-`rank` approximation of a table under row weights, as coordinates and directions.
 
     Args:
         table: Float (V, H).
-        weights: Weight of each row, (V,), positive.
-        rank: E ≤ H kept directions; a larger E is filled with zeros.
+        weights: Positive weight of each row, (V,).
+        rank: Number of directions kept, E ≤ H; a larger E is padded with zeros.
 
     Returns:
         Coordinates (V, E) and orthonormal directions (H, E), so that coordinates @ directions.T approximates table.
@@ -188,7 +188,7 @@ def weighted_svd(table: Tensor, weights: Tensor, rank: int) -> tuple[Tensor, Ten
     gram = rows.T @ (rows * weights.double().unsqueeze(-1))  # (H, H): the right singular vectors of √w · table
     directions = torch.linalg.eigh(gram).eigenvectors.flip(-1)[:, :rank]
     signs = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True)).sign()
-    directions = directions * signs  # one sign per direction, whatever the linear algebra library prefers
+    directions = directions * signs  # fixes the sign, whatever the linear algebra library returns
     filled = torch.zeros(rows.shape[1], rank, dtype=torch.float64)
     filled[:, : directions.shape[1]] = directions
     return (rows @ filled).float(), filled.float()

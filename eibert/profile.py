@@ -1,6 +1,6 @@
-"""What a set of labelled rows looks like, in numbers from which no text can be read back.
+"""Statistics of a labelled data set from which no text can be recovered.
 
-A profile is stored with each version of a model, so that later data can be compared with what the version learnt from.
+A profile is stored with each version of a model, so that later data can be compared with what it was trained on.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 FORMAT = 1
 LENGTH_EDGES = tuple(2.0 ** (half / 2) for half in range(1, 27))
-"""Upper ends of the bins of lengths in characters: half powers of two, up to 8192."""
+"""Upper ends of the length bins, in characters: half powers of two, up to 8192."""
 
 _NUMBER_BINS = 10
 _FIELD_END = "\x1f"
@@ -34,17 +34,17 @@ _FIELD_ESCAPE = str.maketrans({"\\": "\\\\", _FIELD_END: "\\u"})
 
 @dataclass(frozen=True)
 class Profile:
-    """What rows look like.
+    """Statistics of some rows.
 
     Attributes:
         rows: Number of rows N.
-        labels: Class → rows; of numbers, bin → rows.
-        edges: Inner edges of the bins of numbers; empty for classes.
+        labels: Class → rows; for regression, bin → rows.
+        edges: Inner edges of the target bins; empty for classes.
         lengths: Rows in each bin of LENGTH_EDGES, int64.
         pieces: Occurrences of each of the teacher's word pieces, int64 (V,).
-        embedded: Rows in the sample that was embedded.
-        mean: Of the embeddings, float64 (H,).
-        spread: Standard deviation of each dimension, float64 (H,).
+        embedded: Number of sampled rows that were embedded.
+        mean: Mean of the embeddings, float64 (H,).
+        spread: Their standard deviation per dimension, float64 (H,).
         teacher: SHA-256 of the weights of the teacher that embedded them.
     """
 
@@ -61,12 +61,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class Judged:
-    """How a model's answers stood to labels it had not learnt from.
+    """How often a model's answers agreed with labels it was not trained on.
 
     Attributes:
         rows: Number of rows.
-        agreed: Rows whose answer was the label; of numbers, was within `tolerance`.
-        tolerance: Largest difference of two numbers that counts as agreement; 0 for classes.
+        agreed: Rows answered with their label; for regression, within `tolerance` of it.
+        tolerance: Largest difference that counts as agreement; 0 for classes.
     """
 
     rows: int
@@ -76,12 +76,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Reference:
-    """What is kept of the data of one version.
+    """What is kept about the data of one version.
 
     Attributes:
-        profile: Of the rows it learnt from.
+        profile: Profile of its training rows.
         digests: Digests of all its rows, uint64, sorted.
-        judged: Its own answers on its test rows.
+        judged: Agreement of its own answers on its test rows.
     """
 
     profile: Profile
@@ -104,15 +104,15 @@ def measure(
     """Returns the profile of some rows.
 
     Args:
-        rows: At least one.
+        rows: At least one row.
         spec: The task.
-        teacher: The base teacher; its tokenizer gives the pieces, its sentence representation the embeddings.
-        sample_rows: Most rows embedded.
+        teacher: The base teacher; its tokenizer yields the pieces, its sentence representations are the embeddings.
+        sample_rows: Maximum rows embedded.
         batch_size: Rows per forward pass.
-        max_tokens: Tokens per row.
-        seed: Draws the sample.
+        max_tokens: Maximum tokens per row.
+        seed: Seed of the sample.
         identity: SHA-256 of the teacher's weights.
-        edges: Inner edges of the bins of numbers; None: tenths of these rows.
+        edges: Inner edges of the target bins; None: deciles of these rows.
     """
     if spec.regression:
         tenths = np.quantile(rows.targets.astype(np.float64), np.linspace(0.0, 1.0, _NUMBER_BINS + 1)[1:-1])
@@ -143,14 +143,14 @@ def digests(rows: Split, labels: Sequence[object]) -> Array:
 
     Args:
         rows: The rows.
-        labels: Their labels as in the source, class names or numbers.
+        labels: Labels as in the source, class names or numbers.
     """
     found = (_digest((text, other or "", str(label))) for (text, other), label in zip(rows.pairs, labels, strict=True))
     return np.fromiter(found, np.uint64, len(rows))
 
 
 def save(reference: Reference, path: Path) -> None:
-    """Writes what is kept of a version's data as one safetensors file."""
+    """Writes a reference as one safetensors file."""
     profile = asdict(reference.profile)
     arrays = {name: profile.pop(name) for name in ("lengths", "pieces", "mean", "spread")}
     facts = {"format": FORMAT, "profile": profile, "judged": asdict(reference.judged)}
@@ -162,7 +162,7 @@ def load(path: Path) -> Reference:
     """Returns what `save` wrote.
 
     Raises:
-        CorruptArtifactError: the file is missing, torn, or of another format.
+        CorruptArtifactError: the file is missing, damaged or of another format.
     """
     try:
         with safe_open(path, framework="numpy") as file:
@@ -182,7 +182,7 @@ def _reference(facts: Mapping[str, Any], arrays: dict[str, Array]) -> Reference:
 
 
 def _pieces(rows: Split, teacher: Teacher) -> Array:
-    """Occurrences of each word piece in the texts, whole and without special tokens."""
+    """Returns the occurrences of each word piece in the untruncated texts, without special tokens."""
     counts = np.zeros(len(teacher.tokens), np.int64)
     teacher.tokenizer.no_truncation()
     teacher.tokenizer.no_padding()
@@ -196,7 +196,7 @@ def _pieces(rows: Split, teacher: Teacher) -> Array:
 def _embedding(
     rows: Split, teacher: Teacher, sample_rows: int, batch_size: int, max_tokens: int, seed: int
 ) -> tuple[Array, Array, int]:
-    """Mean and spread of the sentence representations of a sample, and its rows."""
+    """Returns mean and standard deviation of a sample's sentence representations, and the sample's size."""
     chosen = np.random.default_rng(seed).permutation(len(rows))[:sample_rows]
     sample = rows.take(np.sort(chosen))
     limit = min(max_tokens, teacher.max_tokens)

@@ -1,4 +1,4 @@
-"""Hard token pruning: score vocabulary entries → choose → slice the student's table and vocabulary."""
+"""Hard token pruning: score vocabulary entries → select → slice the student's embedding table and vocabulary."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from eibert.teacher import Teacher
 
 CONTINUES = "##"
 _CELLS = 64 * 128 * 128
-"""Weights of attention that each head of each layer holds at once; all of them are in memory together."""
+"""Attention weights per head and layer in one batch; those of all heads and layers are in memory together."""
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Importances:
-    """What the texts say of each vocabulary entry: attention received (V,) and occurrences (V,)."""
+    """Statistics of each vocabulary entry over the texts: attention received (V,) and occurrences (V,)."""
 
     attention: Array
     counts: Array
@@ -48,16 +48,16 @@ def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, repor
     Source: EI-BERT section on hard token pruning, as reported: attention as association between tokens, aggregated
     over layers, heads and sentences.
     Choice: I(v) = 1/(L·N) Σ_l Σ_s Σ_{j: x_s[j] = v} mean over heads and queries i of A(l,h,s)[i,j]; special tokens
-    are excluded as queries and kept anyway (decision 0006).
+    are excluded as queries, and always kept (decision 0006).
 
     Args:
         teacher: Loaded with `attentions=True`.
         rows: Tokenized texts.
         params: Section `prune`.
-        report: Told after each batch.
+        report: Called after each batch.
 
     Returns:
-        Importances over the teacher's vocabulary; the counts leave padding and the special tokens out.
+        Importances over the teacher's vocabulary; the counts exclude padding and special tokens.
     """
     size = len(teacher.tokens)
     specials = torch.tensor([teacher.tokenizer.token_to_id(token) for token in SPECIALS])
@@ -68,18 +68,18 @@ def token_importance(teacher: Teacher, rows: Encoded, params: PruneParams, repor
         output = teacher.encoder(
             input_ids=batch.ids, attention_mask=batch.mask, token_type_ids=batch.segments, output_attentions=True
         )
-        asks = (batch.mask.bool() & ~torch.isin(batch.ids, specials)).float()  # (B, T): queries that count
+        asks = (batch.mask.bool() & ~torch.isin(batch.ids, specials)).float()  # (B, T): queries
         received = torch.stack([_received(layer, asks) for layer in output.attentions]).mean(dim=0)
         real = batch.mask.bool()
         attention.index_add_(0, batch.ids[real], received[real].double())
         counts += torch.bincount(batch.ids[real], minlength=size)
         report(position + 1, len(batches))
-    counts[specials] = 0  # two in every text, always kept: they would hide what is lost of the words
+    counts[specials] = 0  # two in every text, always kept: they would mask the loss of words
     return Importances((attention / max(1, len(rows))).numpy(), counts.numpy())
 
 
 def _batches(lengths: Array, batch_size: int) -> list[Array]:
-    """Returns row indices in batches of rising length, with fewer rows where they are long."""
+    """Returns row indices in batches of increasing length, with fewer rows per batch if they are long."""
     found = []
     for rows in by_length(lengths, batch_size):
         count = max(1, _CELLS // int(lengths[rows].max()) ** 2)
@@ -96,8 +96,8 @@ def _received(layer: torch.Tensor, asks: torch.Tensor) -> torch.Tensor:
 def essential(tokens: Sequence[str]) -> Array:
     """Returns which entries must stay, bool (V,): special tokens, characters, and what characters cannot spell.
 
-    Where every character has both its forms, at the start of a word and inside, these can write every word that the
-    whole vocabulary can: a dropped entry falls apart into kept characters, and no [UNK] is added.
+    If every character has both forms, word-initial and continuation, these entries can spell every word that the whole
+    vocabulary can: a dropped entry is split into kept characters, and no new [UNK] arises.
     """
     known = set(tokens)
     keep = []
@@ -112,20 +112,20 @@ def essential(tokens: Sequence[str]) -> Array:
 
 
 def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PruneParams) -> Array:
-    """Returns the ids kept, int64 (K,), rising: all that must stay, and the best of the rest.
+    """Returns the ids kept, int64 (K,), ascending: all that must stay, and the best of the rest.
 
     Choice: `keep` entries by score; or with `vocabulary_bytes` by score per byte, where an entry costs its row and its
-    line of vocab.txt. Equal ones go by id, and entries that no text can contain, like `[unused1]` or `##!`, are never
+    line in vocab.txt. Ties are broken by id, and entries that no text can contain, like `[unused1]` or `##!`, are never
     chosen (decision 0006).
 
     Args:
         tokens: Vocabulary, V entries.
-        scores: Score of each, float (V,).
-        row_bytes: Bytes of a row of the table as shipped.
+        scores: Score of each entry, float (V,).
+        row_bytes: Bytes per row of the embedding table as shipped.
         params: Section `prune`.
 
     Raises:
-        ParamsError: what must stay is more than `keep` or `vocabulary_bytes` allows.
+        ParamsError: the entries that must stay exceed `keep` or `vocabulary_bytes`.
     """
     musts = needed(tokens, characters=params.keep_characters)
     free = np.flatnonzero(~musts & ~_unusable(tokens))
@@ -148,21 +148,21 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
 
 
 def costs_of(tokens: Sequence[str], row_bytes: int, params: PruneParams) -> Array:
-    """Returns what each entry costs, float (V,): bytes where they are limited, else 1."""
+    """Returns the cost of each entry, float (V,): its bytes if these are limited, else 1."""
     if params.vocabulary_bytes is None:
         return np.ones(len(tokens))
     return np.array([row_bytes + len(token.encode()) + 1 for token in tokens], np.float64)
 
 
 def needed(tokens: Sequence[str], *, characters: bool = True) -> Array:
-    """Returns which entries are always kept, bool (V,): special tokens, and the other essential ones on demand."""
+    """Returns which entries are always kept, bool (V,): special tokens and, with `characters`, all essential ones."""
     if not characters:
         return np.array([token in SPECIALS for token in tokens])
     return essential(tokens) & ~_unusable(tokens)
 
 
 def _unusable(tokens: Sequence[str]) -> Array:
-    """Returns which entries no text can contain, bool (V,): placeholders, and what the tokenizer always splits."""
+    """Returns which entries no text can contain, bool (V,): placeholders, and those the tokenizer always splits."""
     found = []
     for token in tokens:
         continues = token.startswith(CONTINUES) and len(token) > len(CONTINUES)
@@ -173,7 +173,7 @@ def _unusable(tokens: Sequence[str]) -> Array:
 
 
 def slice_student(student: Student, kept_ids: Array) -> Student:
-    """Returns a copy of the student over the kept entries; every other weight is as before."""
+    """Returns a copy of the student restricted to the kept entries; all other weights are unchanged."""
     tokens = [student.tokens[index] for index in kept_ids]
     state = student.state_dict()
     return student_of(
@@ -183,12 +183,12 @@ def slice_student(student: Student, kept_ids: Array) -> Student:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How a vocabulary writes some texts.
+    """How well a vocabulary covers some texts.
 
     Attributes:
-        covered: Share of the whole vocabulary's token occurrences, special ones left out, whose entry is kept.
+        covered: Share of token occurrences under the full vocabulary, without special tokens, whose entry is kept.
         unknown: Share of tokens that are [UNK].
-        tokens_per_text: Mean tokens of a text, special ones included.
+        tokens_per_text: Mean tokens per text, special tokens included.
     """
 
     covered: float
@@ -197,7 +197,7 @@ class Coverage:
 
 
 def coverage(tokenizer: Tokenizer, texts: Sequence[str], covered: float) -> Coverage:
-    """Returns how a tokenizer writes texts, uncut; `covered` is passed on."""
+    """Returns how well a tokenizer covers texts, untruncated; `covered` is passed through."""
     rows = encode(tokenizer, texts, None, max_tokens=100_000)
     unknown = tokenizer.token_to_id(UNKNOWN)
     total = int(rows.lengths.sum())
@@ -213,16 +213,16 @@ def coverage_curve(
     costs: Array,
     sizes: Sequence[int],
 ) -> list[dict[str, Any]]:
-    """Returns for each importance and size the share of token occurrences covered, and the mean tokens of a text.
+    """Returns the share of token occurrences covered and the mean tokens per text for each importance and size.
 
     Args:
         tokens: Vocabulary, V entries.
-        found: What the texts say of them.
-        make: Gives the tokenizer of a vocabulary.
-        texts: Texts to write.
+        found: Statistics of these entries.
+        make: Builds the tokenizer of a vocabulary.
+        texts: Texts to tokenize.
         musts: Entries always kept, bool (V,).
-        costs: What each entry costs, float (V,).
-        sizes: Entries kept.
+        costs: Cost of each entry, float (V,).
+        sizes: Numbers of entries kept.
     """
     curve = []
     for importance in Importance:

@@ -1,7 +1,7 @@
-"""Blots out secrets in what is kept or shown: credentials in addresses, tokens known by their form, secret variables.
+"""Redacts secrets in what is stored or shown: credentials in URLs, tokens of known formats, secret variables.
 
-What is blotted out by form alone is the same on every machine, so an artifact may hold it; values of the environment's
-secret variables are blotted out besides where logs, records and messages are written.
+Redaction by format alone is the same on every machine, so artifacts may contain its result; logs, records and messages
+also have the values of the environment's secret variables redacted.
 """
 
 import os
@@ -28,21 +28,21 @@ _VARIABLE = re.compile(
     r"(?i)(?:^|_)(?:token|secret|passw(?:or)?d|pass|passphrase|credentials?|key|apikey|pat|auth|dsn|cookie)(?:_|$)"
 )
 _LEAST_CHARS = 8
-"""Shorter values of variables are left: they would be found in ordinary words."""
+"""Shorter values of variables are kept: they would match inside ordinary words."""
 
 
 def redacted(value: Any, environment: Mapping[str, str] | None = None) -> Any:
-    """Returns a value with the secrets in its texts blotted out, those in keys and nested values too.
+    """Returns a value with the secrets in its strings redacted, including those in keys and nested values.
 
     Args:
-        value: Text, or nested mappings and lists; anything else comes back as it is.
-        environment: Variables whose values are secrets where their names say so; None: form alone tells.
+        value: A string, or nested mappings and lists; anything else is returned unchanged.
+        environment: Variables whose values are secret if their names say so; None: redact by format alone.
     """
     return _redacted(value, _secrets(environment or {}))
 
 
 def shown(text: str) -> str:
-    """Returns a text without secrets, those of this process's environment among them, for a log or a message."""
+    """Returns a text for a log or message with all secrets redacted, including those in this process's environment."""
     return str(redacted(text, os.environ))
 
 
@@ -70,7 +70,7 @@ def _text(text: str, secrets: list[str]) -> str:
 def _secrets(environment: Mapping[str, str]) -> list[str]:
     found = set()
     for name, value in environment.items():
-        if _VARIABLE.search(name) and not value.startswith((".", os.sep)):  # a path to a secret is none
+        if _VARIABLE.search(name) and not value.startswith((".", os.sep)):  # a path to a secret is not secret
             found |= {value, unquote(value)}
         if "://" in value and "@" in value:
             found |= _of_address(value)
@@ -80,6 +80,6 @@ def _secrets(environment: Mapping[str, str]) -> list[str]:
 def _of_address(address: str) -> set[str]:
     try:
         password = urlsplit(address).password
-    except ValueError:  # no address after all
+    except ValueError:  # not a URL after all
         return set()
     return {password, unquote(password)} if password else set()

@@ -1,4 +1,4 @@
-"""Where a student learns from its teacher: both tokenizers' views of the same rows, and how dev judges them."""
+"""What distillation works with: teacher, task, the same rows under both tokenizers, and the dev score."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ from eibert.words import Places, WordTargets, shared
 
 @dataclass(frozen=True)
 class Room:
-    """Where a student learns: its teacher, the task, the rows as each of the two sees them, parameters and seed.
+    """The setting of distillation: teacher, task, the rows as each model tokenizes them, parameters and seed.
 
-    `words` are the places of the words of all rows, the teacher's and the student's; empty where they do not count.
-    `outputs` keeps the teacher's answers; without it they stay in memory. Numbers to predict are in standard units,
-    targets and the teacher's answers; `unit` leads back.
+    `words` maps tokens to words in all rows, for the teacher and for the student; empty if word losses are off.
+    `outputs` caches the teacher's answers on disk; without it they stay in memory. For regression, targets and the
+    teacher's answers are in standard units, and `unit` converts back.
     """
 
     teacher: Teacher
@@ -60,19 +60,19 @@ class Room:
         seed: int,
         outputs: Outputs | None = None,
     ) -> "Room":
-        """Returns the room, the same for the same arguments.
+        """Returns the room; deterministic in its arguments.
 
         Args:
             student: Its tokenizer reads the rows.
-            teacher: Fine-tuned; its encoder is the room's, its head is copied.
+            teacher: Fine-tuned; its encoder is shared, its head is copied.
             spec: The task.
             train: Labelled rows.
-            dev: Rows by which epochs are chosen and the teacher's drift is bounded.
-            unlabelled: Texts for the teacher to answer.
-            held_out: Rows of dev and test, which no variant may be equal to.
+            dev: Rows for selecting the best interval and bounding the teacher's drift.
+            unlabelled: Texts for the teacher to label.
+            held_out: Rows of dev and test, which no variant may equal.
             params: Section `distill`.
             seed: Seed of variants, order, dropout and new weights.
-            outputs: Where the teacher's answers are kept; None: in memory.
+            outputs: Cache of the teacher's answers; None: in memory.
         """
         device = optimize.prepare(params.threads)
         generator = np.random.default_rng([seed, 2])
@@ -93,7 +93,7 @@ class Room:
         return cls(guide, spec, dev, lessons, rows, rows_teacher, params, seed, device, words, outputs, unit)
 
     def teacher_says(self, report: Report = silent) -> Answers:
-        """Returns the teacher's answers to every row, as it is now; those to words too where they are weighed."""
+        """Returns the current teacher's answers to every row, with word targets if they carry weight."""
         params, teacher = self.params, self.teacher
         if not params.token_weight:
             return answers(

@@ -1,4 +1,4 @@
-"""Which rows a training loop sees, interval by interval, within a budget of rows."""
+"""The batches of a training loop, interval by interval, within a row budget."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ import numpy as np
 from eibert.batches import shuffled
 
 INTERVAL = 2000
-"""Most steps between two evaluations on dev and two checkpoints; a longer epoch is divided."""
+"""Maximum steps between dev evaluations and between checkpoints; longer epochs are divided."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Batches of every interval, the same for the same seed whichever interval is requested first.
+    """Batches of every interval, fixed by the seed in whatever order intervals are requested.
 
-    An interval is an epoch, or an equal part of one that has more than INTERVAL steps.
+    An interval is an epoch, or an equal part of one with more than INTERVAL steps.
 
     Attributes:
-        lengths: Tokens of each row, (N,).
+        lengths: Tokens per row, (N,).
         batch_size: Rows per batch.
-        epochs: Most passes.
-        rows_limit: Most rows over all passes; the last pass may be cut short.
+        epochs: Maximum number of epochs.
+        rows_limit: Maximum rows over all epochs; the last epoch may be cut short.
         seed: Seed of the order.
     """
 
@@ -34,12 +34,12 @@ class Schedule:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of one whole pass."""
-        return -(-len(self.lengths) // self.batch_size)  # a pool holds whole batches
+        """Batches of one full epoch."""
+        return -(-len(self.lengths) // self.batch_size)  # pools hold whole batches
 
     @property
     def total(self) -> int:
-        """Batches of all passes."""
+        """Batches over all epochs."""
         allowed = max(1, self.rows_limit // self.batch_size)
         return min(self.epochs * self.steps_per_epoch, allowed)
 
@@ -49,7 +49,7 @@ class Schedule:
 
     @property
     def intervals(self) -> int:
-        """Intervals that have at least one batch."""
+        """Intervals with at least one batch."""
         whole = self.total // self.steps_per_epoch * self._parts
         return whole + sum(self.start(whole + part) < self.total for part in range(self._parts))
 
@@ -59,7 +59,7 @@ class Schedule:
         return min(self.total, epoch * self.steps_per_epoch + part * self.steps_per_epoch // self._parts)
 
     def interval(self, number: int) -> list[np.ndarray[Any, Any]]:
-        """Returns the batches of one interval (0-based), cut where the budget ends."""
+        """Returns the batches of one interval (0-based), cut off where the budget ends."""
         epoch = number // self._parts
         batches = shuffled(self.lengths, self.batch_size, np.random.default_rng([self.seed, epoch]))
         before = epoch * self.steps_per_epoch

@@ -1,4 +1,4 @@
-"""The task metrics, from logits and targets to one number; the higher the better."""
+"""The task metrics: logits and targets → one number, higher is better."""
 
 from typing import Any
 
@@ -19,17 +19,17 @@ def score(metric: str, logits: Array, targets: Array, *, of_targets: bool = Fals
         metric: `accuracy`, `macro_f1`, `matthews` or `spearman`.
         logits: Float (N, C).
         targets: Class indices, or numbers for `spearman`.
-        of_targets: Whether macro F1 is over the classes among the targets, rather than those among targets or answers.
+        of_targets: Whether macro F1 averages over the classes in the targets only, not also those only predicted.
 
     Raises:
-        ValueError: the metric is none of these.
+        ValueError: the metric is unknown.
     """
     answers = predicted(logits, regression=metric == "spearman")
     match metric:
         case "accuracy":
             return float(np.mean(answers == targets))
         case "macro_f1":
-            from sklearn.metrics import f1_score  # a second to import, which most stages need not spend
+            from sklearn.metrics import f1_score  # takes a second to import; most stages do not need it
 
             labels = np.unique(targets) if of_targets else None
             return float(f1_score(targets, answers, labels=labels, average="macro", zero_division=0))
@@ -40,7 +40,7 @@ def score(metric: str, logits: Array, targets: Array, *, of_targets: bool = Fals
         case "spearman":
             from scipy.stats import spearmanr
 
-            # Constant numbers have no ranks to correlate; they are worth nothing.
+            # The rank correlation of a constant is undefined; it scores 0.
             constant = np.ptp(answers) == 0 or np.ptp(targets) == 0
             return 0.0 if constant else float(spearmanr(answers, targets).statistic)
         case _:
@@ -48,15 +48,15 @@ def score(metric: str, logits: Array, targets: Array, *, of_targets: bool = Fals
 
 
 def agreement(reference: Array, logits: Array, *, regression: bool) -> float:
-    """Returns the share of rows on which two models give one answer.
+    """Returns the share of rows on which two models agree.
 
-    Choice: numbers agree when they differ by at most a hundredth of the range of the reference's, and always when they
-    differ by rounding (a ten-thousandth of the largest).
+    Choice: numbers agree if they differ by at most a hundredth of the reference's range, and always if they differ only
+    by rounding (a ten-thousandth of the largest magnitude, at least 1e-4).
 
     Args:
         reference: Logits, float (N, C).
         logits: Logits, float (N, C).
-        regression: Whether the one logit is a number.
+        regression: Whether the single logit is a number.
     """
     expected, found = (predicted(each, regression=regression) for each in (reference, logits))
     if regression:

@@ -1,7 +1,7 @@
-"""The student: a small BERT with a factorised token table, whole definition in one file.
+"""The student: a small BERT with factorised token embeddings, defined entirely in this file.
 
-Choice: post-norm layers as in BERT, one matrix for query, key and value, no pooler, pooling as the
-teacher's (decision 0003).
+Choice: post-norm layers as in BERT, a fused query-key-value matrix, no pooler, and the teacher's pooling
+(decision 0003).
 """
 
 import dataclasses
@@ -23,26 +23,26 @@ from eibert.runtime.tokenizer import wordpiece
 
 WEIGHTS, SHAPE, VOCABULARY = "student.safetensors", "student.json", "vocab.txt"
 MASKED = -10000.0
-"""Added to attention scores of padding."""
+"""Added to the attention scores of padding."""
 
 
 @dataclass(frozen=True)
 class StudentShape:
-    """Everything about a student but its weights and its vocabulary.
+    """Everything about a student except its weights and vocabulary.
 
     Attributes:
         layers: Transformer layers.
         hidden: Width H.
         heads: Attention heads; divides hidden.
-        feed_forward: Inner width of the feed-forward modules.
-        embedding: Width E of the token table.
-        positions: Longest input in tokens.
-        dropout: Dropout while training.
-        teacher_hidden: Width of the teacher's representations, to which `projection` leads.
-        outputs: Logits C; 0 before the task is known.
-        lowercase: The tokenizer lower-cases.
-        strip_accents: The tokenizer removes accents; None: exactly when lowercasing.
-        pooling: How tokens become one representation, as in the teacher.
+        feed_forward: Intermediate width of the feed-forward modules.
+        embedding: Width E of the token embeddings.
+        positions: Maximum input length in tokens.
+        dropout: Dropout rate in training.
+        teacher_hidden: Width of the teacher's representations, the output width of `projection`.
+        outputs: Number of logits C; 0 before the task is known.
+        lowercase: Whether the tokenizer lowercases.
+        strip_accents: Whether the tokenizer strips accents; None: same as lowercase.
+        pooling: How tokens are pooled into one representation, as in the teacher.
     """
 
     layers: int
@@ -60,9 +60,9 @@ class StudentShape:
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float) -> Tensor:
-    """Returns the values that each head mixes, (B, heads, T, d).
+    """Returns scaled dot-product attention per head, (B, heads, T, d).
 
-    Choice: in fp32 on processors, also within bf16, whose backward pass of attention takes ten times as long there.
+    Choice: fp32 on CPU even under bf16 autocast, because the bf16 backward pass of attention takes ten times as long.
     """
     if query.dtype == torch.float32 or query.device.type != "cpu":
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype), dropout_p=dropout)
@@ -86,7 +86,7 @@ class Layer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(shape.hidden, eps=1e-12)
 
     def context(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """Returns what the heads mix, (B, T, H), before the output map; bias (B, 1, 1, T) is added to the scores."""
+        """Returns multi-head attention, (B, T, H), before the output projection; bias (B, 1, 1, T) masks the scores."""
         batch, width, size = hidden.shape
         qkv = self.qkv(hidden).view(batch, width, 3, self.heads, size // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # (B, T, 3, heads, d) → 3 × (B, heads, T, d)
@@ -107,7 +107,7 @@ class Student(nn.Module):
 
     Args:
         shape: The shape.
-        tokens: Vocabulary in the order of ids, V of them.
+        tokens: Vocabulary in id order, V of them.
     """
 
     def __init__(self, shape: StudentShape, tokens: Sequence[str]) -> None:
@@ -128,10 +128,10 @@ class Student(nn.Module):
         self.head: nn.Linear | None = nn.Linear(shape.teacher_hidden, shape.outputs) if shape.outputs else None
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns token representations float (B, T, H) and one representation of each row (B, H).
+        """Returns token representations float (B, T, H) and pooled representations (B, H).
 
         Raises:
-            ShapeError: the rows are longer than the student's positions.
+            ShapeError: the rows have more tokens than the student has positions.
         """
         width = batch.ids.shape[1]
         if width > self.shape.positions:
@@ -145,13 +145,13 @@ class Student(nn.Module):
         return hidden, pool(hidden, batch.mask, self.shape.pooling)
 
     def project(self, hidden: Tensor) -> Tensor:
-        """Returns representations in the teacher's space: float (..., H) → (..., H_teacher)."""
+        """Projects representations into the teacher's space: float (..., H) → (..., H_teacher)."""
         assert self.projection is not None
         projected: Tensor = self.projection(hidden)
         return projected
 
     def answer(self, pooled: Tensor) -> Tensor:
-        """Returns logits of pooled representations: float (B, H) → (B, C)."""
+        """Returns the logits of pooled representations: float (B, H) → (B, C)."""
         assert self.head is not None
         answered: Tensor = self.head(pooled if self.projection is None else self.projection(pooled))
         return answered
@@ -161,7 +161,7 @@ class Student(nn.Module):
         return self.answer(self(batch)[1])
 
     def fold(self) -> None:
-        """Makes one linear map of projection and head, exact but for rounding: W(Px + p) + b = (WP)x + (Wp + b)."""
+        """Folds the projection into the head, exact up to rounding: W(Px + p) + b = (WP)x + (Wp + b)."""
         assert self.projection is not None
         assert self.head is not None
         folded = nn.Linear(self.shape.hidden, self.head.out_features)
@@ -173,7 +173,7 @@ class Student(nn.Module):
 
 
 def save_student(student: Student, folder: Path, *, weights: str = WEIGHTS) -> None:
-    """Writes weights, shape and vocabulary into a folder; `weights` names the file of weights."""
+    """Writes weights, shape and vocabulary into a folder; `weights` names the weights file."""
     state = {name: value.detach().cpu().contiguous() for name, value in student.state_dict().items()}
     save_file(state, folder / weights)
     write_json(folder / SHAPE, dataclasses.asdict(student.shape))
@@ -184,7 +184,7 @@ def read_shape(folder: Path) -> StudentShape:
     """Returns the shape that `save_student` wrote.
 
     Raises:
-        CorruptArtifactError: the file holds other keys.
+        CorruptArtifactError: the file's keys or values do not describe a shape.
     """
     try:
         found = read_json(folder / SHAPE)
@@ -194,15 +194,15 @@ def read_shape(folder: Path) -> StudentShape:
 
 
 def read_tokens(folder: Path) -> tuple[str, ...]:
-    """Returns the vocabulary in the order of ids."""
+    """Returns the vocabulary in id order."""
     return tuple((folder / VOCABULARY).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
 
 
 def load_student(folder: Path, weights: str = WEIGHTS) -> Student:
-    """Returns the student that `save_student` wrote, its head folded where it was saved folded.
+    """Returns the student that `save_student` wrote, with a folded head if saved so.
 
     Raises:
-        CorruptArtifactError: shape and weights do not belong together.
+        CorruptArtifactError: shape and weights do not match.
     """
     try:
         return student_of(read_shape(folder), read_tokens(folder), load_file(folder / weights))
@@ -211,7 +211,7 @@ def load_student(folder: Path, weights: str = WEIGHTS) -> Student:
 
 
 def student_of(shape: StudentShape, tokens: Sequence[str], state: Mapping[str, Tensor]) -> Student:
-    """Returns a student with given weights, its head folded where the weights have no projection."""
+    """Returns a student with the given weights, its head folded if they contain no projection."""
     student = Student(shape, tokens)
     if "projection.weight" not in state:
         student.projection, student.head = None, nn.Linear(shape.hidden, shape.outputs)

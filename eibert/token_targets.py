@@ -1,4 +1,4 @@
-"""What a teacher that does not learn makes of every token of some rows, in half precision, on disk."""
+"""A frozen teacher's representation of every token of some rows, in half precision, usually memory-mapped."""
 
 from typing import Any
 
@@ -16,16 +16,16 @@ from eibert.progress import Report, silent
 from eibert.teacher import Teacher
 
 _SCALE_ROWS = 2000
-"""Rows from which the variance of the teacher's representations is taken."""
+"""Rows used to estimate the variance of the teacher's representations."""
 
 
 class TokenTargets:
-    """The teacher's last layer over every token of some rows.
+    """The teacher's last-layer representations of every token of some rows.
 
     Args:
-        memory: Float16 (M, H), the tokens of all rows one after another.
-        rows: The rows, M tokens in all.
-        pooling: How the teacher makes one vector of a row.
+        memory: Float16 (M, H), the tokens of all rows concatenated.
+        rows: The rows, M tokens in total.
+        pooling: How the teacher pools a row into one vector.
 
     Attributes:
         rows: The rows.
@@ -39,7 +39,7 @@ class TokenTargets:
         self._starts = np.concatenate([[0], np.cumsum(rows.lengths)])
         sample = np.random.default_rng(0).permutation(len(rows))[:_SCALE_ROWS]
         tokens, sentences = Spread(), Spread()
-        for start in range(0, len(sample), ROWS):  # all at once would be gigabytes where rows are long
+        for start in range(0, len(sample), ROWS):  # all at once could take gigabytes
             mask = rows.batch(chosen := sample[start : start + ROWS]).mask
             padded, pooled = self.of(chosen, mask)
             tokens.add(padded[mask.bool()])
@@ -58,19 +58,19 @@ class TokenTargets:
         batch_size: int = ROWS,
         report: Report = silent,
     ) -> "TokenTargets":
-        """Returns the outputs of the teacher over all rows: those kept on disk, else read now and kept.
+        """Returns the teacher's outputs over all rows, from the cache if possible, else computed and cached.
 
         Args:
-            teacher: On the device where it is to read.
-            rows: As the teacher's tokenizer cuts them.
-            precision: Arithmetic of the passes.
-            outputs: Where they are kept, as they may be larger than memory; None: in memory.
-            fewer: Dotted key that makes them smaller, for the message.
+            teacher: On the device to run on.
+            rows: Rows under the teacher's tokenizer.
+            precision: Numeric precision of the passes.
+            outputs: Disk cache, as the outputs may not fit in memory; None: in memory.
+            fewer: Dotted key of the parameter that reduces their size, for the error message.
             batch_size: Rows per forward pass.
-            report: Told after each batch.
+            report: Called after each batch.
 
         Raises:
-            RunError: there is no place on disk for them.
+            RunError: the outputs cannot be written to disk.
         """
         shape = (int(rows.lengths.sum()), teacher.hidden)
         if outputs is None:
@@ -95,7 +95,7 @@ class TokenTargets:
         return cls(memory, rows, teacher.pooling)
 
     def of(self, rows: np.ndarray[Any, Any], mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns padded token targets float (B, T, H) and sentence targets (B, H) of some rows with their mask."""
+        """Returns padded token targets float (B, T, H) and sentence targets (B, H) of the rows with this mask."""
         found = np.zeros((*mask.shape, self._memory.shape[1]), np.float32)
         for position, row in enumerate(rows):
             values = self._memory[self._starts[row] : self._starts[row + 1]]

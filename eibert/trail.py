@@ -1,13 +1,14 @@
-"""The trail: records of what was built, one JSON line each, chained by SHA-256; the newest is sealed besides.
+"""The trail: records of what was built, one JSON line each, chained by SHA-256; the newest is also sealed.
 
-    records.jsonl   {"body": …, "digest": …, "previous": …, "sequence": …}   one canonical line for each record
+    records.jsonl   {"body": …, "digest": …, "previous": …, "sequence": …}   one canonical line per record
     head.json       the newest of these lines, sealed: signed by whoever appended it
 
-`previous` is the SHA-256 of the line before, `digest` that of the other three values. So an edit, a removal or another
-order of earlier lines shows, and the head shows lines missing at the end. An append puts the new line into the head
-first and completes it in records.jsonl then: what a kill tears is whole in the head, and the next append mends it.
+`previous` is the SHA-256 of the line before, `digest` that of the other three values. Edits, removals and reordering of
+earlier lines are therefore detected, and the head reveals lines missing at the end. An append writes the new line to
+the head first and then to records.jsonl: if it is killed in between, the head has the whole line, and the next append
+repairs the file.
 
-Knows nothing of keys: how a line is sealed and a seal opened is given by the caller.
+Knows nothing about keys: the caller provides how to seal a line and open a seal.
 """
 
 import fcntl
@@ -34,7 +35,7 @@ _CONFLICT = (b"<<<<<<<", b"=======", b">>>>>>>")
 Seal = Callable[[bytes], bytes]
 """Turns a line into the content of the head."""
 Unseal = Callable[[bytes], bytes]
-"""Turns the content of the head into the line; raises SignatureError where the seal is not sound."""
+"""Turns the content of the head into the line; raises SignatureError if the seal is invalid."""
 
 
 @dataclass(frozen=True)
@@ -58,29 +59,29 @@ class Record:
 
     @property
     def line(self) -> bytes:
-        """The record as it stands in records.jsonl, without the end of the line."""
-        body = canonical(self.body)  # once: it is nearly all of the line
+        """The record as written to records.jsonl, without the newline."""
+        body = canonical(self.body)  # only once: it is nearly the whole line
         digest = sha256(self._with(b"", body)).encode()
         return self._with(b'"digest":"' + digest + b'",', body)
 
     def _with(self, digest: bytes, body: bytes) -> bytes:
-        """The canonical form of all fields, whose names are in order."""
+        """The canonical form of all fields, sorted by name."""
         rest = canonical({"previous": self.previous, "sequence": self.sequence})
         return b'{"body":' + body + b"," + digest + rest[1:]
 
 
 def canonical(value: object) -> bytes:
-    """Returns a value as JSON of one form: sorted keys, no spaces, UTF-8."""
+    """Returns a value as canonical JSON: sorted keys, no spaces, UTF-8."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def read(folder: Path) -> list[Record]:
-    """Returns the complete records, their chain checked; the head is not looked at.
+    """Returns the complete records after checking their chain; the head is not read.
 
-    A line cut off at the end is no record yet.
+    A truncated last line is not a record yet.
 
     Raises:
-        TrailError: a line is altered, missing or not in its place.
+        TrailError: a line is altered, missing or out of place.
     """
     content = _content(folder / RECORDS)
     records: list[Record] = []
@@ -92,11 +93,11 @@ def read(folder: Path) -> list[Record]:
 
 
 def complete(folder: Path, unseal: Unseal) -> list[Record]:
-    """Returns all records, the newest from the head where a kill kept it from being completed in records.jsonl.
+    """Returns all records, the newest from the head if a kill left it incomplete in records.jsonl.
 
     Raises:
         TrailError: records are altered, missing, or not those the head names.
-        SignatureError: the head's seal is not sound.
+        SignatureError: the head's seal is invalid.
     """
     records = read(folder)
     pending = _pending(folder, records, unseal)
@@ -104,7 +105,7 @@ def complete(folder: Path, unseal: Unseal) -> list[Record]:
 
 
 def check(folder: Path, unseal: Unseal) -> list[str]:
-    """Returns what is wrong with a trail, one line each; [] where it is sound or not begun."""
+    """Returns what is wrong with a trail, one line per problem; [] if it is intact or does not exist yet."""
     try:
         records = read(folder)
         pending = _pending(folder, records, unseal)
@@ -119,41 +120,41 @@ def check(folder: Path, unseal: Unseal) -> list[str]:
 
 
 def mend(folder: Path, *, unseal: Unseal, lock: Path) -> list[Record]:
-    """Returns all records once the newest is complete in records.jsonl, also where a kill had cut it off there.
+    """Returns all records, first completing the newest in records.jsonl if a kill truncated it.
 
     Args:
-        folder: The trail's.
+        folder: The trail's folder.
         unseal: Opens the head.
-        lock: File that keeps writers apart.
+        lock: Lock file that serialises writers.
 
     Raises:
         TrailError: records are altered, missing, or not those the head names.
-        SignatureError: the head's seal is not sound.
+        SignatureError: the head's seal is invalid.
     """
     with _alone(lock):
         return _mended(folder, unseal)
 
 
 def append(folder: Path, body: dict[str, Any], *, seal: Seal, unseal: Unseal, lock: Path) -> Record:
-    """Appends a record and returns it; one that a kill cut off before is completed first.
+    """Appends a record and returns it, first completing one truncated by a kill.
 
     Args:
-        folder: The trail's; made if it is not there.
-        body: What to record; only values that JSON has.
-        seal: Makes the head of the new line.
-        unseal: Opens the head that is there.
-        lock: File that keeps writers apart; the kernel frees it when its holder dies.
+        folder: The trail's folder; created if missing.
+        body: What to record; JSON values only.
+        seal: Makes the head from the new line.
+        unseal: Opens the existing head.
+        lock: Lock file that serialises writers; the kernel releases it when its holder dies.
 
     Raises:
-        TrailError: the trail that is there is altered; it is left as it is.
-        SignatureError: the same of its head.
-        OSError: the disk refuses the record; the trail is as it was.
+        TrailError: the existing trail is altered; it is left untouched.
+        SignatureError: the existing head's seal is invalid; the trail is left untouched.
+        OSError: writing the record failed; the trail is restored.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(lock):
         records = _mended(folder, unseal)
         previous = sha256(records[-1].line) if records else START
-        # What JSON changes (a tuple, a key that is a number) is changed before the digest is taken.
+        # Round-trip through JSON, which changes tuples and numeric keys, before computing the digest.
         record = Record(len(records) + 1, previous, json.loads(canonical(body)))
         with _as_before(folder):
             atomic.write(folder / HEAD, seal(record.line), durable=True)
@@ -194,7 +195,7 @@ def _parsed(folder: Path, number: int, line: bytes, previous: str) -> Record:
 
 
 def _pending(folder: Path, records: list[Record], unseal: Unseal) -> Record | None:
-    """Returns the head's record where records.jsonl lacks it or its end; None where both agree."""
+    """Returns the head's record if records.jsonl lacks all or the end of it; None if both agree."""
     path, remedy = folder / HEAD, _REMEDY.format(folder=folder)
     torn = _content(folder / RECORDS).rpartition(b"\n")[2]
     if not path.is_file():
@@ -217,7 +218,7 @@ def _pending(folder: Path, records: list[Record], unseal: Unseal) -> Record | No
 
 
 def _write_line(folder: Path, line: bytes) -> None:
-    """Puts a line behind the last complete one, in place of what a kill left of it."""
+    """Writes a line after the last complete one, overwriting any truncated rest."""
     path = folder / RECORDS
     size = _content(path).rfind(b"\n") + 1
     with path.open("ab") as file:
@@ -230,7 +231,7 @@ def _write_line(folder: Path, line: bytes) -> None:
 
 @contextmanager
 def _as_before(folder: Path) -> Iterator[None]:
-    """Puts head and lines back as they were where the disk refuses either, for which a full one needs no space."""
+    """Restores head and lines if writing either fails; this needs no space, so it works on a full disk."""
     head, lines, kept = folder / HEAD, folder / RECORDS, folder / f".{HEAD}.before"
     size = len(_content(lines))
     try:

@@ -1,6 +1,7 @@
-"""The unit of the numbers that a model predicts: losses see standard units, what is saved answers in the target's own.
+"""Standardised regression targets: losses work in standard units, saved models answer in the target's own units.
 
-Choice: mean and standard deviation of train; no rate, no weight and no start depends on the unit (decision 0004).
+Choice: mean and standard deviation of train; learning rates, loss weights and initialisation are then independent of
+the target's unit (decision 0004).
 """
 
 import copy
@@ -18,11 +19,11 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Unit:
-    """Where the targets lie: number = standard · deviation + mean. Classes have none.
+    """Location and scale of the targets: number = standard · deviation + mean. Classes have none.
 
     Attributes:
-        mean: Their mean.
-        deviation: Their standard deviation; 0: all are equal, and what is saved answers just that.
+        mean: Mean of the targets.
+        deviation: Their standard deviation; 0: all are equal, and the saved model always answers that value.
     """
 
     mean: float
@@ -30,7 +31,7 @@ class Unit:
 
     @classmethod
     def of(cls, spec: TaskSpec, targets: Array) -> "Unit":
-        """Returns the unit of the targets of train, (N,)."""
+        """Returns the unit of training targets (N,)."""
         if not spec.regression:
             return NO_UNIT
         equal = np.ptp(targets) == 0  # the deviation of equal numbers is a rounding error, not 0
@@ -38,26 +39,26 @@ class Unit:
 
     @property
     def divisor(self) -> float:
-        """What a difference is divided by to be in standard units."""
+        """Divisor that turns a difference into standard units."""
         return self.deviation or 1.0
 
     def standard(self, targets: Array) -> Array:
-        """Returns targets in standard units, of the same type."""
+        """Returns targets in standard units, of the same dtype."""
         if self == NO_UNIT:
             return targets
         return ((targets.astype(np.float64) - self.mean) / self.divisor).astype(targets.dtype)
 
     def standardized(self, head: nn.Linear) -> nn.Linear:
-        """Returns a copy of a head that answers in standard units, of one that answers in the target's own."""
+        """Converts a head that answers in the target's own units to standard units; returns a copy."""
         return _mapped(head, 1.0 / self.divisor, -self.mean / self.divisor)
 
     def restored(self, head: nn.Linear) -> nn.Linear:
-        """Returns a copy of a head that answers in the target's own units, of one that answers in standard ones."""
+        """Converts a head that answers in standard units to the target's own units; returns a copy."""
         return _mapped(head, self.deviation, self.mean)
 
 
 NO_UNIT = Unit(0.0, 1.0)
-"""That of classes."""
+"""The identity, for classes."""
 
 
 @torch.no_grad()

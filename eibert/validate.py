@@ -1,7 +1,7 @@
 """Facts about rows of text: which are empty, unclean, repeated, contradictory or leaked, and how they are distributed.
 
-Knows no bounds and passes no judgement; rows are counted from 0. A missing text or label (None) counts as empty here
-and is never marked by its characters: whether it may be missing is another question.
+Applies no bounds and makes no judgement; rows are numbered from 0. A missing text or label (None) counts as empty and
+is never flagged for its characters: whether it may be missing is decided elsewhere.
 """
 
 import re
@@ -18,7 +18,7 @@ RowNumbers = np.ndarray[Any, np.dtype[np.int64]]
 Inputs = Sequence[tuple[str, ...]]
 
 NO_ROW = -1
-"""Stands where a row has no twin."""
+"""Marks a row without a twin."""
 
 # Control characters other than tab and line ends, the replacement character, byte order marks and noncharacters:
 # traces of a broken encoding or of binary data.
@@ -27,12 +27,12 @@ _UNCLEAN = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufeff\
 
 
 def unclean(texts: Iterable[str | None]) -> Mask:
-    """Returns which texts hold control, replacement or other characters that no writer types, bool (N,)."""
+    """Returns which texts contain control, replacement or other characters that nobody types, bool (N,)."""
     return _mask(text is not None and unclean_at(text) is not None for text in texts)
 
 
 def unclean_at(text: str) -> int | None:
-    """Returns the position of the first character by which a text is unclean, or None."""
+    """Returns the position of the first unclean character of a text, or None."""
     found = _UNCLEAN.search(text)
     return found.start() if found else None
 
@@ -49,7 +49,7 @@ def wordless(texts: Iterable[str | None]) -> Mask:
 
 
 def inputs(texts: Iterable[str | None], texts_b: Iterable[str | None] | None = None) -> list[tuple[str, ...]]:
-    """Returns one key per row, equal where a model that ignores case, width and spacing sees the same input.
+    """Returns one key per row, equal for rows that look the same to a model that ignores case, width and spacing.
 
     Args:
         texts: First texts, N of them.
@@ -63,7 +63,7 @@ def inputs(texts: Iterable[str | None], texts_b: Iterable[str | None] | None = N
 
 
 def repeated(keys: Inputs, labels: Sequence[Hashable]) -> RowNumbers:
-    """Returns for each row the first row with equal input and label, or NO_ROW where it is itself the first, (N,)."""
+    """Returns for each row the first row with equal input and label, or NO_ROW if it is itself the first, (N,)."""
     first: dict[Hashable, int] = {}
     twins = [first.setdefault(pair, row) for row, pair in enumerate(zip(keys, labels, strict=True))]
     return _rows(NO_ROW if twin == row else twin for row, twin in enumerate(twins))
@@ -94,20 +94,20 @@ def leaked(keys: Inputs, earlier: Inputs) -> RowNumbers:
 
 
 def class_counts(labels: Iterable[str | None], classes: Sequence[str]) -> dict[str, int]:
-    """Returns the rows of each class, 0 where there are none; labels outside the classes are not counted."""
+    """Returns the number of rows per class, possibly 0; labels outside the classes are not counted."""
     found = Counter(labels)
     return {label: found[label] for label in classes}
 
 
 def lengths(texts: Iterable[str | None]) -> RowNumbers:
-    """Returns the length of each text that is there, in characters, (N,) or shorter."""
+    """Returns the length in characters of each text that is not missing, (N,) or shorter."""
     return _rows(len(text) for text in texts if text is not None)
 
 
 def histogram(values: np.ndarray[Any, Any], edges: Sequence[float]) -> list[int]:
-    """Returns how many values lie in each bin [edges[i], edges[i + 1]); the last bin has no upper end.
+    """Returns how many values fall into each bin [edges[i], edges[i + 1]); the last bin has no upper end.
 
-    Values below the first edge, and values that are not numbers, are left out.
+    Values below the first edge and NaNs are left out.
     """
     bins = np.searchsorted(np.asarray(edges[1:-1]), values[values >= edges[0]], side="right")
     return [int(count) for count in np.bincount(bins, minlength=len(edges) - 1)]

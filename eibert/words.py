@@ -1,7 +1,7 @@
-"""Words as the common measure of two tokenizers: what the teacher makes of a word, the student is to make of it.
+"""Word-level distillation across two tokenizers: the student matches the teacher's representation of each word.
 
 Source: TinyBERT (Jiao et al. 2020) fits the tokens of a fine-tuned teacher, where both share one vocabulary. Choice: a
-pruned student cuts rare words into more pieces, so the mean over a word's pieces is compared (decision 0012).
+pruned student splits rare words into more pieces, so the means over each word's pieces are compared (decision 0012).
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ from eibert.student import Student
 from eibert.token_targets import TokenTargets
 
 Places = list[np.ndarray[Any, Any]]
-"""For each row the word of each token, int16 (T_n,); -1: none that both models see."""
+"""For each row the word of each token, int32 (T_n,), -1: none; after `shared` int16, and only words in both models."""
 
 _CHUNK = 4096
 _SECOND_TEXT = 1 << 16
-"""Added to the words of a pair's second text."""
+"""Offset of the word numbers in a pair's second text."""
 
 
 def word_places(
     tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] | None, *, max_tokens: int
 ) -> Places:
-    """Returns the word of each token of texts, or of pairs, as `encode` cuts them; -1 for special tokens."""
+    """Returns the word of each token of texts, or of pairs, truncated as in `encode`; -1 for special tokens."""
     tokenizer.enable_truncation(max_tokens, strategy="longest_first")
     tokenizer.no_padding()
     inputs = list(texts) if texts_b is None else list(zip(texts, texts_b, strict=True))
@@ -44,7 +44,7 @@ def word_places(
 
 
 def shared(teacher: Places, student: Places) -> tuple[Places, Places]:
-    """Returns both models' places with the words numbered 0, 1, … that both have, row by row."""
+    """Returns both models' places with the words they share renumbered 0, 1, … in each row."""
     found: tuple[Places, Places] = [], []
     for ours, theirs in zip(teacher, student, strict=True):
         common = np.intersect1d(ours, theirs)
@@ -56,9 +56,9 @@ def shared(teacher: Places, student: Places) -> tuple[Places, Places]:
 
 
 def word_means(tokens: Tensor, places: Tensor, words: int) -> Tensor:
-    """Returns the mean over each word's tokens: float (B, T, H), places int64 (B, T) → (B, words, H); 0 without any."""
+    """Returns the mean over each word's tokens: float (B, T, H), places int64 (B, T) → (B, words, H); 0 if none."""
     rows = torch.arange(len(tokens), device=tokens.device).unsqueeze(-1) * (words + 1)
-    slots = (rows + torch.where(places < 0, words, places)).flatten()  # the last slot of a row takes what is no word
+    slots = (rows + torch.where(places < 0, words, places)).flatten()  # the last slot of a row takes non-words
     sums = tokens.new_zeros(len(tokens) * (words + 1), tokens.shape[-1]).index_add(0, slots, tokens.flatten(0, 1))
     counts = torch.bincount(slots, minlength=len(sums)).clamp(min=1).to(tokens.dtype)
     return (sums / counts.unsqueeze(-1)).view(len(tokens), words + 1, -1)[:, :words]
@@ -66,22 +66,22 @@ def word_means(tokens: Tensor, places: Tensor, words: int) -> Tensor:
 
 @dataclass(frozen=True)
 class WordTargets:
-    """The teacher's tokens, and where both models have the words of each row."""
+    """The teacher's token targets, and the word of each token in both models."""
 
     tokens: TokenTargets
     teacher: Places
     student: Places
 
     def distance(self, student: Student, hidden: Tensor, rows: np.ndarray[Any, Any]) -> Tensor:
-        """Returns how far the student's words are from the teacher's, in units of the teacher's variance.
+        """Returns the distance of the student's word representations to the teacher's, in units of its variance.
 
         Args:
             student: Projects its representations into the teacher's space.
-            hidden: The student's tokens of some rows, float (B, T, H).
-            rows: Which rows, (B,).
+            hidden: The student's token representations of the rows, float (B, T, H).
+            rows: Row indices, (B,).
 
         Returns:
-            Scalar; 0 where both share no word.
+            Scalar; 0 if the two share no word.
         """
         mask = self.tokens.rows.batch(rows, hidden.device).mask
         guide, _ = self.tokens.of(rows, mask)

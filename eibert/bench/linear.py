@@ -1,4 +1,4 @@
-"""TF-IDF with a linear model as it would be shipped: one file of numpy arrays, and nothing but numpy to answer."""
+"""TF-IDF with a linear model as it would be shipped: one file of numpy arrays, and only numpy for inference."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ from eibert.errors import BundleError
 FILE = "linear.npz"
 Array = np.ndarray[Any, Any]
 Vector = tuple[Array, Array]
-"""Indices of buckets, rising, and their weights."""
+"""Bucket indices, ascending, and their weights."""
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 _SPACES = re.compile(r"\s\s+")
@@ -24,17 +24,17 @@ _U32 = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Linear:
-    """The rival that `evaluate` fits, answering text by text.
+    """The rival that `evaluate` fits, answering one text at a time.
 
     Attributes:
-        blocks: Kind of pieces, `word` or `char`, and number of buckets of each block.
+        blocks: Kind of n-grams, `word` or `char`, and number of buckets of each block.
         idf: Inverse document frequencies, float32 (F,).
-        codes: Weights as codes, int8 (F or 4F, R).
-        scales: Weight of one code, float32 (R,).
+        codes: Quantized weights, int8 (F or 4F, R).
+        scales: Weight per code unit, float32 (R,).
         overlaps: Weights of a pair's overlaps, float32 (R, 3), or (R, 0).
         biases: Float32 (R,).
-        pair: Inputs are pairs.
-        two_classes: One row decides between two classes.
+        pair: Whether inputs are pairs.
+        two_classes: Whether one column decides between two classes.
     """
 
     blocks: tuple[tuple[str, int], ...]
@@ -48,10 +48,10 @@ class Linear:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Returns the model in a folder.
+        """Loads the model in a folder.
 
         Raises:
-            BundleError: there is none.
+            BundleError: the folder has no readable model.
         """
         try:
             with np.load(folder / FILE, allow_pickle=False) as found:
@@ -65,7 +65,7 @@ class Linear:
             raise BundleError(f"{folder / FILE}: not a linear model ({error}); measure it again") from error
 
     def encode(self, texts: Sequence[Any]) -> list[tuple[Vector, Array]]:
-        """Returns the features of each input: weighed buckets, and overlaps of a pair (3,) or (0,)."""
+        """Returns the features of each input: weighted buckets, and a pair's overlaps (3,) or (0,)."""
         if not self.pair:
             return [(self._vector(text), np.zeros(0, np.float32)) for text in texts]
         return [self._pair(*text) for text in texts]
@@ -107,7 +107,7 @@ class Linear:
 
 
 def murmur(pieces: Sequence[bytes]) -> Array:
-    """Returns MurmurHash3 (32 bits, seed 0) of each piece, uint32 (N,), all at once."""
+    """Returns MurmurHash3 (32 bits, seed 0) of each piece, uint32 (N,), vectorised."""
     if not pieces:
         return np.zeros(0, np.uint32)
     lengths = np.array([len(piece) for piece in pieces])
@@ -127,12 +127,12 @@ def murmur(pieces: Sequence[bytes]) -> Array:
 
 
 def _signed(hashes: Array) -> Array:
-    """Returns the absolute values of the hashes read as signed integers, int64, as scikit-learn's buckets count."""
+    """Returns the absolute values of the hashes read as signed integers, int64, as scikit-learn assigns buckets."""
     return np.abs(hashes.astype(np.int64) - (hashes > _U32 // 2) * (_U32 + 1))
 
 
 def _pieces(text: str, kind: str) -> Iterator[str]:
-    """Yields one and two words, or two to four characters inside a word with a space at either end."""
+    """Yields word unigrams and bigrams, or character 2- to 4-grams of words padded with a space at either end."""
     if kind == "word":
         words = _WORDS.findall(text)
         yield from words

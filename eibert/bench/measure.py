@@ -1,4 +1,4 @@
-"""All models on the same texts in turns: latencies and their ratios, starts and peak memory of fresh processes."""
+"""Interleaved benchmarks of all models on the same texts: latencies and ratios, start-up and peak memory."""
 
 import itertools
 import time
@@ -17,21 +17,21 @@ from eibert.progress import Report, silent
 
 BUNDLE = "bundle"
 REFERENCE_TOKENS = 32
-"""Length at which memory is read: of the lengths measured the one nearest to it."""
+"""Text length for reading memory; the nearest measured length is used."""
 
 BARE = Contestant("import onnxruntime", Kind.NOTHING, Path())
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one model takes for one batch, in ms.
+    """Latency of one model for one batch, in ms.
 
     Attributes:
-        p50_ms: Median, tokenization and inference together.
-        p95_ms: Within which 95 % of answers stay.
-        encode_ms: Median of the tokenization.
-        forward_ms: Median of the inference.
-        ratio: How many times the bundle's median that is: the median over the rounds, each with its own bundle.
+        p50_ms: Median of tokenization and inference together.
+        p95_ms: 95th percentile of both together.
+        encode_ms: Median of tokenization.
+        forward_ms: Median of inference.
+        ratio: Latency relative to the bundle: median over rounds of the ratio of both models' medians in the round.
     """
 
     p50_ms: float
@@ -43,12 +43,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Cell:
-    """One length, batch and number of threads.
+    """One combination of length, batch and threads.
 
     Attributes:
-        length: Tokens of each text, by the bundle's tokenizer.
-        batch: Texts answered at once.
-        threads: Of one forward pass.
+        length: Tokens per text, by the bundle's tokenizer.
+        batch: Texts per batch.
+        threads: Threads per forward pass.
         rounds: Turns of each model.
         models: Name → latency.
     """
@@ -62,13 +62,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Start:
-    """What a fresh process of a model takes; medians.
+    """Start-up cost of a fresh process for a model; medians.
 
     Attributes:
-        import_ms: Of the packages it needs, numpy and onnxruntime included.
-        load_ms: Of the model.
-        memory_mb: Peak resident memory after answers one by one, 10⁶ bytes.
-        above_import_mb: Of these, what a process that only imports onnxruntime does not have.
+        import_ms: Time to import the packages it needs.
+        load_ms: Time to load the model.
+        memory_mb: Peak resident memory after answering texts one by one, 10⁶ bytes.
+        above_import_mb: Excess over the peak memory of a process that only imports onnxruntime.
     """
 
     import_ms: float
@@ -80,13 +80,13 @@ class Start:
 def measure_cells(
     contestants: Sequence[Contestant], texts: Mapping[int, Sequence[Any]], params: BenchParams, report: Report = silent
 ) -> list[Cell]:
-    """Returns the latencies for every length, batch and number of threads.
+    """Returns the latencies for every combination of length, batch and threads.
 
     Args:
         contestants: The bundle, named BUNDLE, and others.
         texts: Length → texts of that length.
         params: Section `bench`.
-        report: Told after each cell.
+        report: Called after each cell.
 
     Raises:
         RunError: a model's process failed.
@@ -104,9 +104,9 @@ def measure_cells(
 def measure_starts(
     contestants: Sequence[Contestant], texts: Mapping[int, Sequence[Any]], params: BenchParams, report: Report = silent
 ) -> dict[str, Start]:
-    """Returns what fresh processes take, by model, `BARE` being one that imports onnxruntime and loads nothing.
+    """Returns the start-up cost by model, including `BARE`, which imports onnxruntime and loads nothing.
 
-    Each answers the texts nearest to REFERENCE_TOKENS one by one before its memory is read.
+    Each process answers the texts of the length nearest to REFERENCE_TOKENS one by one before its memory is read.
 
     Raises:
         RunError: a model's process failed.
@@ -127,14 +127,14 @@ def _cell(
     workers: Mapping[str, Worker], texts: Sequence[Any], length: int, batch: int, threads: int, params: BenchParams
 ) -> Cell:
     names, stream = list(workers), itertools.cycle(texts)
-    seconds: dict[str, list[Any]] = {name: [] for name in names}  # of each round: float (2, turn)
+    seconds: dict[str, list[Any]] = {name: [] for name in names}  # per round: float (2, batches)
     until, rounds = time.monotonic() + params.cell_seconds, 0
     for name in names:
         workers[name].take_turn([list(itertools.islice(stream, batch))], threads=threads)
     while rounds < params.rounds and (rounds == 0 or time.monotonic() < until):
         batches = [list(itertools.islice(stream, batch)) for _ in range(max(1, params.turn // batch))]
         for place in range(len(names)):
-            name = names[(rounds + place) % len(names)]  # nobody always follows the same one
+            name = names[(rounds + place) % len(names)]  # rotates, so that none always follows the same one
             taken = workers[name].take_turn(batches, threads=threads)
             seconds[name].append(np.array([taken["encode"], taken["forward"]]))
         rounds += 1

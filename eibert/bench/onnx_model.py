@@ -1,4 +1,4 @@
-"""Any BERT in onnxruntime with its tokenizer, answering as plainly as the run-time half does."""
+"""Any BERT in onnxruntime with its tokenizer, as lean as `eibert.runtime`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ GRAPH, TOKENIZER = "model.onnx", "tokenizer.json"
 
 
 class OnnxModel:
-    """A graph with inputs `input_ids attention_mask token_type_ids`, and a tokenizer that cuts long texts."""
+    """A graph with inputs `input_ids attention_mask token_type_ids`, and a tokenizer that truncates long texts."""
 
     def __init__(self, tokenizer: Tokenizer, session: ort.InferenceSession) -> None:
         self._tokenizer = tokenizer
@@ -20,7 +20,7 @@ class OnnxModel:
 
     @classmethod
     def load(cls, folder: Path, *, threads: int = 1) -> Self:
-        """Returns the model in a folder with GRAPH and TOKENIZER."""
+        """Loads the model in a folder with GRAPH and TOKENIZER."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""Where the microseconds of a bundle's forward pass go, by operator, and the least that its arithmetic could take."""
+"""Where the time of a bundle's forward pass goes, by operator, and a lower bound from its arithmetic."""
 
 import json
 import tempfile
@@ -17,17 +17,17 @@ from eibert.runtime.bundle import read_bundle
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TABLES, _HEAD = {"table", "positions", "segments"}, "head"
-_SIDE = 384  # of a product that stays within the second cache and is large enough to run at full speed
+_SIDE = 384  # of a square matrix product that fits in the L2 cache yet is large enough for full speed
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One kind of operator in the graph as onnxruntime runs it.
+    """One operator type in the graph as optimised by onnxruntime.
 
     Attributes:
-        name: Its type.
+        name: Operator type.
         calls: Nodes of that type.
-        microseconds: Of all of them in one pass; a profiled node takes about two more than one that is not.
+        microseconds: Total over these nodes in one pass; profiling adds about two per node.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Profile:
 
     Attributes:
         tokens: Length of the text.
-        operators: The slowest first.
+        operators: Operator types, slowest first.
         forward_ms: Median of a pass without profiling.
-        floor_ms: What its multiply-adds would take at the speed of one large product, measured in turns with it.
+        floor_ms: Time of its multiply-adds at the speed of one large matrix product, timed interleaved with it.
     """
 
     tokens: int
@@ -58,7 +58,7 @@ def profile(folder: Path, *, tokens: int, rounds: int) -> Profile:
     Args:
         folder: The bundle.
         tokens: Length of the text.
-        rounds: Passes.
+        rounds: Number of passes.
     """
     bundle, graph = read_bundle(folder)
     ids = np.random.default_rng(0).integers(len(bundle.tokens), size=(1, tokens))
@@ -82,9 +82,9 @@ def profile(folder: Path, *, tokens: int, rounds: int) -> Profile:
 
 
 def multiply_adds(graph: bytes, tokens: int) -> int:
-    """Returns the multiply-adds of a bundle's graph for one text, as `eibert.evaluate.cost` counts those of a student.
+    """Returns the multiply-adds of a bundle's graph for one text, counted as in `eibert.evaluate.cost`.
 
-    A matrix is what has scales and is no table; all but the head meet every token.
+    A matrix is a constant that has scales and is not a table; all but the head apply to every token.
     """
     found = onnx.load_from_string(graph).graph
     constants = {constant.name: constant for constant in found.initializer}

@@ -1,4 +1,4 @@
-"""What a bundle is measured against, each written into a folder from which a fresh process loads it."""
+"""The models a bundle is benchmarked against, each written to a folder for a fresh process to load."""
 
 import logging
 import warnings
@@ -26,7 +26,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def write_teacher(teacher: Teacher, folder: Path) -> None:
-    """Writes the teacher as onnxruntime's own tools quantize it: dynamic INT8 of all its products and its table.
+    """Writes the teacher quantized by onnxruntime's own tools: dynamic INT8 of all its matmuls and its embeddings.
 
     Args:
         teacher: Loaded with eager attention, which onnxruntime can fuse.
@@ -37,10 +37,10 @@ def write_teacher(teacher: Teacher, folder: Path) -> None:
     named = {name: {0: "batch", 1: "tokens"} for name in _INPUTS}
     logger = logging.getLogger()
     level = logger.level
-    logger.setLevel(logging.ERROR)  # it advises pre-processing, which changes nothing measurable here
+    logger.setLevel(logging.ERROR)  # it advises pre-processing, which makes no measurable difference here
     try:
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # the exporter by tracing is deprecated; its heir needs onnxscript
+            warnings.simplefilter("ignore")  # the tracing exporter is deprecated; its successor needs onnxscript
             torch.onnx.export(
                 _Logits(teacher).eval(), (ids, ids, torch.zeros_like(ids)), str(floats), dynamo=False,
                 opset_version=_OPSET, input_names=list(_INPUTS), output_names=["logits"], dynamic_axes=named,
@@ -57,7 +57,7 @@ def write_teacher(teacher: Teacher, folder: Path) -> None:
 
 
 def tiny(teacher: Teacher, outputs: int, seed: int) -> Teacher:
-    """Returns an untrained BERT of the smallest published size: 2 layers of 128; speed does not depend on weights."""
+    """Returns an untrained BERT of the smallest published size, 2 layers of 128; speed does not depend on weights."""
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=max(TINY_VOCABULARY, len(teacher.tokens)), hidden_size=128, num_hidden_layers=2,
@@ -67,7 +67,7 @@ def tiny(teacher: Teacher, outputs: int, seed: int) -> Teacher:
 
 
 def write_linear(rival: LinearRival, folder: Path) -> None:
-    """Writes the linear rival as the numbers that count for its size."""
+    """Writes the arrays of the linear rival that count towards its size."""
     text = rival.text
     kinds = {Grams.WORD: ["word"], Grams.CHAR: ["char"], Grams.BOTH: ["word", "char"]}[text.grams]
     np.savez(
@@ -78,7 +78,7 @@ def write_linear(rival: LinearRival, folder: Path) -> None:
 
 
 class _Logits(nn.Module):
-    """A teacher with plain tensors as inputs, as the exporter wants them."""
+    """A teacher with plain tensors as inputs, as the exporter requires."""
 
     def __init__(self, teacher: Teacher) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Texts of exactly so many tokens, made of the words of real ones."""
+"""Texts of an exact token length, made of the words of real ones."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -11,17 +11,17 @@ _SPECIAL, _SPECIAL_PAIR = 2, 3
 def of_length(
     tokens: int, words: Sequence[str], count_of: Callable[[str], int], *, texts: int, pair: bool, seed: int
 ) -> list[Any]:
-    """Returns so many texts, or pairs, of `tokens` tokens with the special ones.
+    """Returns texts, or pairs, of exactly `tokens` tokens, special tokens included.
 
     Args:
         tokens: Length; at least 4.
-        words: To draw from, in runs as they stand; a word of one token closes each text.
-        count_of: Tokens of a text without special ones.
-        texts: How many are wanted.
-        pair: Pairs whose texts share the length.
+        words: Words used in consecutive runs; words too long for the rest are skipped, single-token ones fill it.
+        count_of: Returns the tokens of a text without special ones.
+        texts: Number of texts.
+        pair: Whether to make pairs, the length split between both texts.
         seed: Seed of where each run starts.
     """
-    draw = random.Random(seed)  # noqa: S311 — no secret
+    draw = random.Random(seed)  # noqa: S311 — not a secret
     single = next(word for word in (*words, ".") if count_of(word) == 1)
 
     def one(length: int) -> str:

@@ -1,7 +1,7 @@
-"""A process that holds one model and answers when it is asked, timing itself.
+"""A worker process that holds one model, answers on request and times itself.
 
-`python -m eibert.bench.worker KIND FOLDER` prints one JSON line when the model is loaded; each JSON line on its
-standard input is a turn, and is answered by a line.
+`python -m eibert.bench.worker KIND FOLDER` prints one JSON line when the model is loaded, then one for each turn, a
+JSON line on its standard input.
 """
 
 import json
@@ -17,28 +17,28 @@ MB = 10**6
 
 
 class Kind(StrEnum):
-    """How a model's folder is to be read."""
+    """How to load a model's folder."""
 
     BUNDLE = "bundle"
     ONNX = "onnx"
     LINEAR = "linear"
-    NOTHING = "nothing"  # onnxruntime is imported, nothing is loaded
+    NOTHING = "nothing"  # imports onnxruntime, loads nothing
 
 
 class Answering(Protocol):
     """Texts in, logits out, in two steps."""
 
     def encode(self, texts: Sequence[Any]) -> Any:
-        """Returns what `forward` takes."""
+        """Returns the input of `forward`."""
 
     def forward(self, rows: Any) -> Any:
         """Returns logits."""
 
 
 def peak_memory_mb() -> float:
-    """Returns the peak resident memory of this process, in MB."""
+    """Returns the peak resident memory of this process, in MB (10⁶ bytes)."""
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would still hold the peak of the process that started this one
+    if status.exists():  # ru_maxrss would include the parent's peak
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / MB
     unit = 1 if sys.platform == "darwin" else 1024
@@ -46,7 +46,7 @@ def peak_memory_mb() -> float:
 
 
 def loader(kind: Kind) -> Callable[[Path, int], Answering | None]:
-    """Imports what a kind of model needs and no more, and returns what loads one with so many threads."""
+    """Imports only what a kind of model needs; returns a function that loads one with a number of threads."""
     match kind:
         case Kind.BUNDLE:
             from eibert.runtime.model import Model
@@ -67,7 +67,7 @@ def loader(kind: Kind) -> Callable[[Path, int], Answering | None]:
 
 
 def turn(model: Answering, batches: Sequence[Sequence[Any]]) -> dict[str, list[float]]:
-    """Answers batches one after the other; returns the seconds of each in tokenization and in inference."""
+    """Answers batches one after another; returns the seconds each takes in tokenization and in inference."""
     seconds: dict[str, list[float]] = {"encode": [], "forward": []}
     for texts in batches:
         start = time.perf_counter()
@@ -80,7 +80,7 @@ def turn(model: Answering, batches: Sequence[Sequence[Any]]) -> dict[str, list[f
 
 
 def main(kind: Kind, folder: Path) -> None:
-    """Loads the model, says what that took, and takes turns until standard input ends."""
+    """Loads the model, reports how long that took, and serves turns until standard input ends."""
     start = time.perf_counter()
     load = loader(kind)
     imported = time.perf_counter()

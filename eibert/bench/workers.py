@@ -1,4 +1,4 @@
-"""Workers as their parent sees them: a process for each model, asked in turns."""
+"""The parent's side of the workers: one process per model, called in turns."""
 
 import contextlib
 import json
@@ -23,12 +23,12 @@ _ONE_THREAD = {
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model that is measured.
+    """A model to benchmark.
 
     Attributes:
         name: Short name, as in the figures.
-        kind: How its folder is read.
-        folder: Where it lies.
+        kind: How its folder is loaded.
+        folder: Its folder.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Contestant:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all its files."""
+        """Total bytes of its files."""
         return sum(path.stat().st_size for path in self.folder.iterdir() if path.is_file())
 
 
@@ -54,13 +54,13 @@ class Worker:
         self.started: dict[str, float] = self._answer()
 
     def take_turn(self, batches: Sequence[Sequence[Any]], *, threads: int) -> dict[str, Any]:
-        """Returns seconds of each batch in `encode` and `forward`, and the process's peak memory until now.
+        """Returns the seconds of each batch in `encode` and `forward`, and the process's peak memory so far.
 
         Raises:
             RunError: the process failed.
         """
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # told below, by what it said last
+        with contextlib.suppress(BrokenPipeError):  # reported below, with its last output
             self._process.stdin.write(json.dumps({"batches": batches, "threads": threads}) + "\n")
             self._process.stdin.flush()
         return self._answer()
@@ -77,7 +77,7 @@ class Worker:
 
 @contextlib.contextmanager
 def working(contestant: Contestant) -> Iterator[Worker]:
-    """Yields a fresh process with the model loaded, and ends it.
+    """Yields a fresh process with the model loaded, and kills it at the end.
 
     Raises:
         RunError: the model cannot be loaded.

@@ -1,1 +1,1 @@
-"""Judges models: quality, rivals of the same bytes, significance of differences, cost of the bundle."""
+"""Evaluates models: quality, rivals of the same size, significance of differences, cost of inference."""

@@ -1,4 +1,4 @@
-"""Whether a difference between two models on one test split is more than chance."""
+"""Whether a difference between two models on one test split is statistically significant."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Verdict(StrEnum):
-    """How the bundle stands against a rival."""
+    """How the bundle compares with a rival."""
 
     BETTER = "better"
     TIE = "tie"
@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Score of the bundle less score of a rival, the interval of that difference, and what follows from it."""
+    """The bundle's score minus a rival's, the confidence interval of that difference, and the verdict."""
 
     difference: float
     low: float
@@ -42,11 +42,11 @@ def compare(
     seed: int,
     of_targets: bool = False,
 ) -> dict[str, Comparison]:
-    """Returns the bundle's standing against each rival by the paired bootstrap.
+    """Compares the bundle with each rival by the paired bootstrap.
 
-    Source: Efron & Tibshirani 1993, section 13.3, percentile interval; rows are drawn with replacement, the same rows
-    for all models.
-    Choice: the verdict is a tie unless the interval leaves out zero.
+    Source: Efron & Tibshirani 1993, section 13.3, percentile interval; rows are resampled with replacement, the same
+    rows for all models.
+    Choice: the verdict is a tie unless the interval excludes zero.
 
     Args:
         metric: As in `scores.score`.
@@ -55,7 +55,7 @@ def compare(
         targets: Targets (N,).
         samples: Number of resamples.
         confidence: Share of resamples inside the interval.
-        seed: Seed of the draws.
+        seed: Seed of the resampling.
         of_targets: As in `scores.score`.
     """
     generator = np.random.default_rng(seed)
@@ -76,7 +76,7 @@ def compare(
 
 
 def _scorer(metric: str, logits: Array, targets: Array, of_targets: bool) -> Callable[[Array], float]:
-    """Returns the score of any choice of rows, equal to `scores.score` of these rows but many times faster."""
+    """Returns a function scoring any selection of rows, equal to `scores.score` but many times faster."""
     if metric == "spearman":
         return lambda rows: score(metric, logits[rows], targets[rows]) if np.ptp(targets[rows]) > 0 else 0.0
     answers, classes = predicted(logits, regression=False), logits.shape[1]
@@ -89,7 +89,7 @@ def _scorer(metric: str, logits: Array, targets: Array, of_targets: bool) -> Cal
 
 
 def _macro_f1(counts: Array, *, of_targets: bool) -> float:
-    """Returns the mean F1 of classes among targets, or also among answers; counts int64 (C, C), targets by answers."""
+    """Returns the mean F1 of classes in the targets, or also in the answers; counts int64 (C, C), targets × answers."""
     rows = counts.sum(axis=1)
     both = rows + counts.sum(axis=0)
     found = (rows if of_targets else both) > 0
@@ -97,7 +97,7 @@ def _macro_f1(counts: Array, *, of_targets: bool) -> float:
 
 
 def _matthews(counts: Array) -> float:
-    """Returns the correlation of targets and answers, 0 where either is constant; counts int64 (C, C)."""
+    """Returns the Matthews correlation, 0 if targets or answers are constant; counts int64 (C, C)."""
     rows, columns, total = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
     covariance = np.trace(counts) * total - rows @ columns
     variances = float(total**2 - rows @ rows) * float(total**2 - columns @ columns)
@@ -105,6 +105,6 @@ def _matthews(counts: Array) -> float:
 
 
 def comparison(difference: float, low: float, high: float) -> Comparison:
-    """Returns a difference with its interval, and what follows from it."""
+    """Returns a difference with its interval and verdict."""
     verdict = Verdict.BETTER if low > 0 else Verdict.WORSE if high < 0 else Verdict.TIE
     return Comparison(float(difference), float(low), float(high), verdict)

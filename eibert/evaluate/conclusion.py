@@ -1,4 +1,4 @@
-"""What the figures come to, in plain words: is the bundle worth shipping, or does something cheaper do?"""
+"""The conclusion in plain words: is the bundle worth shipping, or does something cheaper do?"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ class Conclusion:
     """Which model to ship, and why.
 
     Attributes:
-        recommended: `bundle`, or the rival that should be used in its place.
-        headline: One sentence.
-        details: Further sentences, one for each rival.
+        recommended: `bundle`, or the rival to use instead.
+        headline: One or two sentences.
+        details: One sentence per rival.
     """
 
     recommended: str
@@ -50,14 +50,14 @@ def conclude(
 ) -> Conclusion:
     """Returns the conclusion from the test split.
 
-    Choice: a cheaper model is recommended as soon as the bundle is not better than it beyond chance. Plain
-    distillation costs the same once trained, so it is recommended only where it is better.
+    Choice: a cheaper model is recommended unless the bundle is significantly better. Plain distillation costs the same
+    once trained, so it is recommended only if it is significantly better.
 
     Args:
-        metric: The figure by which models are compared.
-        scores: Model → test score; holds `bundle` and `teacher`.
-        comparisons: Rival → the bundle's standing against it.
-        sizes: Model → bytes; holds `bundle` and `teacher`.
+        metric: The metric by which models are compared.
+        scores: Model → test score; includes `bundle` and `teacher`.
+        comparisons: Rival → the bundle's comparison with it.
+        sizes: Model → bytes; includes `bundle` and `teacher`.
     """
     recommended = next((name for name in CHEAPER if not _beaten(comparisons, name)), BUNDLE)
     if recommended == BUNDLE and "control" in comparisons and comparisons["control"].verdict is Verdict.WORSE:

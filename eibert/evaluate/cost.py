@@ -1,4 +1,4 @@
-"""What an answer costs, counted rather than measured: the same on every machine. `eibert bench` measures."""
+"""Cost of inference, counted rather than measured, so the same on every machine; `eibert bench` measures it."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from eibert.student import Student
 from eibert.teacher import Teacher
 
 TOKENS = 32
-"""Length of the text whose arithmetic is counted, special tokens included."""
+"""Text length for counting operations, special tokens included."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model holds and does.
+    """Size and arithmetic cost of a model.
 
     Attributes:
-        parameters: Numbers in its tables, matrices and vectors.
-        multiply_adds: Multiplications, each with its addition, for one text of TOKENS tokens.
+        parameters: Number of parameters.
+        multiply_adds: Multiply-adds for one text of TOKENS tokens.
     """
 
     parameters: int
@@ -27,9 +27,9 @@ class Cost:
 def cost_of(model: Student | Teacher) -> Cost:
     """Returns the cost of a model with its task head, T·Σ(in·out) + 2·L·T²·H + Σ(in·out) of the head.
 
-    The first sum is over all linear maps that see every token, the second term over the scores and the mixing of L
-    layers of width H. Choice: matrix products only, as is usual; look-ups, norms, softmax and activations, a few per
-    cent of them, are left out.
+    The first sum covers the linear layers applied to every token, the second term attention scores and weighted sums in
+    L layers of width H. Choice: matrix products only, as usual; look-ups, norms, softmax and activations, a few per
+    cent of the total, are left out.
     """
     if isinstance(model, Student):
         layers, hidden = model.shape.layers, model.shape.hidden

@@ -1,4 +1,4 @@
-"""Texts as hashed TF-IDF features whose inverse document frequencies fit in one byte each."""
+"""Hashed TF-IDF features of texts, with inverse document frequencies stored in one byte each."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,22 +19,22 @@ _LEVELS = 255
 
 
 class Grams(StrEnum):
-    """Which pieces of a text are counted."""
+    """Which n-grams of a text are counted."""
 
-    WORD = "word"  # one and two words
-    CHAR = "char"  # two to four characters inside a word
+    WORD = "word"  # word unigrams and bigrams
+    CHAR = "char"  # character 2- to 4-grams within words
     BOTH = "both"  # half of the buckets for each
 
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """Sublinear TF-IDF of one text, each block of unit length.
+    """Sublinear TF-IDF of one text, each block normalised to unit length.
 
     Attributes:
-        grams: Pieces counted.
-        buckets: Features F of one text.
-        idf_codes: Inverse document frequencies as codes, uint8 (F,).
-        idf_scale: Frequency of one code.
+        grams: N-grams counted.
+        buckets: Number of features F per text.
+        idf_codes: Quantized inverse document frequencies, uint8 (F,).
+        idf_scale: Inverse document frequency per code unit.
     """
 
     grams: Grams
@@ -44,15 +44,15 @@ class TextFeatures:
 
     @classmethod
     def fit(cls, texts: list[str], grams: Grams, buckets: int) -> tuple["TextFeatures", Matrix]:
-        """Returns features whose frequencies are those of texts, and the counts of these texts for `weigh`."""
+        """Returns features with inverse document frequencies fitted on texts, and the texts' counts for `weigh`."""
         counts = count(texts, grams, buckets)
         found = np.bincount(counts.indices, minlength=buckets)
-        idf = np.log((1 + len(texts)) / (1 + found)) + 1  # smooth, as scikit-learn's
+        idf = np.log((1 + len(texts)) / (1 + found)) + 1  # smoothed as in scikit-learn
         scale = float(idf.max()) / _LEVELS
         return cls(grams, buckets, np.rint(idf / scale).astype(np.uint8), scale), counts
 
     def weigh(self, counts: Matrix) -> Matrix:
-        """Returns float32 (N, F) of counts (N, F)."""
+        """Returns the TF-IDF features float32 (N, F) of counts (N, F)."""
         weighted = counts.copy()
         weighted.data = 1 + np.log(weighted.data)
         weighted = weighted.multiply(self.idf_codes.astype(np.float32) * np.float32(self.idf_scale)).tocsr()
@@ -63,17 +63,17 @@ class TextFeatures:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the codes and their scale."""
+        """Bytes of codes and scale."""
         return self.idf_codes.nbytes + 4
 
 
 def block_sizes(grams: Grams, buckets: int) -> list[int]:
-    """Returns the number of buckets of each kind of piece."""
+    """Returns the number of buckets per kind of n-gram."""
     return [buckets // 2, buckets - buckets // 2] if grams is Grams.BOTH else [buckets]
 
 
 def count(texts: list[str], grams: Grams, buckets: int) -> Matrix:
-    """Returns how often each bucket's pieces stand in each text, float32 (N, F)."""
+    """Returns how often each bucket's n-grams occur in each text, float32 (N, F)."""
     kinds = {Grams.WORD: ["word"], Grams.CHAR: ["char_wb"], Grams.BOTH: ["word", "char_wb"]}[grams]
     blocks = [
         HashingVectorizer(
@@ -91,9 +91,9 @@ def count(texts: list[str], grams: Grams, buckets: int) -> Matrix:
 
 
 def pair_features(one: Matrix, other: Matrix, split: Split) -> tuple[Matrix, Array]:
-    """Returns features of pairs: both sides, products and distances, float32 (N, 4F), and overlaps float32 (N, 3).
+    """Returns pair features: both sides, product and absolute difference, float32 (N, 4F), and overlaps float32 (N, 3).
 
-    The overlaps are the cosine of the two texts, the share of shared buckets, and the ratio of lengths.
+    The overlaps are the cosine similarity of the two texts, the share of shared buckets, and the length ratio.
     """
     product = one.multiply(other).tocsr()
     distance = abs(one - other)

@@ -1,4 +1,4 @@
-"""All figures of all models on one task: the content of the stage's metrics."""
+"""All figures of all models on one task: the content of the stage's metrics.json."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,14 +29,14 @@ def judge(
     params: EvaluateParams,
     seed: int,
 ) -> dict[str, Any]:
-    """Returns every figure by name, numbers as deep as one level wherever a model has one.
+    """Returns every figure by name; figures per model are mappings by model name.
 
     Args:
         spec: The task.
-        answers: Of splits `test` and `dev`; models `teacher`, `student`, `bundle` and any of RIVALS.
+        answers: For splits `test` and `dev`; models `teacher`, `student`, `bundle` and any of RIVALS.
         targets: Split → targets (N,).
         sizes: Model → bytes.
-        costs: Model → what it holds and does, for those of them that are networks.
+        costs: Model → cost, for neural networks only.
         params: Section `evaluate`.
         seed: Seed of the bootstrap.
     """

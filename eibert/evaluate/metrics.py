@@ -1,4 +1,4 @@
-"""Every figure of quality of one model, and the agreement of two."""
+"""All quality metrics of a model, overall and per class."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Array = np.ndarray[Any, Any]
 
 
 def quality(spec: TaskSpec, logits: Array, targets: Array) -> dict[str, float]:
-    """Returns all metrics of the task's kind by name.
+    """Returns all metrics for the kind of task, by name.
 
     Args:
         spec: The task.
@@ -31,16 +31,16 @@ def quality(spec: TaskSpec, logits: Array, targets: Array) -> dict[str, float]:
 
 
 def pearson(one: Array, other: Array) -> float:
-    """Returns Pearson's r of two columns (N,); 0 where one of them is constant or N < 2."""
+    """Returns Pearson's r of two vectors (N,); 0 if one of them is constant or N < 2."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(pearsonr(one.astype(np.float64), other.astype(np.float64)).statistic)
 
 
 def determination(answers: Array, targets: Array) -> float:
-    """Returns R², 1 − squared error / squared distance of the targets to their mean; 0 where the targets are constant.
+    """Returns R², 1 − squared error / squared deviation of the targets from their mean; 0 if the targets are constant.
 
-    Correlations do not see a wrong scale or a wrong mean; this does. Numbers (N,) each.
+    Correlations are blind to a wrong scale or mean; R² is not. Both arguments are (N,).
     """
     if len(targets) < 2 or np.ptp(targets) == 0:
         return 0.0
@@ -49,7 +49,7 @@ def determination(answers: Array, targets: Array) -> float:
 
 
 def per_class(spec: TaskSpec, logits: Array, targets: Array) -> list[dict[str, Any]]:
-    """Returns `label`, `precision`, `recall`, `f1`, `rows` of each class that has rows, the worst F1 first."""
+    """Returns `label`, `precision`, `recall`, `f1`, `rows` of each class that has rows, worst F1 first."""
     labels = range(len(spec.labels))
     answers = predicted(logits, regression=False)
     columns = precision_recall_fscore_support(targets, answers, labels=labels, zero_division=0)
@@ -62,6 +62,6 @@ def per_class(spec: TaskSpec, logits: Array, targets: Array) -> list[dict[str, A
 
 
 def confusion(spec: TaskSpec, logits: Array, targets: Array) -> Array:
-    """Returns counts, int64 (C, C): rows are targets, columns answers."""
+    """Returns the confusion matrix, int64 (C, C): rows are targets, columns answers."""
     found: Array = confusion_matrix(targets, predicted(logits, regression=False), labels=range(len(spec.labels)))
     return found

@@ -1,4 +1,4 @@
-"""Cheap models for the same task: what the bundle has to beat to be worth its training."""
+"""Cheap rivals for the same task, which the bundle has to beat to be worth training."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ Array = np.ndarray[Any, Any]
 Matrix = Any  # scipy.sparse.csr_matrix
 
 HEADER_BYTES = 64
-"""Format, sizes, kind of pieces and scale of the frequencies of a stored rival."""
+"""Bytes for format, sizes, kind of n-grams and idf scale of a stored rival."""
 
 _OVERLAPS = 3
 _MOST_STEPS = 1000
-"""Of the solver, which ends at scikit-learn's own tolerance first; ten times it took three points off a rival."""
+"""Maximum solver iterations; scikit-learn's tolerance stops it first (ten times that cost a rival three points)."""
 
 
 def majority(spec: TaskSpec, train: Split, rows: int) -> Array:
-    """Returns the logits of the commonest class (for regression the mean) for any input, float32 (rows, C)."""
+    """Returns logits that always predict the most frequent class (for regression the mean), float32 (rows, C)."""
     if spec.regression:
         return np.full((rows, 1), train.targets.mean(), np.float32)
     logits = np.zeros((rows, spec.outputs), np.float32)
@@ -37,16 +37,17 @@ def majority(spec: TaskSpec, train: Split, rows: int) -> Array:
 
 @dataclass(frozen=True)
 class LinearRival:
-    """TF-IDF with logistic regression (ridge regression for numbers) as it would be shipped: INT8 weights.
+    """TF-IDF with logistic regression (ridge regression for numbers) as it would be shipped, with INT8 weights.
 
     Attributes:
         text: Features of one text.
-        pair: Inputs are pairs.
-        codes: Weights of hashed features as codes, int8 (R, F); R = 1 for two classes and for regression.
-        scales: Weight of one code, per row, float32 (R,).
+        pair: Whether inputs are pairs.
+        codes: Quantized weights of hashed features, int8 (R, F), for pairs (R, 4F); R = 1 for two classes and for
+            regression.
+        scales: Weight per code unit in each row, float32 (R,).
         overlaps: Weights of a pair's overlaps, float32 (R, 3); (R, 0) for single texts.
         biases: Float32 (R,).
-        two_classes: One row decides between two classes.
+        two_classes: Whether one row decides between two classes.
         regularization: C of the logistic regression, 1/(2α) of the ridge regression.
     """
 
@@ -70,7 +71,7 @@ class LinearRival:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of everything that would be stored."""
+        """Total bytes if stored."""
         arrays = (self.codes, self.scales, self.overlaps, self.biases)
         return HEADER_BYTES + self.text.size_bytes + sum(array.nbytes for array in arrays)
 
@@ -86,19 +87,19 @@ def fit_linear(
     seed: int,
     report: Report = silent,
 ) -> LinearRival:
-    """Returns the best rival on dev among all kinds of pieces and regularizations, within the budget.
+    """Returns the rival with the kind of n-grams and regularization that score best on dev, within the budget.
 
-    Choice: the pieces are chosen with the middle regularization first, then the regularization; earlier wins a tie.
+    Choice: the n-grams are selected first, at the middle regularization, then the regularization; ties go to the first.
 
     Args:
         spec: The task.
-        train: Rows to learn from.
-        dev: Rows to choose by.
-        budget_bytes: Most bytes of the rival.
-        regularizations: Values of C tried, rising.
-        selection_rows: Most training rows used to choose; the chosen rival learns from all of them.
-        seed: Seed of the draw of these rows.
-        report: Told after each fit.
+        train: Training rows.
+        dev: Rows for model selection.
+        budget_bytes: Maximum bytes of the rival.
+        regularizations: Values of C tried, ascending.
+        selection_rows: Maximum training rows used for selection; the selected rival is trained on all rows.
+        seed: Seed for sampling these rows.
+        report: Called after each fit.
     """
     chosen_rows = np.random.default_rng(seed).permutation(len(train))[:selection_rows]
     sample = train.take(np.sort(chosen_rows))
@@ -127,13 +128,13 @@ def fit_linear(
 
 
 def fit_chosen(spec: TaskSpec, train: Split, *, grams: Grams, buckets: int, regularization: float) -> LinearRival:
-    """Returns the rival that `fit_linear` chose, fitted again from what it chose."""
+    """Refits the rival that `fit_linear` selected, from its settings."""
     return _Prepared.of(spec, train, grams, buckets).fit(regularization)
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """Training rows as features, fitted once for several regularizations."""
+    """Features of the training rows, computed once for several regularizations."""
 
     spec: TaskSpec
     text: TextFeatures
@@ -152,7 +153,7 @@ class _Prepared:
 
     def fit(self, regularization: float) -> LinearRival:
         """Returns the rival with these features, its weights rounded to INT8."""
-        filled = np.unique(self.hashed.indices)  # an empty bucket's weight stays zero: solving without it is faster
+        filled = np.unique(self.hashed.indices)  # weights of empty buckets stay zero: solving without them is faster
         inputs = sp.hstack([self.hashed[:, filled], self.overlaps], format="csr", dtype=np.float32)
         weights, biases = solve(self.spec, inputs, self.targets, regularization)
         hashed, overlaps = weights[:, : len(filled)], weights[:, len(filled) :].astype(np.float32)
@@ -171,19 +172,19 @@ def solve(spec: TaskSpec, inputs: Matrix, targets: Array, regularization: float)
         ridge = Ridge(alpha=0.5 / regularization, solver="lsqr", tol=1e-4).fit(inputs, targets)
         return ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_)
     classes = np.unique(targets)
-    if len(classes) == 1:  # the rows drawn hold one class only: nothing to fit, always that class
+    if len(classes) == 1:  # the sample has a single class: always predict it
         biases = np.full(spec.outputs, -10.0)
         biases[classes[0]] = 10.0
         biases = biases[1:] if spec.outputs == 2 else biases  # one row decides between two
         return np.zeros((len(biases), inputs.shape[1])), biases
     model = LogisticRegression(C=regularization, max_iter=_MOST_STEPS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # dev judges the rival, not its gradient
+        warnings.simplefilter("ignore", ConvergenceWarning)  # dev judges the rival, not its convergence
         model.fit(inputs, targets)
     weights, biases = model.coef_, model.intercept_
     if len(model.classes_) == spec.outputs:
         return weights, biases
-    if len(model.classes_) == 2:  # the rows drawn hold two classes of several
+    if len(model.classes_) == 2:  # the sample has only two of several classes
         weights, biases = np.vstack([-weights, weights]), np.hstack([-biases, biases])
     full, shifts = np.zeros((spec.outputs, weights.shape[1])), np.full(spec.outputs, biases.min() - 10)
     full[model.classes_], shifts[model.classes_] = weights, biases
@@ -198,7 +199,7 @@ def _inputs(text: TextFeatures, split: Split) -> tuple[Matrix, Array]:
 
 
 def _buckets(spec: TaskSpec, budget_bytes: int) -> int:
-    """Returns the most buckets that the budget holds: one INT8 weight per row (four for pairs) and one frequency."""
+    """Returns the most buckets within the budget; each has one INT8 weight per row (four for pairs) and an idf code."""
     rows = 1 if spec.outputs <= 2 else spec.outputs
     fixed = HEADER_BYTES + 4 + rows * (4 + 4 + 4 * _OVERLAPS * spec.pair)
     return max(2, (budget_bytes - fixed) // (rows * (4 if spec.pair else 1) + 1))

@@ -1,8 +1,8 @@
-"""A static table of the teacher's token representations with a linear head: a rival without attention.
+"""Static embeddings of the teacher's tokens with a linear head: a rival without attention.
 
-Source: Model2Vec (Tulkens and van Dongen, 2024): every token goes through the teacher alone, principal components,
-weights against frequent tokens, the mean of a text's tokens. Choice: tokens, components and strength of the head are
-chosen on dev so that all of it, rounded to INT8, takes no more bytes than the bundle.
+Source: Model2Vec (Tulkens and van Dongen, 2024): each token is embedded by the teacher on its own, reduced by PCA and
+weighted down if frequent; a text is the mean of its tokens. Choice: components, with as many tokens as fit, and the
+head's regularization are selected on dev; all of it, in INT8, takes no more bytes than the bundle.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ from eibert.teacher import Teacher
 Array = np.ndarray[Any, Any]
 
 _SIF = 1e-4
-"""a of the weight a / (a + share of the token), shares by Zipf's law over the teacher's vocabulary in its own order.
+"""The a in the weight a / (a + token frequency), frequencies by Zipf's law over the teacher's vocabulary order.
 
-Source: Model2Vec, which takes a vocabulary to stand in the order of frequency. The bundled teacher's does so only
-roughly (characters come first); ranks by the counts in train were tried and damped the words by which classes differ.
+Source: Model2Vec, which assumes a vocabulary sorted by frequency. The bundled teacher's is only roughly so (characters
+come first); ranks by counts in train were tried and damped the words that distinguish classes.
 """
 _MAX_TOKENS = 512
 _BATCH_TOKENS = 512
@@ -34,18 +34,18 @@ _BATCH_TOKENS = 512
 
 @dataclass(frozen=True)
 class StaticRival:
-    """Token table and head in INT8.
+    """Token embeddings and head in INT8.
 
     Attributes:
         teacher: Only its tokenizer is used.
-        rows: Row of each token of the teacher in `codes`, -1 where it is left out, int64 (V_T,).
-        codes: Token rows, int8 (V, D).
-        scales: Size of one code in each component, float32 (D,).
+        rows: Row in `codes` of each teacher token, -1 if left out, int64 (V_T,).
+        codes: Quantized token embeddings, int8 (V, D).
+        scales: Value of a code unit in each component, float32 (D,).
         letters: Bytes of the kept tokens as a vocabulary file.
-        head: Weights as codes, int8 (R, F); R = 1 for two classes and for regression.
+        head: Quantized weights, int8 (R, F); R = 1 for two classes and for regression.
         head_scales: Float32 (R,).
         biases: Float32 (R,).
-        two_classes: One row decides between two classes.
+        two_classes: Whether one row decides between two classes.
     """
 
     teacher: Teacher
@@ -67,7 +67,7 @@ class StaticRival:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of everything that would be stored."""
+        """Total bytes if stored."""
         arrays = (self.codes, self.scales, self.head, self.head_scales, self.biases)
         return HEADER_BYTES + self.letters + sum(array.nbytes for array in arrays)
 
@@ -83,17 +83,17 @@ def fit_static(
     regularizations: Sequence[float],
     report: Report = silent,
 ) -> StaticRival:
-    """Returns the best static rival on dev within the budget; of equal ones the earlier.
+    """Returns the static rival that scores best on dev within the budget; ties go to the first.
 
     Args:
         spec: The task.
-        teacher: Gives the table.
-        train: Rows to learn from; their tokens come first into the table.
-        dev: Rows to choose by.
-        budget_bytes: Most bytes of the rival.
-        dimensions: Numbers D of components tried.
-        regularizations: Strengths C of the head tried.
-        report: Told after each fit.
+        teacher: Embeds the tokens.
+        train: Training rows; their most frequent tokens enter the table first.
+        dev: Rows for model selection.
+        budget_bytes: Maximum bytes of the rival.
+        dimensions: Numbers of components D tried.
+        regularizations: Values of C tried for the head.
+        report: Called after each fit.
     """
     counts = _counts(teacher, train)
     ranks = 1.0 / np.arange(2, len(counts) + 2)
@@ -130,7 +130,7 @@ def fit_static(
 
 
 def _counts(teacher: Teacher, split: Split) -> Array:
-    """Returns how often each of the teacher's tokens stands in a split, int64 (V_T,)."""
+    """Returns how often each of the teacher's tokens occurs in a split, int64 (V_T,)."""
     rows = _encoded(teacher, [*split.texts, *(split.texts_b or [])])
     return np.bincount(np.concatenate(rows.ids), minlength=len(teacher.tokens))
 
@@ -140,7 +140,7 @@ def _encoded(teacher: Teacher, texts: Sequence[str]) -> Encoded:
 
 
 def _fitting(spec: TaskSpec, order: Array, letters: Array, size: int, budget_bytes: int) -> Array:
-    """Returns the first tokens in order, each of `letters` bytes, that fit the budget with D = size."""
+    """Returns the longest prefix of `order`, of `letters` bytes per token, that fits the budget with D = size."""
     outputs = 1 if spec.outputs <= 2 else spec.outputs
     fixed = HEADER_BYTES + 4 * size + outputs * ((4 if spec.pair else 1) * size + 8)
     return order[: max(1, int(np.searchsorted(np.cumsum(letters + size), budget_bytes - fixed, side="right")))]
@@ -148,7 +148,7 @@ def _fitting(spec: TaskSpec, order: Array, letters: Array, size: int, budget_byt
 
 @torch.no_grad()
 def _alone(teacher: Teacher, tokens: Array) -> Array:
-    """Returns the teacher's representation of each token between the special ones, float32 (V, H_T)."""
+    """Returns the teacher's sentence representation of each token on its own, float32 (V, H_T)."""
     start, end = _encoded(teacher, [""]).ids[0]
     ids = np.stack([np.full(len(tokens), start), tokens, np.full(len(tokens), end)], axis=1).astype(np.int32)
     rows = Encoded(list(ids), list(np.zeros_like(ids)))
@@ -161,7 +161,7 @@ def _alone(teacher: Teacher, tokens: Array) -> Array:
 
 
 def _components(table: Array, shares: Array, size: int) -> Array:
-    """Returns principal components of token rows, float32 (V, D), frequent tokens scaled down."""
+    """Returns the principal components of token embeddings, float32 (V, D), frequent tokens scaled down."""
     centred = table.astype(np.float64) - table.mean(axis=0)
     directions = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :size]
     weighted: Array = (centred @ directions) * (_SIF / (_SIF + shares))[:, None]
@@ -169,12 +169,12 @@ def _components(table: Array, shares: Array, size: int) -> Array:
 
 
 def _features(teacher: Teacher, table: Array, rows: Array, split: Split) -> Array:
-    """Returns a vector of unit length per text, float32 (N, D); for pairs both, their product and distance (N, 4D)."""
+    """Returns a unit vector per text, float32 (N, D); for pairs both, their product and absolute difference (N, 4D)."""
     one = _pooled(teacher, table, rows, split.texts)
     if split.texts_b is None:
         return one
     other = _pooled(teacher, table, rows, split.texts_b)
-    scale = np.sqrt(np.float32(table.shape[1]))  # products of unit vectors are small beside the vectors
+    scale = np.sqrt(np.float32(table.shape[1]))  # products of unit vectors are relatively small
     return np.hstack([one, other, one * other * scale, np.abs(one - other)])
 
 

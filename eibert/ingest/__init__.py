@@ -1,6 +1,6 @@
-"""Any source into one typed layout: labelled splits, and unlabelled text that shares nothing with dev and test.
+"""Any source into one typed layout: labelled splits, and unlabelled text disjoint from dev and test.
 
-No row is dropped or changed in silence: each is in a split, among the refused rows, or in a count.
+No row is silently dropped or changed: each is in a split, among the refused rows, or in a count.
 """
 
 from collections.abc import Sequence
@@ -29,19 +29,19 @@ _HELD: tuple[SplitName, ...] = ("dev", "test")
 
 @dataclass(frozen=True)
 class Ingested:
-    """What the sources gave.
+    """What was read from the sources.
 
     Attributes:
-        dataset: What the data set is, as in dataset.json of the artifact.
-        splits: Rows of train, dev and test; none of train stands in dev or test.
-        leaked: The training rows that do; the data gate judges them, nothing learns from them.
-        unlabelled: Texts without labels, each once.
-        pretraining: Texts to pre-train on, none of which stands in dev or test: the unlabelled ones alone where they
-            are `shared_texts_min`, so that other models may share them; else, and for pairs, with the training texts.
+        dataset: Description of the data set, as in dataset.json of the artifact.
+        splits: Rows of train, dev and test; no training row occurs in dev or test.
+        leaked: The training rows that do; the data gate judges them, nothing is trained on them.
+        unlabelled: Unique texts without labels.
+        pretraining: Texts to pre-train on, none of which occurs in dev or test: the unlabelled ones alone if there are
+            at least `shared_texts_min`, so that models can share them; else, and for pairs, also the training texts.
         held_out: The rows of dev and test.
-        refused: Rows that could not be used, no more than allowed.
-        metrics: Counts of rows and texts: read, refused, kept and why not.
-        inputs: SHA-256 of each file read, by its name.
+        refused: Unusable rows, no more than allowed.
+        metrics: Counts of rows and texts: read, refused, kept, and removed by reason.
+        inputs: SHA-256 of each file read, by name.
     """
 
     dataset: dict[str, Any]
@@ -59,12 +59,12 @@ def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
     """Returns the labelled rows and the unlabelled texts of all sources.
 
     Args:
-        params: Where data comes from and how it is read.
-        seed: Decides the sample, what is carved out of train, and which unlabelled texts are drawn.
-        workspace: Local paths start here.
+        params: Where the data comes from and how it is read.
+        seed: Seed of the built-in sample, of carving train, and of sampling unlabelled texts.
+        workspace: Base of relative paths.
 
     Raises:
-        DataError: a source is missing or unreadable, or its rows do not make a task.
+        DataError: a source is missing or unreadable, or its rows do not define a task.
         RefusedRowsError: more rows were refused than ingest.refused_rows_limit.
     """
     generated = sample.generate(seed) if SAMPLE in (params.source, *params.unlabelled) else None
@@ -122,7 +122,7 @@ def _of_sample(generated: sample.Sample) -> Labelled:
 
 
 def _apart(train: list[Row], held_out: HeldOut, *, pair: bool) -> tuple[list[Row], list[Row]]:
-    """Returns the rows that stand in neither dev nor test, and those that do."""
+    """Returns the rows that occur in neither dev nor test, and those that do."""
     leaked = [held_out.has(*text) for text in _texts(train, pair=pair)]
     parted = list(zip(train, leaked, strict=True))
     return [row for row, found in parted if not found], [row for row, found in parted if found]

@@ -1,7 +1,7 @@
-"""Takes dev and test out of train where a source has none: by text and seed, stratified, equal texts on one side.
+"""Carves dev and test out of train if a source lacks them: by text and seed, stratified, equal texts kept together.
 
-Which side a text is on hangs on its digest, so that added rows leave nearly all earlier ones where they were: a model
-in service can be judged on rows that it has not learnt from.
+The split of a text depends on its digest, so adding rows leaves nearly all earlier ones where they were: a model in
+service can be judged on rows it was not trained on.
 """
 
 import hashlib
@@ -17,15 +17,15 @@ _NUMBER_BINS = 10
 
 
 def carve(rows: list[Row], shares: Mapping[SplitName, float], seed: int) -> dict[SplitName, list[Row]]:
-    """Returns train without the rows carved out, and the splits carved; rows keep their order.
+    """Returns train without the rows carved out, and the carved splits; rows keep their order.
 
-    Each class gives its share of rows (numbers: each tenth of their range of ranks), as nearly as whole groups of
-    equal texts allow, and keeps at least one group in train.
+    Each class (for numbers, each decile) gives its share of rows, as nearly as whole groups of equal texts allow, and
+    keeps at least one group in train.
 
     Args:
         rows: The training rows.
         shares: Share of the rows for each split to carve.
-        seed: Decides, with their texts, which rows.
+        seed: Selects the rows, together with their texts.
 
     Raises:
         DataError: a split would be empty.
@@ -52,13 +52,13 @@ _Group = list[int]
 
 
 def _rank(seed: int, split: SplitName, row: Row) -> bytes:
-    """Returns what orders the texts of a stratum, the same whatever other rows there are."""
+    """Returns the sort key of a row in its stratum, independent of other rows."""
     key = "\t".join((str(seed), split, *pair_key(row.text, row.text_b)))
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def _strata(rows: list[Row]) -> dict[Label, list[_Group]]:
-    """Returns by class, or by tenth of the numbers, the groups of positions whose rows have equal texts."""
+    """Returns, by class or decile of the numbers, the groups of positions whose rows have equal texts."""
     groups: dict[tuple[str, str], _Group] = defaultdict(list)
     for position, row in enumerate(rows):
         groups[pair_key(row.text, row.text_b)].append(position)
@@ -75,7 +75,7 @@ def _strata(rows: list[Row]) -> dict[Label, list[_Group]]:
 
 
 def _quotas(strata: dict[Label, list[_Group]], left: dict[Label, list[_Group]], share: float) -> dict[Label, int]:
-    """Returns how many rows each stratum gives: its share rounded down, and one more for the largest remainders."""
+    """Returns how many rows each stratum gives: its share rounded down, plus one for the largest remainders."""
     sizes = {stratum: sum(map(len, groups)) for stratum, groups in strata.items()}
     exact = {stratum: size * share for stratum, size in sizes.items()}
     quotas = {stratum: int(value) for stratum, value in exact.items()}

@@ -1,4 +1,4 @@
-"""What a data set is: the description that every later stage reads."""
+"""The description of a data set: the content of the artifact's dataset.json."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ _METRICS = {
 
 
 def metric_of(stated: str | None, regression: bool) -> str:
-    """Returns our metric for a metric in words: the one named first; regression has but one.
+    """Maps a metric described in words to ours, the first one named; regression has only one.
 
     Args:
-        stated: Such as `accuracy and F1` or `Matthews correlation`; None: nobody said.
-        regression: Labels are numbers.
+        stated: E.g. `accuracy and F1` or `Matthews correlation`; None: not stated.
+        regression: Whether labels are numbers.
     """
     if regression:
         return "spearman"
@@ -42,12 +42,12 @@ def describe(
     """Returns the content of the artifact's dataset.json.
 
     Args:
-        about: What the source's own dataset.json says.
-        title: Name of the data set where `about` has none.
-        labelled: The kind of rows.
+        about: Content of the source's own dataset.json.
+        title: Name of the data set if `about` has none.
+        labelled: Says whether rows are pairs and labels numbers.
         splits: The rows, after carving.
-        leaked: Training rows that stand in dev or test, in none of the splits; their classes count.
-        carved: Rows taken from train, by split.
+        leaked: Training rows that occur in dev or test, in none of the splits; their classes count.
+        carved: Number of rows carved out of train, by split.
         sources: What was read, with digests.
     """
     labels = [] if labelled.regression else sorted({str(row.label) for row in (*splits["train"], *leaked)})

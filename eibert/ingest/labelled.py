@@ -1,4 +1,4 @@
-"""The rows of a labelled source, checked: texts, labels, ids, and labels that train has never seen."""
+"""Checked rows of a labelled source: texts, labels, ids, and labels that do not occur in train."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from eibert.params.ingest import ColumnParams, IngestParams, Inputs, Target
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 _MOST_DECIMALS = 20
-"""So many numbers with decimals may be names of classes, as stars with halves are; more are measurements."""
+"""Up to this many distinct decimal numbers may be class names, such as half-star ratings; more are measurements."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Labelled:
     """Rows of a labelled source.
 
     Attributes:
-        pair: Rows have two texts.
-        regression: Labels are numbers.
-        splits: Sound rows by split, in the order of the files; splits that the source lacks are missing.
+        pair: Whether rows have two texts.
+        regression: Whether labels are numbers.
+        splits: Valid rows by split, in file order; splits that the source lacks are missing.
         read: Rows read by split, refused ones included.
         refused: Refused rows by split.
         files: The files read.
@@ -42,7 +42,7 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
     """Returns the checked rows of a labelled source.
 
     Raises:
-        DataError: a file cannot be read, lacks a column or has no sound row, or train does not make a task.
+        DataError: a file cannot be read or lacks a column, a split has no valid row, or train does not define a task.
     """
     regression = _regression(source, params)
     files = _files(source)
@@ -79,7 +79,7 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
 def _files(source: Source) -> dict[SplitName, list[File]]:
     files = source.files
     if len(source.other) == 1 and not files:
-        files = {"train": source.other}  # one file holds all
+        files = {"train": source.other}  # a single file holds everything
     if "train" not in files:
         found = ", ".join(file.name for group in (*files.values(), source.other) for file in group)
         raise DataError(f"{source.origin}: no train file, found {found}; name one train.csv, .tsv, .jsonl or .parquet")
@@ -90,7 +90,7 @@ def _files(source: Source) -> dict[SplitName, list[File]]:
 
 
 def _check_missing(source: Source, files: dict[SplitName, list[File]]) -> None:
-    """Refuses to carve a split out of train where a file that is not read may be that split."""
+    """Refuses to carve a split out of train if an unread file might be that split."""
     for split in (split for split in SPLITS if split not in files):
         other = [file for file in source.other if file not in files["train"]]
         meant = other + [file for file in source.unknown if split_of(stem_of(file.path)) == split]
@@ -112,7 +112,7 @@ def _regression(source: Source, params: IngestParams) -> bool:
 
 
 def _check_are_classes(train: list[Row], origin: str) -> None:
-    """Refuses to take measurements for the names of classes."""
+    """Refuses to treat measurements as class names."""
     names = {str(row.label) for row in train}
     if len(names) > _MOST_DECIMALS and any("." in name for name in names) and all(map(_NUMBER.fullmatch, names)):
         raise DataError(
@@ -122,7 +122,7 @@ def _check_are_classes(train: list[Row], origin: str) -> None:
 
 
 class _Intake:
-    """Sorts the rows of one source into sound and refused ones."""
+    """Sorts the rows of one source into valid and refused ones."""
 
     def __init__(self, names: ColumnParams, pair: bool, label_of: Callable[[dict[str, Any], str], str | float]) -> None:
         self.sound: dict[SplitName, list[Row]] = {split: [] for split in SPLITS}
@@ -133,7 +133,7 @@ class _Intake:
         self._ids: dict[tuple[SplitName, str], str] = {}
 
     def take(self, table: Table, file: str, split: SplitName) -> None:
-        """Takes all rows of a file."""
+        """Adds all rows of a file."""
         self._check_columns(table, file)
         self.refused[split] += table.refused
         for raw in table.rows:
@@ -159,7 +159,7 @@ class _Intake:
             )
 
     def refuse_unseen_labels(self) -> None:
-        """Moves the rows of dev and test whose label train has not to the refused ones."""
+        """Moves dev and test rows whose label does not occur in train to the refused ones."""
         seen = {row.label for row in self.sound["train"]}
         for split, rows in self.sound.items():
             self.refused[split] += [_unseen(row) for row in rows if row.label not in seen]
@@ -171,7 +171,7 @@ class _Intake:
         if self._pair:
             wanted["text_b"] = names.text_b
         for key, column in wanted.items():
-            # Where no line could be read, the refused lines say more than a missing column.
+            # If no line could be read, the refused lines say more than a missing column.
             if column is not None and column not in table.columns and table.rows:
                 found = ", ".join(repr(column) for column in table.columns)
                 raise DataError(
@@ -210,5 +210,5 @@ def _unseen(row: Row) -> Refused:
 
 
 def texts_of(rows: Iterable[Row]) -> list[str]:
-    """Returns all texts of rows, first and second ones, in order."""
+    """Returns all texts of rows, both first and second, in order."""
     return [text for row in rows for text in (row.text, row.text_b) if text is not None]

@@ -1,6 +1,6 @@
-"""One file of rows, in any of the formats: each row with its line, or the reason why it is none.
+"""Reads one file in any supported format: each row with its line, or the reason why it is not usable.
 
-CSV is read strictly: what an unclosed quotation mark would swallow is an error. TSV knows no quotation marks.
+CSV is parsed strictly: an unclosed quotation mark is an error instead of swallowing rows. TSV has no quoting.
 """
 
 import csv
@@ -33,9 +33,9 @@ class Table:
     """The rows of one file.
 
     Attributes:
-        columns: Names found, in order; for JSON lines all keys of all lines.
-        rows: Rows that can be read.
-        refused: Rows that cannot.
+        columns: Column names, in order; for JSON lines the keys of all lines.
+        rows: Readable rows.
+        refused: Unreadable rows.
     """
 
     columns: list[str]
@@ -44,13 +44,13 @@ class Table:
 
 
 def suffix_of(path: Path) -> str:
-    """Returns the suffix that tells the format, in lower case and without `.gz`."""
+    """Returns the suffix that indicates the format, in lower case and without `.gz`."""
     name = path.name.lower().removesuffix(_GZIP)
     return Path(name).suffix
 
 
 def stem_of(path: Path) -> str:
-    """Returns the file's name without the suffixes of format and compression."""
+    """Returns the file's name without format and compression suffixes."""
     return path.name[: len(path.name.lower().removesuffix(_GZIP)) - len(suffix_of(path))]
 
 
@@ -59,7 +59,7 @@ def read(path: Path, name: str) -> Table:
 
     Args:
         path: The file.
-        name: What messages call it.
+        name: Its name in messages.
 
     Raises:
         DataError: the file is missing, empty, damaged or of an unknown format, or its header is unusable.
@@ -120,7 +120,7 @@ def _delimited(data: bytes, name: str, *, delimiter: str, quoting: Any) -> Table
         elif not header:
             header = _header(cells, name, line)
         elif not cells and len(header) > 1:
-            continue  # a blank line is no row
+            continue  # a blank line is not a row
         elif problem := _ragged(cells, header) or _undecodable(cells):
             refused.append(Refused(name, line, problem, [_readable(cell) for cell in cells]))
         else:
@@ -129,7 +129,7 @@ def _delimited(data: bytes, name: str, *, delimiter: str, quoting: Any) -> Table
 
 
 def _records(reader: Any, name: str) -> Iterator[tuple[int, list[str] | str]]:
-    """Yields each record's first line with its cells, or with what is wrong with it."""
+    """Yields each record's first line number with its cells, or with what is wrong with it."""
     while True:
         line = reader.line_num + 1
         try:
@@ -186,7 +186,7 @@ def _json_lines(data: bytes, name: str) -> Table:
     columns: dict[str, None] = {}
     for line, content in _lines(data):
         if not content.strip():
-            continue  # a blank line is no row
+            continue  # a blank line is not a row
         try:
             values = _JSON.decode(content.decode())
             if not isinstance(values, dict):

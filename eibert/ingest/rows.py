@@ -1,4 +1,4 @@
-"""What a source's rows are before and after they are checked; a row that fails is kept, with its place and reason."""
+"""A source's rows before and after checking; rows that fail are kept, with their location and the reason."""
 
 import math
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ class Raw:
     """A row as read.
 
     Attributes:
-        line: Where it begins, as a person counts lines; the number of the row in Parquet.
-        values: Cells by column; for JSON lines only the keys that the line has.
+        line: 1-based line where it begins; for Parquet, the row number.
+        values: Cells by column; for JSON lines only the keys present in the line.
     """
 
     line: int
@@ -28,10 +28,10 @@ class Refused:
     """A row that could not be used.
 
     Attributes:
-        file: The file, as the user wrote its folder.
+        file: The file's name, starting with the source as the user wrote it.
         line: As in `Raw`.
         reason: What was wrong, and what to do.
-        row: The row, as far as it could be read: cells by column, cells in order, or the line.
+        row: The row as far as it could be read: cells by column, cells in order, or the line.
     """
 
     file: str
@@ -44,7 +44,7 @@ class Refused:
 
 
 class RefusedRowsError(DataError):
-    """More rows were refused than allowed; `refused` has all of them."""
+    """More rows were refused than allowed; `refused` lists all of them."""
 
     def __init__(self, message: str, refused: Sequence[Refused]) -> None:
         super().__init__(message)
@@ -53,10 +53,10 @@ class RefusedRowsError(DataError):
 
 @dataclass(frozen=True)
 class Row:
-    """A sound row, and where it came from.
+    """A valid row and its origin.
 
     Attributes:
-        text: The first text, as read.
+        text: The first text, unmodified.
         text_b: The second text of a pair, or None.
         label: A class name, or a finite number.
         file: As in `Refused`.
@@ -78,7 +78,7 @@ def text_of(values: dict[str, Any], column: str) -> str:
     """Returns the text in a column.
 
     Raises:
-        UnusableError: it is missing, no text, empty, or holds what UTF-8 files cannot.
+        UnusableError: it is missing, not text, empty, or has a NUL or a lone surrogate.
     """
     text = _present(values, column)
     if not isinstance(text, str):
@@ -89,7 +89,7 @@ def text_of(values: dict[str, Any], column: str) -> str:
 
 
 def class_of(values: dict[str, Any], column: str) -> str:
-    """Returns the class name in a column; integers and truth values are spelled as in JSON.
+    """Returns the class name in a column; integers and booleans are spelled as in JSON.
 
     Raises:
         UnusableError: it is missing, empty, or neither text nor an integer.
@@ -114,7 +114,7 @@ def number_of(values: dict[str, Any], column: str) -> float:
     """Returns the finite number in a column.
 
     Raises:
-        UnusableError: it is missing, no number, or not finite.
+        UnusableError: it is missing, not a number, or not finite.
     """
     label = _present(values, column)
     try:

@@ -1,8 +1,8 @@
-"""Long text into sentences, without losing a character that is not white space.
+"""Splits long text into sentences, losing only white space.
 
 A rule-based splitter for languages that end sentences with . ! ? … or 。！？；: abbreviations, initials, decimals,
-list numbers and closing quotes do not end one too early. What is still too long is cut at a clause, a space, or the
-limit.
+list numbers and closing quotes do not end one prematurely. Sentences that are still too long are cut at a clause, a
+space, or the limit.
 """
 
 import re
@@ -27,7 +27,7 @@ _ABBREVIATION = re.compile(
     r")\.$",
     re.IGNORECASE,
 )
-# These abbreviations also end sentences; what follows decides.
+# These abbreviations may also end a sentence; what follows decides.
 _MAY_END = re.compile(r"(?:^|\W)(?:etc|al|inc|ltd|co|corp|jr|sr|a\.m|p\.m|(?-i:(?:[A-Z]\.)+[A-Z]))\.$", re.IGNORECASE)
 _LIST_NUMBER = re.compile(r"(?:^|\n)\s*(?:\d{1,3}|[ivxIVX]{1,4})\.$")
 _OPENS = re.compile(r"""\s+["'“‘«(\[]*(?P<lower>[a-zß-öø-ÿ])?""")
@@ -50,7 +50,7 @@ def _sentences(text: str) -> Iterator[str]:
 
 
 def _ends(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether a full stop or another mark ends a sentence; only those followed by white space can be deceptive."""
+    """Whether a full stop or another mark ends a sentence; only marks followed by white space are ambiguous."""
     mark = match[0]
     if mark.isspace() or mark[0] in "。！？；" or mark.startswith("……"):
         return True
@@ -74,7 +74,7 @@ def _cut(sentence: str, limit: int) -> Iterator[str]:
 
 
 def _last_break(sentence: str, limit: int) -> int:
-    """Returns where to cut: after the last clause or word that fits and leaves no tiny piece, else at the limit."""
+    """Returns where to cut: after the last clause past half the limit, else after the last word, else at the limit."""
     window = sentence[:limit]
     for pattern, least in ((_CLAUSE, limit // 2), (_SPACE, 1)):
         ends = [match.end() for match in pattern.finditer(window) if match.end() >= least]

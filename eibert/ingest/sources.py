@@ -1,4 +1,4 @@
-"""What a source's name in params.yaml stands for: which files, which split each file is, and what dataset.json says."""
+"""Resolves a source named in params.yaml: its files, the split of each file, and the content of dataset.json."""
 
 import json
 import re
@@ -31,7 +31,7 @@ _ABOUT = re.compile(r"(readme|licen[cs]e)\b.*|(copying|notice|citation|changelog
 
 @dataclass(frozen=True)
 class File:
-    """A file of a source; `name` is what messages and records call it."""
+    """A file of a source; `name` identifies it in messages and records."""
 
     path: Path
     name: str
@@ -39,15 +39,15 @@ class File:
 
 @dataclass(frozen=True)
 class Source:
-    """A source whose files are known.
+    """A resolved source.
 
     Attributes:
         origin: The source as written in params.yaml.
         title: Short name of the data set.
-        files: Files by split; shards in order. Files whose names tell no split are in `other`.
-        other: See `files`.
-        unknown: Files of no known format.
-        about: What dataset.json says; {} where there is none.
+        files: Files by split, shards in order.
+        other: Files whose names do not indicate a split.
+        unknown: Files of unknown format.
+        about: Content of dataset.json; {} if there is none.
     """
 
     origin: str
@@ -58,14 +58,14 @@ class Source:
     about: dict[str, Any] = field(default_factory=dict)
 
     def unread(self, read: Iterable[File]) -> list[str]:
-        """Returns the names of the source's files that are not among those read."""
+        """Returns the names of the source's files that were not read."""
         known = [file for group in self.files.values() for file in group]
         left = {*known, *self.other, *self.unknown} - {*read}
         return sorted(file.name for file in left)
 
 
 def local_sources(params: IngestParams) -> list[str]:
-    """Returns the paths among the sources, as written, each once, in order."""
+    """Returns the sources that are local paths, as written, without duplicates, in order."""
     named = dict.fromkeys((params.source, *params.unlabelled))
     return [origin for origin in named if origin != SAMPLE and not origin.startswith(_HUB)]
 
@@ -76,7 +76,7 @@ def find(origin: str, workspace: Path, key: str) -> Source:
     Args:
         origin: A path relative to the workspace, or `hf:owner/name@revision`.
         workspace: Folder of params.yaml.
-        key: The dotted key that names the source, for messages.
+        key: The dotted parameter key of the source, for messages.
 
     Raises:
         DataError: there is no such path or data set, two files claim one split, or dataset.json is unusable.
@@ -109,7 +109,7 @@ def find(origin: str, workspace: Path, key: str) -> Source:
 
 
 def split_of(stem: str) -> SplitName | None:
-    """Returns the split that a name, such as `train`, `val` or `test-00000-of-00002`, begins with; None: no split."""
+    """Returns the split that a name such as `train`, `val` or `test-00000-of-00002` begins with, or None."""
     return _SPLIT_NAMES.get(re.split(r"[-_.]", stem.lower(), maxsplit=1)[0])
 
 
@@ -137,7 +137,7 @@ def _title(root: Path) -> str:
 
 
 def _data_files(root: Path, origin: str) -> tuple[list[File], list[File]]:
-    """Returns the files of known formats, of which there is one at least, and the others."""
+    """Returns the files of known formats, at least one, and the others."""
     for folder, place in ((root, origin), (root / "data", f"{origin}/data")):
         paths = sorted(path for path in folder.glob("*") if path.is_file() and not _tells_about(path))
         files = [File(path, f"{place.rstrip('/')}/{path.name}") for path in paths]
@@ -151,7 +151,7 @@ def _data_files(root: Path, origin: str) -> tuple[list[File], list[File]]:
 
 
 def _tells_about(path: Path) -> bool:
-    """Returns whether a file is no data but about them, or hidden."""
+    """Returns whether a file is hidden, or about the data rather than data."""
     name = path.name
     return (
         name.startswith(".")
@@ -161,7 +161,7 @@ def _tells_about(path: Path) -> bool:
 
 
 def _same_series(split: SplitName, files: Iterable[File]) -> None:
-    """Refuses two files for one split that are not shards of one series."""
+    """Refuses several files for a split unless they are shards of one series."""
     series: dict[str, File] = {}
     for file in files:
         series.setdefault(_SHARD.sub("", stem_of(file.path)) + suffix_of(file.path), file)

@@ -1,4 +1,4 @@
-"""Unlabelled text: from any number of sources, in sentences, each once, and none that stands in dev or test."""
+"""Unlabelled text from any number of sources: long texts split into sentences, deduplicated, without dev and test."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,18 +16,18 @@ from eibert.params.ingest import IngestParams
 
 @dataclass
 class Counts:
-    """What became of the texts: read = refused + empty + split + whole; whole + split_into = what the others add up to.
+    """What became of the texts: read = refused + empty + split + whole; whole + split_into = sum of the last four.
 
     Attributes:
         read: Texts read.
         refused: Texts that could not be read.
-        empty: Texts without a character that is not white space.
+        empty: Texts of only white space.
         split: Texts longer than sentence_chars, split into sentences.
-        split_into: Sentences that these gave.
-        in_dev_or_test: Texts and sentences equal to one of dev or test; removed.
-        duplicates: Texts and sentences that repeat an earlier one; removed.
-        over_limit: Left out by the draw of unlabelled_limit.
-        kept: What is left.
+        split_into: Sentences they were split into.
+        in_dev_or_test: Texts and sentences removed because they equal one of dev or test.
+        duplicates: Texts and sentences removed because they repeat an earlier one.
+        over_limit: Texts dropped by sampling to unlabelled_limit.
+        kept: Texts kept.
     """
 
     read: int = 0
@@ -43,11 +43,11 @@ class Counts:
 
 @dataclass
 class Collection:
-    """Unlabelled texts as they come in; feed it with `add`, end with `drawn`.
+    """Collects unlabelled texts; feed it with `add`, finish with `drawn`.
 
     Attributes:
         held_out: Texts of dev and test.
-        sentence_chars: Longer texts are split.
+        sentence_chars: Longer texts are split into sentences.
         counts: What became of the texts so far.
         refused: Rows that could not be used.
     """
@@ -62,11 +62,11 @@ class Collection:
 
     @cached_property
     def _barred(self) -> set[str]:
-        # Sentences of a long dev or test text are held out too: the text may come in another cut.
+        # Sentences of long dev or test texts are held out too: the text may occur split differently.
         return {text_key(part) for text in self.held_out for part in (text, *self._pieces(text))}
 
     def add(self, text: str) -> None:
-        """Takes one text, or the sentences of a long one."""
+        """Adds one text, or the sentences of a long one."""
         self.counts.read += 1
         whole = text.strip()
         if not whole:
@@ -83,13 +83,13 @@ class Collection:
             self._keep(whole)
 
     def refuse(self, refused: Refused) -> None:
-        """Takes a row that could not be used."""
+        """Records a row that could not be used."""
         self.counts.read += 1
         self.counts.refused += 1
         self.refused.append(refused)
 
     def drawn(self, limit: int | None, seed: int) -> list[str]:
-        """Returns the texts in the order they came; at most `limit`, drawn by seed."""
+        """Returns the texts in order of arrival; at most `limit`, sampled by seed."""
         texts = list(self._texts.values())
         if limit is not None and limit < len(texts):
             chosen = sorted(Random(f"{seed}:unlabelled").sample(range(len(texts)), limit))  # noqa: S311 — data
@@ -99,7 +99,7 @@ class Collection:
         return texts
 
     def _pieces(self, text: str) -> list[str]:
-        """Returns the sentences of a text that is too long; [] for one that is not."""
+        """Returns the sentences of a text that is too long, else []."""
         return sentences.split(text, self.sentence_chars) if len(text) > self.sentence_chars else []
 
     def _keep(self, text: str) -> None:
@@ -113,10 +113,10 @@ class Collection:
 
 
 def files_of(source: Source) -> list[File]:
-    """Returns the files of a source that may be read as unlabelled text: train, or all where no name tells a split.
+    """Returns the files of a source to read as unlabelled text: train, or all if no name indicates a split.
 
     Raises:
-        DataError: there is nothing but dev and test.
+        DataError: there are only dev and test files.
     """
     files = source.files.get("train") or ([] if source.files else source.other)
     if not files:
@@ -128,10 +128,10 @@ def files_of(source: Source) -> list[File]:
 
 
 def collect(file: File, params: IngestParams, into: Collection) -> None:
-    """Reads the texts of one file, first and second ones, into a collection.
+    """Reads the texts of one file, both first and second, into a collection.
 
     Raises:
-        DataError: the file cannot be read or no column is the text's.
+        DataError: the file cannot be read or has no text column.
     """
     table = read(file.path, file.name)
     for refused in table.refused:

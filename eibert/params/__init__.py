@@ -1,4 +1,4 @@
 """The typed form of params.yaml: one module and one frozen model per stage.
 
-A stage imports its own module only, so that a new parameter of one stage is no change to the code of another.
+A stage imports only its own module, so adding a parameter to one stage does not change the code of another.
 """

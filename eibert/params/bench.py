@@ -1,4 +1,4 @@
-"""Parameters of `eibert bench`, which is no stage: nothing it measures goes into an artifact."""
+"""Parameters of `eibert bench`, which is not a stage: nothing it measures goes into an artifact."""
 
 from typing import Annotated
 
@@ -11,20 +11,24 @@ class BenchParams(Section):
     """What is measured, and for how long."""
 
     lengths: tuple[MaxTokens, ...] = Field(
-        strict=False, min_length=1, description="Lengths of texts, in the bundle's tokens with the special ones."
+        strict=False, min_length=1, description="Text lengths in the bundle's tokens, special tokens included."
     )
-    batches: tuple[BatchSize, ...] = Field(strict=False, min_length=1, description="Texts answered at once.")
-    threads: tuple[Threads, ...] = Field(strict=False, min_length=1, description="Threads of one forward pass.")
-    texts: int = Field(ge=1, le=10000, description="Different texts of each length.")
+    batches: tuple[BatchSize, ...] = Field(
+        strict=False, min_length=1, description="Batch sizes: texts answered at once."
+    )
+    threads: tuple[Threads, ...] = Field(strict=False, min_length=1, description="Threads per forward pass.")
+    texts: int = Field(ge=1, le=10000, description="Distinct texts of each length.")
     rounds: int = Field(
-        ge=1, le=100000, description="Most rounds for a length, batch and threads; in each all have a turn."
+        ge=1, le=100000, description="Maximum rounds per length, batch and threads; every model runs once a round."
     )
     turn: int = Field(
         ge=1,
         le=1000,
-        description="Texts a model answers in its turn, one batch at least.",
+        description="Texts per model and round; at least one batch.",
     )
     cell_seconds: Annotated[float, Field(gt=0.0, le=3600.0)] = Field(
-        description="No further round for a length, batch and threads after this time."
+        description="No new round starts for a length, batch and threads after this time."
     )
-    starts: int = Field(ge=1, le=100, description="Fresh processes of each model, for import, load and peak memory.")
+    starts: int = Field(
+        ge=1, le=100, description="Fresh processes per model, to time import and load and to read peak memory."
+    )

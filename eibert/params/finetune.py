@@ -8,17 +8,18 @@ from eibert.params.section import BatchSize, Epochs, LearningRate, MaxTokens, Pr
 class FinetuneParams(Section):
     """How the teacher learns the task."""
 
-    epochs: Epochs = Field(description="Most passes over train.")
-    rows_limit: int = Field(ge=1, description="Most rows seen over all epochs; the schedule ends there.")
+    epochs: Epochs = Field(description="Maximum epochs over train.")
+    rows_limit: int = Field(ge=1, description="Maximum rows seen over all epochs; the schedule ends there.")
     patience: int = Field(
         ge=1,
-        description="Stop after this many dev scores below the best; dev is scored each epoch, or every 2,000 steps.",
+        description="Early stopping after this many dev scores in a row below the best; dev is scored every epoch, or "
+        "at least every 2,000 steps.",
     )
     batch_size: BatchSize = Field(description="Rows per step.")
-    learning_rate: LearningRate = Field(description="Peak rate of AdamW for the encoder.")
-    head_learning_rate: LearningRate = Field(description="Peak rate of AdamW for the task head.")
+    learning_rate: LearningRate = Field(description="Peak AdamW learning rate of the encoder.")
+    head_learning_rate: LearningRate = Field(description="Peak AdamW learning rate of the task head.")
     weight_decay: Share = Field(description="Decoupled weight decay.")
-    warmup_share: Share = Field(description="Share of all steps over which the rate rises; then it falls linearly.")
-    max_tokens: MaxTokens = Field(description="Tokens per row; longer ones are cut.")
-    precision: Precision = Field(strict=False, description="Arithmetic of training.")
-    threads: Threads = Field(description="Threads of torch; part of the result's identity.")
+    warmup_share: Share = Field(description="Share of all steps for linear warm-up; then linear decay.")
+    max_tokens: MaxTokens = Field(description="Maximum tokens per row; longer rows are truncated.")
+    precision: Precision = Field(strict=False, description="Numeric precision of training.")
+    threads: Threads = Field(description="torch threads; the exact result depends on their number.")

@@ -9,15 +9,15 @@ from eibert.params.section import Section
 
 
 class Inputs(StrEnum):
-    """What one row asks about."""
+    """Whether a row holds one text or two."""
 
-    AUTO = "auto"  # a pair where the second text's column exists
+    AUTO = "auto"  # pairs if the column of the second text exists
     SINGLE = "single"
     PAIR = "pair"
 
 
 class Target(StrEnum):
-    """What one row answers."""
+    """What a label is."""
 
     AUTO = "auto"  # what dataset.json says, else a class
     CLASS = "class"
@@ -29,31 +29,33 @@ class ColumnParams(Section):
 
     text: str = Field(min_length=1, description="Column of the (first) text.")
     text_b: str = Field(min_length=1, description="Column of the second text of a pair.")
-    label: str = Field(min_length=1, description="Column of the label or of the number.")
-    id: str | None = Field(description="Column of unique row ids; null: rows have none.")
-    split: str | None = Field(description="Column that says train, dev or test; null: the file's name does.")
+    label: str = Field(min_length=1, description="Column of the label, a class or a number.")
+    id: str | None = Field(description="Column of unique row ids; null: no ids.")
+    split: str | None = Field(
+        description="Column naming the split (train, dev or test); null: taken from the file's name."
+    )
 
 
 class IngestParams(Section):
-    """Where data comes from and how it is read."""
+    """Where the data comes from and how it is read."""
 
     source: str = Field(min_length=1, description="`sample`, a file, a folder, or `hf:owner/name@revision`.")
-    unlabelled: Annotated[tuple[str, ...], Field(strict=False)] = Field(description="Further sources of plain text.")
+    unlabelled: Annotated[tuple[str, ...], Field(strict=False)] = Field(description="Additional sources of plain text.")
     columns: ColumnParams
     inputs: Inputs = Field(strict=False, description="Single texts or pairs.")
     target: Target = Field(
         strict=False,
         description="A class, or a number (regression); `auto`: what the source's dataset.json says, else a class.",
     )
-    dev_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out where there is no dev split.")
-    test_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out where there is no test split.")
-    refused_rows_limit: int = Field(ge=0, description="Stop when more rows than this are refused.")
-    unlabelled_limit: int | None = Field(ge=1, description="Most unlabelled texts kept, drawn by seed; null: all.")
+    dev_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out as dev if the source has none.")
+    test_share: float = Field(gt=0.0, lt=0.5, description="Share of train carved out as test if the source has none.")
+    refused_rows_limit: int = Field(ge=0, description="Stop if more rows than this are refused.")
+    unlabelled_limit: int | None = Field(ge=1, description="Maximum unlabelled texts kept, sampled by seed; null: all.")
     shared_texts_min: int = Field(
         ge=1,
-        description="Unlabelled texts from which a student is pre-trained on them alone, so that models with the same "
-        "ones share its pre-training; with fewer, and for pairs, also on the training texts.",
+        description="With at least this many unlabelled texts, a student is pre-trained on them alone, so models with "
+        "the same texts share its pre-training; with fewer, and for pairs, also on the training texts.",
     )
     sentence_chars: int = Field(
-        ge=40, le=10000, description="Unlabelled text longer than this is split into sentences."
+        ge=40, le=10000, description="Unlabelled texts longer than this are split into sentences."
     )

@@ -1,4 +1,4 @@
-"""params.yaml → one frozen model, with every problem reported at once under its dotted key."""
+"""params.yaml → one frozen model; all problems are reported at once, each under its dotted key."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +26,7 @@ from eibert.params.validate import ValidateParams
 
 
 class Params(Shared):
-    """The whole of params.yaml, sections in pipeline order; those after `evaluate` belong to no stage."""
+    """All of params.yaml, sections in pipeline order; those after `evaluate` belong to no stage."""
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")
@@ -66,7 +66,7 @@ class Params(Shared):
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, of which plain YAML keeps the last in silence."""
+    """A safe loader that refuses duplicate keys, of which PyYAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -83,20 +83,20 @@ def load(path: Path) -> Params:
     """Returns the parameters in a params.yaml.
 
     Raises:
-        ParamsError: the file is missing or no YAML, or any key is unknown, missing, of the wrong type or out of
-            bounds; all of them are named.
+        ParamsError: the file is missing or not YAML, or keys are unknown, missing, of the wrong type or out of
+            bounds; the message lists them all.
     """
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 — a SafeLoader
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: missing; make a workspace with `eibert new`, or choose one with -C") from error
-    except (yaml.YAMLError, ValueError) as error:  # of characters, or of a date that the calendar lacks
+    except (yaml.YAMLError, ValueError) as error:  # undecodable bytes, or an impossible date
         raise ParamsError(f"{path}: not readable as YAML: {_one_line(error)}; mend that line") from error
     return parse(raw, str(path))
 
 
 def parse(raw: object, place: str) -> Params:
-    """Returns the parameters in an already decoded mapping; `place` names it in messages.
+    """Returns the parameters in an already decoded mapping; messages call it `place`.
 
     Raises:
         ParamsError: as in `load`.

@@ -13,7 +13,7 @@ _VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Event(StrEnum):
-    """What somebody may want to be told."""
+    """What a notification can report."""
 
     PROMOTED = "promoted"
     KEPT = "kept"
@@ -24,18 +24,18 @@ class Event(StrEnum):
 
 
 class NotifyParams(Section):
-    """Who is told how a retraining ended."""
+    """Who is notified of the outcome of a retraining."""
 
     webhook: str | None = Field(
-        description="Address that gets a JSON object by POST, or `$NAME` for the environment variable that holds it."
+        description="URL that receives a JSON object by POST, or `$NAME` for the environment variable that holds it."
     )
     command: str | None = Field(
-        min_length=1, description="Command that gets the JSON object on standard input; no shell is asked."
+        min_length=1, description="Command that receives the JSON object on standard input; run without a shell."
     )
     events: Annotated[tuple[Annotated[Event, Field(strict=False)], ...], Field(strict=False)] = Field(
-        description="Ends of a retraining that are told."
+        description="Outcomes of a retraining that are reported."
     )
-    timeout_s: float = Field(gt=0.0, le=300.0, description="Seconds after which a webhook or command is given up.")
+    timeout_s: float = Field(gt=0.0, le=300.0, description="Timeout of a webhook or command, in seconds.")
 
     @model_validator(mode="after")
     def _no_secret(self) -> Self:

@@ -8,7 +8,7 @@ from eibert.params.section import BatchSize, MaxTokens, Section, Threads
 
 
 class Importance(StrEnum):
-    """What makes a vocabulary entry worth keeping."""
+    """How the importance of a vocabulary entry is scored."""
 
     ATTENTION = "attention"  # attention received, summed over occurrences
     MEAN_ATTENTION = "mean_attention"  # attention received per occurrence
@@ -18,19 +18,19 @@ class Importance(StrEnum):
 class PruneParams(Section):
     """Hard token pruning."""
 
-    keep: int = Field(ge=16, description="Vocabulary entries kept, special tokens and characters included.")
+    keep: int = Field(ge=16, description="Vocabulary entries kept, including special tokens and characters.")
     vocabulary_bytes: int | None = Field(
         ge=1,
-        description="Most bytes of kept rows (at 8 bits) and their lines of vocab.txt; the best scores per byte are "
-        "kept. null: `keep` entries.",
+        description="Maximum bytes of the kept embedding rows (at 8 bits) and their lines in vocab.txt; entries with "
+        "the best score per byte are kept. null: `keep` entries.",
     )
     keep_characters: bool = Field(
-        description="Keep all characters, so that a dropped word falls apart; false: it may become [UNK]."
+        description="Keep all characters, so a dropped word splits into pieces; false: it may become [UNK]."
     )
     importance: Importance = Field(strict=False, description="Score by which entries are ranked.")
     texts_limit: int = Field(
-        ge=1, description="Most texts scored, drawn by seed: half labelled, half not, where both are enough."
+        ge=1, description="Maximum texts scored, sampled by seed: half labelled, half not, if there are enough of both."
     )
     batch_size: BatchSize = Field(description="Texts per forward pass.")
-    max_tokens: MaxTokens = Field(description="Tokens per text; longer ones are cut.")
-    threads: Threads = Field(description="Threads of torch; part of the result's identity.")
+    max_tokens: MaxTokens = Field(description="Maximum tokens per text; longer texts are truncated.")
+    threads: Threads = Field(description="torch threads; the exact result depends on their number.")

@@ -6,16 +6,16 @@ from eibert.params.section import Section
 
 
 class RetentionParams(Section):
-    """What is kept of versions that are not in service; a version goes when it is beyond both bounds."""
+    """How long versions not in service are kept; a version is removed once beyond both bounds."""
 
-    versions: int = Field(ge=1, description="Newest versions that are kept whatever their age.")
+    versions: int = Field(ge=1, description="Newest versions kept whatever their age.")
     days: float = Field(
-        ge=0.0, description="Days for which every version, and what its commit needs of the cache, stays."
+        ge=0.0, description="Days for which every version is kept, with what its commit needs from the cache."
     )
     runs_days: float = Field(
         ge=0.0,
-        description="Days for which MLflow's runs stay, and as many again in which they can be restored (those of "
-        "registered versions stay with them); for Prefect's flow runs where no server keeps them.",
+        description="Days for which MLflow runs are kept, and as many again in which they can be restored (runs of "
+        "registered versions stay with their version); also for Prefect flow runs unless a server keeps them.",
     )
-    retrainings: int = Field(ge=1, description="Newest retrainings that the history shows.")
-    collect: bool = Field(description="Collect after each retraining; else only `eibert collect` does.")
+    retrainings: int = Field(ge=1, description="Newest retrainings shown in the history.")
+    collect: bool = Field(description="Clean up after each retraining; else only `eibert collect` does.")

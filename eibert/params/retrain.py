@@ -1,4 +1,4 @@
-"""Parameters of retraining on schedule."""
+"""Parameters of scheduled retraining."""
 
 from enum import StrEnum
 
@@ -8,9 +8,9 @@ from eibert.params.section import Section
 
 
 class Mode(StrEnum):
-    """What arriving rows do to the earlier ones."""
+    """What incoming rows do to earlier ones."""
 
-    APPEND = "append"  # stand beside them
+    APPEND = "append"  # are added to them
     REPLACE = "replace"  # take their place
 
 
@@ -19,7 +19,7 @@ class RetrainParams(Section):
 
     incoming: str | None = Field(
         min_length=1,
-        description="File, folder or hub data set whose rows are taken into `ingest.source` each time; "
-        "null: the sources are read where they are.",
+        description="File, folder or hub data set whose rows are merged into `ingest.source` at each retraining; "
+        "null: sources are read in place.",
     )
-    mode: Mode = Field(strict=False, description="What arriving rows do to the earlier ones; for `incoming` only.")
+    mode: Mode = Field(strict=False, description="What incoming rows do to earlier ones; only with `incoming`.")

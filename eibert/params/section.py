@@ -1,4 +1,4 @@
-"""What every section of params.yaml has in common, and the values that all stages share."""
+"""What all sections of params.yaml have in common, and the values that all stages share."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -22,9 +22,9 @@ Threads = Annotated[int, Field(ge=1, le=256)]
 
 
 class Precision(StrEnum):
-    """Arithmetic of the forward and backward pass; the weights stay fp32."""
+    """Numeric precision of the forward and backward pass; the weights stay fp32."""
 
-    AUTO = "auto"  # bf16 on CUDA and on processors with bf16 instructions, else fp32
+    AUTO = "auto"  # bf16 on CUDA and on CPUs with bf16 instructions, else fp32
     FP32 = "fp32"
     BF16 = "bf16"
 
@@ -32,25 +32,25 @@ class Precision(StrEnum):
 class Compilation(StrEnum):
     """Whether training compiles the student's passes with torch.compile."""
 
-    AUTO = "auto"  # on CUDA, where training is long enough to win back the minutes of compiling
+    AUTO = "auto"  # on CUDA, if training is long enough to amortise the compile time
     NEVER = "never"
     ALWAYS = "always"
 
 
 class Pooling(StrEnum):
-    """How token representations become one sentence representation."""
+    """How token representations are pooled into a sentence representation."""
 
     MEAN = "mean"
     CLS = "cls"
 
 
 class TeacherParams(Section):
-    """Which model teaches; shared by `pretrain` (its base form) and `finetune`."""
+    """The teacher model, shared by `pretrain` (its base form) and `finetune`."""
 
     model: str = Field(min_length=1, description="`bundled`, a folder, or `hf:owner/name@revision`.")
-    pooling: Pooling = Field(strict=False, description="Sentence representation: mean of tokens, or the first token.")
+    pooling: Pooling = Field(strict=False, description="Sentence representation: mean over tokens, or the first token.")
     sha256: str | None = Field(
-        pattern="^[0-9a-f]{64}$", description="Expected digest of the teacher's model.safetensors; null: not checked."
+        pattern="^[0-9a-f]{64}$", description="Expected SHA-256 of the teacher's model.safetensors; null: not checked."
     )
 
 

@@ -1,4 +1,4 @@
-"""Scales of activations, from the ranges that a student's matrix products see."""
+"""Activation scales, calibrated on the input ranges of a student's matrix products."""
 
 import copy
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from eibert.params.quantize import Calibration, QuantizeParams
 from eibert.student import Student
 
 _SAMPLED = 100_000
-"""Activations of one product taken from one row when a percentile is sought."""
+"""Maximum activations per product and row used to estimate a percentile."""
 
 
 @torch.no_grad()
 def calibrate(student: Student, rows: Split, names: list[str], params: QuantizeParams) -> dict[str, float]:
-    """Returns a symmetric INT8 scale for the input of each named product, from the ranges seen on rows.
+    """Returns a symmetric INT8 scale for the input of each named product, from the ranges observed on rows.
 
     Choice: the largest absolute input, or the mean over rows of its percentile (decision 0007).
     """
@@ -29,8 +29,8 @@ def calibrate(student: Student, rows: Split, names: list[str], params: QuantizeP
         watched.get_submodule(name).register_forward_pre_hook(_watching(seen[name], params))
     encoded = encode(watched.tokenizer, rows.texts, rows.texts_b, max_tokens=watched.max_tokens)
     few = min(params.calibration_rows, len(rows))
-    for row in np.linspace(0, len(rows) - 1, few).astype(int):  # spread over train, which may be sorted by class
-        watched.logits(encoded.batch([row]))  # one by one: padding is no input
+    for row in np.linspace(0, len(rows) - 1, few).astype(int):  # spread over train, in case it is sorted by class
+        watched.logits(encoded.batch([row]))  # one by one, to exclude padding
     join = max if params.calibration is Calibration.MAX else np.mean
     return {name: max(float(join(ranges[1:])), 1e-6) / 127.0 for name, ranges in seen.items()}
 

@@ -1,4 +1,4 @@
-"""The student in parts that are quantized as one, its integers, and a student that computes with them."""
+"""The student's quantization units, its integer weights, and simulated quantized inference."""
 
 import copy
 import re
@@ -20,7 +20,7 @@ _SCALE, _ACTIVATION, _BITS = ".scale", "activation.", ".bits"
 
 @dataclass(frozen=True)
 class Module:
-    """A part of the student that is quantized as one: its name, its kind, and the names of its matrices."""
+    """A part of the student that is quantized as a unit: its name, its kind, and the names of its matrices."""
 
     name: str
     kind: str
@@ -28,7 +28,7 @@ class Module:
 
 
 def modules_of(student: Student) -> list[Module]:
-    """Returns the student's modules from the input to the output."""
+    """Returns the student's modules from input to output."""
     found = [Module("embedding", "embedding", ("table", "embedding_projection", "positions", "segments"))]
     for index in range(len(student.layers)):
         at = f"layers.{index}"
@@ -40,11 +40,11 @@ def modules_of(student: Student) -> list[Module]:
 
 @dataclass(frozen=True)
 class QuantizedStudent:
-    """What `export` needs: integers with scales, the tensors left float, and calibrated activation scales.
+    """What `export` needs: integers with scales, the tensors kept in float, and calibrated activation scales.
 
     Attributes:
-        weights: By matrix name, without `.weight`.
-        floats: By tensor name: biases and norms.
+        weights: Quantized matrices by name, without `.weight`.
+        floats: Biases and norms by tensor name.
         activations: Scale of the input of a matrix product, by matrix name; absent: float input.
     """
 
@@ -60,10 +60,10 @@ def section(params: QuantizeParams, kind: str) -> ModuleParams:
 
 
 def integers_of(student: Student, part: Module, params: QuantizeParams, bits: int) -> dict[str, Quantized]:
-    """Returns the integers of a module's matrices at some bits, by matrix name.
+    """Returns a module's matrices quantized to some bits, by matrix name.
 
-    Choice: a module packed for want of bytes has a scale for each group of columns, whatever its granularity, for one
-    of a whole row costs four bits much of their accuracy (decision 0009).
+    Choice: a module packed to save bytes gets one scale per group of columns, whatever its granularity, because at four
+    bits one scale per row costs much accuracy (decision 0009).
     """
     given = section(params, part.kind)
     granularity = Granularity.GROUP if bits <= PACKED_BITS < given.bits else given.granularity
@@ -74,12 +74,12 @@ def integers_of(student: Student, part: Module, params: QuantizeParams, bits: in
 
 
 def floats_of(student: Student, weights: dict[str, Quantized]) -> dict[str, Tensor]:
-    """Returns the tensors of a student that are not among the integers."""
+    """Returns the tensors of a student that are not quantized."""
     return {name: value for name, value in student.state_dict().items() if name.removesuffix(".weight") not in weights}
 
 
 def simulate(student: Student, quantized: QuantizedStudent, only: set[str] | None = None) -> Student:
-    """Returns a copy of the student that computes with the quantized values; `only`: of these matrices alone."""
+    """Returns a copy of the student that computes with the quantized values, of all matrices or `only` these."""
     copied = copy.deepcopy(student)
     for name, tensor in quantized.weights.items():
         if only is None or name in only:
@@ -100,7 +100,7 @@ def _rounding(scale: float) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[T
 
 
 def save_quantized(quantized: QuantizedStudent, folder: Path) -> None:
-    """Writes integers, scales and float tensors; shape and vocabulary belong beside them."""
+    """Writes integers, scales and float tensors; shape and vocabulary are saved separately beside them."""
     tensors = {name: value.contiguous() for name, value in quantized.floats.items()}
     for name, tensor in quantized.weights.items():
         values = pack(tensor.values) if tensor.is_packed else tensor.values
@@ -111,7 +111,7 @@ def save_quantized(quantized: QuantizedStudent, folder: Path) -> None:
 
 
 def load_quantized(folder: Path) -> tuple[Student, QuantizedStudent]:
-    """Returns the simulating student and its integers, as `save_quantized` and the student's files hold them."""
+    """Loads the simulated quantized student and its integers from the files of `save_quantized` and the student."""
     tensors = load_file(folder / WEIGHTS)
     weights: dict[str, Quantized] = {}
     for name in [key.removesuffix(_SCALE) for key in tensors if key.endswith(_SCALE)]:

@@ -1,4 +1,4 @@
-"""Post-training quantization of a student: round module by module, tune on demand, and measure each module's error."""
+"""Post-training quantization of a student: round each module, optionally tune, and measure each module's error."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,11 +42,11 @@ def quantize(
     Args:
         student: Distilled, its head folded; not changed.
         spec: The task.
-        rows: Training rows: `calibration_rows` of them give the scales of activations, `tune_rows` are tuned on.
+        rows: Training rows: `calibration_rows` of them calibrate the activations, `tune_rows` are used for tuning.
         params: Section `quantize`.
-        bits: Bits by module, as `spend` gives them; None: those of the parameters.
-        seed: Seed of the order of tuning.
-        report: Told after each step of tuning.
+        bits: Bits by module, as returned by `spend`; None: those of the parameters.
+        seed: Seed of the row order in tuning.
+        report: Called after each tuning step.
     """
     optimize.prepare(params.threads)
     weights: dict[str, Quantized] = {}
@@ -74,11 +74,11 @@ def measure(
     batch_size: int,
     report: Report = silent,
 ) -> list[dict[str, Any]]:
-    """Returns one record of errors per module.
+    """Returns one record of quantization errors per module.
 
-    A record holds `module kind bits parameters bytes sqnr_db max_error` of the weights, and what happens when this
-    module alone is quantized: `agreement` of dev answers with the float student and `logits_error`, the largest
-    difference of a logit. After tuning the float student is the one behind the rounding, not the one distilled.
+    A record has `module kind bits parameters bytes sqnr_db max_error` of the weights, and the effect of quantizing this
+    module alone: `agreement` of dev answers with the float student and `logits_error`, the largest difference of a
+    logit. After tuning, the float student is the tuned one behind the rounding, not the distilled one.
     """
     reference = predict(student, dev, batch_size=batch_size)
     parts, errors = modules_of(student), []

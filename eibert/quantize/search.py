@@ -1,4 +1,4 @@
-"""Which modules can bear fewer bits: measure each alone → pack the ones that cost least a byte → fit the budget."""
+"""Bit search under a byte budget: measure each module's sensitivity alone → pack the least harmful per byte saved."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from eibert.student import Student
 
 @dataclass(frozen=True)
 class Option:
-    """A module packed: bytes it saves, and the mean squared change of the logits when it alone is."""
+    """Packing one module alone: bytes saved, and mean squared change of the logits."""
 
     saved: int
     harm: float
@@ -27,19 +27,19 @@ class Option:
 def spend(
     student: Student, rows: Split, params: QuantizeParams, report: Report = silent
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Returns bits by module that fit `weight_bytes`, and what was measured of each module.
+    """Returns bits by module that fit `weight_bytes`, and the measurements of each module.
 
-    Choice: harms add up; modules are packed by harm per byte saved, then unpacked again where the budget leaves room,
-    the most harmful first (decision 0009). Without a budget the bits are those of the parameters.
+    Choice: harm is assumed additive; modules are packed in order of harm per byte saved, then, while the budget allows,
+    unpacked again, the most harmful first (decision 0009). Without a budget the bits are those of the parameters.
 
     Args:
         student: Distilled, its head folded.
-        rows: Texts on which the logits are compared; at most `calibration_rows` are used.
+        rows: Rows on which logits are compared; at most `calibration_rows` are used.
         params: Section `quantize`.
-        report: Told after each module.
+        report: Called after each module.
 
     Raises:
-        ParamsError: the budget cannot be met; the message names the least bytes.
+        ParamsError: the budget cannot be met; the message names the smallest size possible.
     """
     parts = modules_of(student)
     given = {part.name: section(params, part.kind).bits for part in parts}
@@ -63,10 +63,10 @@ def spend(
 
 
 def fitting(options: Mapping[str, Option], total: int, budget: int) -> set[str]:
-    """Returns the modules to pack so that `total` bytes fall to at most `budget`.
+    """Returns the modules to pack so that `total` bytes shrink to at most `budget`.
 
     Raises:
-        ParamsError: packing all of them does not suffice.
+        ParamsError: packing all modules is not enough.
     """
     chosen: set[str] = set()
     for name in sorted(options, key=lambda name: options[name].harm / max(1, options[name].saved)):

@@ -1,4 +1,4 @@
-"""Symmetric integers for one matrix: choose scales → round → pack."""
+"""Symmetric quantization of one matrix: choose scales → round → pack."""
 
 from dataclasses import dataclass
 
@@ -8,23 +8,21 @@ from torch import Tensor
 from eibert.params.quantize import Granularity
 
 PACKED_BITS = 4
-"""Values of at most this many bits are stored two to a byte."""
+"""Values of at most this many bits are packed two to a byte."""
 _SHRINK = torch.linspace(0.5, 1.0, 21).tolist()
-"""Shares of the largest weight tried as the end of a packed matrix's range."""
+"""Clipping ranges tried for packed matrices, as shares of the largest weight."""
 _SMALLEST = 2.0**-14
-"""The least scale that half precision holds exactly enough."""
+"""Smallest normal number of float16; smaller scales would lose precision."""
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantized matrix.
-
-    The weight is values · scale, the scale repeated over the columns of its group.
+    """A quantized matrix: weight = values · scale, each scale repeated over the columns of its group.
 
     Attributes:
         values: Integers, int8 (R, C).
-        scale: Float32 () for all, or (R,) per row; float16 (R, G) for G groups of C/G columns each.
-        bits: Bits of a value; at most 4 are stored two to a byte.
+        scale: Float32 () per tensor, or (R,) per row; float16 (R, G) for G groups of C/G columns each.
+        bits: Bits per value; values of at most 4 bits are packed two to a byte.
     """
 
     values: Tensor
@@ -43,28 +41,29 @@ class Quantized:
         return values + self.scale.numel() * self.scale.element_size()
 
     def dequantize(self) -> Tensor:
-        """Returns the weight, float32 (R, C)."""
+        """Returns the dequantized weight, float32 (R, C)."""
         return self.values.float() * spread(self.scale.float(), self.values.shape[-1])
 
 
 def spread(scale: Tensor, columns: int) -> Tensor:
-    """Returns scales that multiply a matrix of `columns` columns: () as it is, (R,) → (R, 1), (R, G) → (R, C)."""
+    """Returns scales broadcastable to a matrix of `columns` columns: () as is, (R,) → (R, 1), (R, G) → (R, C)."""
     if scale.ndim == 0:
         return scale
     return scale.unsqueeze(-1) if scale.ndim == 1 else scale.repeat_interleave(columns // scale.shape[-1], dim=-1)
 
 
 def quantize_tensor(weight: Tensor, bits: int, granularity: Granularity, group: int = 32) -> Quantized:
-    """Returns the nearest symmetric integers under scales chosen for the weight.
+    """Quantizes a weight symmetrically, rounding to nearest under scales chosen for it.
 
-    Choice: more than four bits cover the largest weight, so that the error is at most half a scale; with four or fewer
-    the end of the range is the one of 21 shares of the largest weight with the least squared error (decision 0009).
+    Choice: above four bits the range covers the largest weight, so that the error is at most half a scale; at four or
+    fewer the range is clipped to whichever of 21 shares of the largest weight has the least squared error (decision
+    0009).
 
     Args:
         weight: Float (R, C).
         bits: 2 to 8; values lie in ±(2^(bits-1) − 1).
-        granularity: One scale per row (output channel), per group of columns, or one for all.
-        group: Columns that share a scale; a matrix whose columns it does not divide has one scale per row.
+        granularity: One scale per row (output channel), per group of columns, or per tensor.
+        group: Columns that share a scale; if it does not divide C or equals C, there is one scale per row.
     """
     rows = weight.detach().float()
     if granularity is Granularity.GROUP and (rows.shape[1] % group or rows.shape[1] == group):
@@ -85,7 +84,7 @@ def quantize_tensor(weight: Tensor, bits: int, granularity: Granularity, group: 
 
 
 def _scales(parts: Tensor, bits: int, *, half: bool) -> Tensor:
-    """Returns a scale for each row of parts, (P,); exact in half precision where `half` asks for it."""
+    """Returns a scale for each row of parts, (P,); with `half`, exactly representable in float16."""
     limit = 2 ** (bits - 1) - 1
     largest = parts.abs().amax(dim=1)
     shares = _SHRINK if bits <= PACKED_BITS else [1.0]
@@ -106,15 +105,15 @@ def _rounded(parts: Tensor, scale: Tensor, bits: int) -> Tensor:
 
 
 def pack(values: Tensor) -> Tensor:
-    """Returns two values to a byte: int8 (R, C) in ±7 → uint8 (R, C/2), the first half of the columns above.
+    """Packs two values to a byte: int8 (R, C) in ±7 → uint8 (R, C/2), the first half of the columns in the high bits.
 
-    Byte = 16 · (first + 8) + (second + 8), so that a graph unpacks with a floor, a product and one concatenation.
+    Byte = 16 · (first + 8) + (second + 8), so that a graph unpacks with a floor, products and one concatenation.
     """
     first, second = (values.to(torch.int16) + 8).chunk(2, dim=-1)
     return (16 * first + second).to(torch.uint8)
 
 
 def unpack(packed: Tensor) -> Tensor:
-    """Returns what `pack` packed: uint8 (R, C/2) → int8 (R, C)."""
+    """Inverts `pack`: uint8 (R, C/2) → int8 (R, C)."""
     both = packed.to(torch.int16)
     return (torch.cat([both // 16, both % 16], dim=-1) - 8).to(torch.int8)

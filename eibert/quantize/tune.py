@@ -1,7 +1,7 @@
-"""Last steps that know of the rounding: the student learns to answer through its integers as it does without them.
+"""Quantization-aware tuning: the quantized student learns to reproduce the float student's outputs.
 
-Choice: quantization-aware training by straight-through gradients, with the scales fixed as post-training quantization
-chose them and the float student as the teacher (decision 0009).
+Choice: quantization-aware training with the straight-through estimator, the scales fixed by post-training quantization
+and the float student as the teacher (decision 0009).
 """
 
 import copy
@@ -23,11 +23,11 @@ from eibert.student import Student
 from eibert.unit import Unit
 
 _SCALE_ROWS = 512
-"""Rows from which the variance of the student's representations is taken."""
+"""Rows used to estimate the variance of the student's representations."""
 
 
 class _Rounding(nn.Module):
-    """Rounds a weight to a grid; the gradient passes as if it did not."""
+    """Rounds a weight to a grid, with a straight-through gradient."""
 
     scale: Tensor
 
@@ -56,22 +56,22 @@ def tune(
     seed: int,
     report: Report = silent,
 ) -> tuple[Student, dict[str, Quantized]]:
-    """Returns the student tuned under rounding, and its integers on the same scales.
+    """Returns the student tuned under quantization, and its integers on the same scales.
 
     Args:
         student: Distilled, its head folded; not changed.
-        weights: Its integers by matrix name.
-        train: Rows to answer; of their labels the unit is used, where they are numbers.
-        params: Section `quantize`; `tune_rows` rows are learnt from, in as many passes as that takes.
+        weights: Its quantized matrices by name.
+        train: Training rows; of their labels only the unit is used, for regression.
+        params: Section `quantize`; tuning sees `tune_rows` rows, in as many epochs as that takes.
         spec: The task.
         seed: Seed of the order.
-        report: Told after each step.
+        report: Called after each step.
     """
     unit = Unit.of(spec, train.targets)
     guide = copy.deepcopy(student)
     assert guide.head is not None
     guide.head = unit.standardized(guide.head)
-    tuned = copy.deepcopy(guide).eval()  # without dropout: the guide is the student itself
+    tuned = copy.deepcopy(guide).eval()  # no dropout: the guide is the student itself
     rounding = {name: _Rounding(grid, unit.divisor if name == "head" else 1.0) for name, grid in weights.items()}
     for name, rule in rounding.items():
         parametrize.register_parametrization(tuned.get_submodule(name), "weight", rule)

@@ -1,1 +1,1 @@
-"""Load a bundle and predict: numpy, onnxruntime and tokenizers, nothing else."""
+"""Loads a bundle and predicts; needs only numpy, onnxruntime and tokenizers."""

@@ -1,4 +1,4 @@
-"""The files of a bundle, read once and checked before anything of them is used."""
+"""The files of a bundle, read once and verified before use."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ from eibert.runtime.tokenizer import SPECIALS
 FORMAT = 1
 CONFIGURATION, GRAPH, VOCABULARY = "eibert.json", "model.onnx", "vocab.txt"
 LINEAGE = "eibert.lineage"
-"""Metadata of the graph: SHA-256 of the manifest of `quantize`, which names what it came of, and so on to the rows."""
+"""Metadata key of the graph: SHA-256 of the manifest of `quantize`, which names its inputs, and so on to the rows."""
 
-# Far above any bundle: what is larger is refused before it fills the memory of a device.
+# Far above any bundle: larger files are refused before they exhaust a device's memory.
 _MOST_BYTES = 1 << 28
 _MOST_CONFIGURATION_BYTES = 1 << 24
 _MOST_TOKENS = 1 << 13
@@ -29,17 +29,17 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle says of itself, and its vocabulary.
+    """A bundle's configuration and vocabulary.
 
     Attributes:
-        name: Name of the data set the model was trained for.
-        pair: Inputs are pairs of texts.
-        labels: Class names in the order of the logits; empty for regression.
-        metric: The figure by which the model was judged.
-        max_tokens: Longest input; longer ones are cut.
-        lowercase: Lower-case texts.
-        strip_accents: Remove accents; None: exactly when lower-casing.
-        tokens: Vocabulary in the order of ids.
+        name: Name of the data set the model was trained on.
+        pair: Whether inputs are pairs of texts.
+        labels: Class names in logit order; empty for regression.
+        metric: The metric by which the model was judged.
+        max_tokens: Maximum input length; longer inputs are truncated.
+        lowercase: Whether texts are lowercased.
+        strip_accents: Whether accents are stripped; None: same as lowercase.
+        tokens: Vocabulary in id order.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Bundle:
 
 
 def read_bundle(folder: Path) -> tuple[Bundle, bytes]:
-    """Returns a bundle and the bytes of its graph, all checked; files its configuration does not name are ignored.
+    """Returns a bundle and its graph's bytes, all verified; files not named in its configuration are ignored.
 
     Raises:
         BundleError: a file is missing, unreadable or altered, or the configuration is of an unknown format.
@@ -78,7 +78,7 @@ def _configuration(path: Path) -> dict[str, Any]:
             "install the version that exported the bundle, or export it again"
         )
     for name, kind in _FIELDS.items():
-        value = found.get(name, path)  # a path is of no JSON type
+        value = found.get(name, path)  # a Path matches no JSON type
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             shown = repr(value)[:60] if name in found else "nothing"
             raise BundleError(f"{path}: {name}: found {shown}, expected {_kind(kind)}; export the bundle again")
@@ -107,7 +107,7 @@ def _check_values(path: Path, found: dict[str, Any]) -> None:
 
 
 def _has_surrogate(text: str) -> bool:
-    """No file and no page can hold such a text."""
+    """Whether a text has a surrogate, which cannot be encoded in a file or a page."""
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -141,7 +141,7 @@ def _checked(path: Path, entry: Mapping[str, Any]) -> bytes:
 def _read(path: Path, most: int) -> bytes:
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe or a device would never end
+        if not stat.S_ISREG(found.st_mode):  # a pipe or device might never end
             raise BundleError(f"{path}: not readable (no regular file); copy the bundle again")
         if found.st_size > most:
             raise BundleError(f"{path}: {found.st_size} bytes, more than any bundle has; copy the bundle again")
@@ -150,7 +150,7 @@ def _read(path: Path, most: int) -> bytes:
         raise BundleError(f"{path}: missing; copy the whole bundle, or build it with `eibert run`") from error
     except OSError as error:
         raise BundleError(f"{path}: not readable ({error.strerror}); check the path and its permissions") from error
-    except ValueError as error:  # a name that no file system can hold
+    except ValueError as error:  # an invalid file name
         raise BundleError(f"{path}: not readable (no name of a file); copy the bundle again") from error
 
 

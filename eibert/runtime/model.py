@@ -1,4 +1,4 @@
-"""A bundle that answers: texts in, labels and probabilities out."""
+"""Inference with a bundle: texts in, labels and probabilities out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from eibert.runtime.tokenizer import PAD, Encoder
 Text = str | tuple[str, str]
 Logits = np.ndarray[Any, np.dtype[np.float32]]
 Row = tuple[list[int], int]
-"""Ids of an input, and how many of them are the first text's."""
+"""Token ids of an input, and how many of them belong to the first text."""
 
 _BATCH_ROWS = 64
-_BATCH_TOKENS = 4096  # bounds the memory of a batch of long texts
+_BATCH_TOKENS = 4096  # bounds the memory of batches of long texts
 _RUNTIME = f"onnxruntime {ort.__version__}"
 _AGAIN = "export the bundle again"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one input.
+    """The prediction for one input.
 
     Attributes:
         label: Most probable class; None for regression.
         score: Its probability, 0 to 1; for regression the value.
-        scores: The most probable classes with their probabilities, falling; empty for regression.
+        scores: The most probable classes with their probabilities, descending; empty for regression.
         value: The predicted number; None for classification.
     """
 
@@ -41,10 +41,10 @@ class Prediction:
 
 
 class Model:
-    """A loaded bundle; its methods may be called from any number of threads at once.
+    """A loaded bundle; its methods are thread-safe.
 
     Attributes:
-        bundle: What was read from the folder.
+        bundle: Configuration and vocabulary.
     """
 
     def __init__(self, bundle: Bundle, session: ort.InferenceSession) -> None:
@@ -58,14 +58,14 @@ class Model:
 
     @classmethod
     def load(cls, path: str | Path, *, threads: int = 1) -> Self:
-        """Returns the model in a bundle's folder.
+        """Loads the model in a bundle's folder.
 
         Args:
             path: Folder with `model.onnx`, `vocab.txt` and `eibert.json`.
-            threads: Threads of one forward pass.
+            threads: Threads per forward pass.
 
         Raises:
-            BundleError: a file is missing, altered or of an unknown format, or the graph is not this bundle's.
+            BundleError: a file is missing, altered or of an unknown format, or the graph does not match the bundle.
         """
         bundle, graph = read_bundle(Path(path))
         session = _session(graph, Path(path) / GRAPH, threads)
@@ -76,12 +76,12 @@ class Model:
         """Returns one prediction per input, in order.
 
         Args:
-            texts: Strings, or pairs of strings for a pair task. Any string is legal: what UTF-8 cannot hold is
-                replaced, what is longer than the model's longest input is cut.
-            top_k: Classes in `scores`; all of them where there are fewer.
+            texts: Strings, or pairs of strings for a pair task. Any string is valid: characters that UTF-8 cannot
+                encode are replaced, and overlong inputs are truncated.
+            top_k: Number of classes in `scores`, or all if there are fewer.
 
         Raises:
-            ShapeError: top_k is below 1, or an input is not what the task asks for.
+            ShapeError: top_k is below 1, or an input does not fit the task.
             BundleError: the graph cannot be run.
         """
         if top_k < 1:
@@ -94,24 +94,24 @@ class Model:
         return [self._prediction(row, rank) for row, rank in zip(probabilities, ranks, strict=True)]
 
     def logits(self, texts: Sequence[Text]) -> Logits:
-        """Returns the logits, float32 (N, C) with C = 1 for regression; rows in the order of the texts.
+        """Returns the logits, float32 (N, C) in input order; C = 1 for regression.
 
         Raises:
-            ShapeError: an input is not what the task asks for.
+            ShapeError: an input does not fit the task.
             BundleError: the graph cannot be run.
         """
         return self.forward(self.encode(texts))
 
     def encode(self, texts: Sequence[Text]) -> list[Row]:
-        """Returns the ids of each input with its special tokens, and how many of them are the first text's.
+        """Returns the token ids of each input with special tokens, and how many of them belong to the first text.
 
         Raises:
-            ShapeError: an input is not what the task asks for.
+            ShapeError: an input does not fit the task.
         """
         return [self._encode(text, text_b) for text, text_b in self._rows(texts)]
 
     def forward(self, rows: Sequence[Row]) -> Logits:
-        """Returns the logits of what `encode` returned, float32 (N, C).
+        """Returns the logits for the output of `encode`, float32 (N, C).
 
         Raises:
             BundleError: the graph cannot be run.
@@ -160,7 +160,7 @@ class Model:
 
 
 def _session(graph: bytes, path: Path, threads: int) -> ort.InferenceSession:
-    if b"location" in graph:  # the key by which a tensor of ONNX names another file; no name of ours has it
+    if b"location" in graph:  # the key for external tensor data in ONNX; none of our names contains it
         raise BundleError(f"{path}: its weights lie in another file, which is not read; {_AGAIN}")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -168,7 +168,7 @@ def _session(graph: bytes, path: Path, threads: int) -> ort.InferenceSession:
     options.log_severity_level = 3  # errors
     try:
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-    except Exception as error:  # onnxruntime's exceptions share no base class
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         raise BundleError(f"{path}: {_RUNTIME} cannot load it ({_reason(error)}); upgrade it") from error
 
 
@@ -194,7 +194,7 @@ def _check_graph(session: ort.InferenceSession, bundle: Bundle, path: Path) -> N
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Returns the indices of all rows in batches of like length, short rows first."""
+    """Returns all row indices in batches of similar length, short rows first."""
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         if not batches or len(batches[-1]) >= min(_BATCH_ROWS, _BATCH_TOKENS // lengths[index]):

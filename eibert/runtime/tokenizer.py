@@ -1,4 +1,4 @@
-"""The WordPiece tokenizer of a bundle, from its vocabulary alone."""
+"""The WordPiece tokenizer of a bundle, built from its vocabulary alone."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ SPECIALS = (PAD, UNKNOWN, CLASSIFY, SEPARATE, MASK)
 
 
 def wordpiece(tokens: Sequence[str], *, lowercase: bool, strip_accents: bool | None, max_tokens: int) -> Tokenizer:
-    """Returns BERT's tokenizer over a vocabulary, cutting inputs to max_tokens, the longer text of a pair first.
+    """Returns BERT's tokenizer over a vocabulary, truncating inputs to max_tokens, the longer text of a pair first.
 
     Args:
-        tokens: Vocabulary in the order of ids; holds all of SPECIALS.
-        lowercase: Lower-case the text.
-        strip_accents: Remove accents; None: exactly when lowercasing, as BERT does.
-        max_tokens: Longest input, special tokens included.
+        tokens: Vocabulary in id order; contains all of SPECIALS.
+        lowercase: Whether to lowercase the text.
+        strip_accents: Whether to strip accents; None: same as lowercase, as in BERT.
+        max_tokens: Maximum input length, special tokens included.
     """
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN, max_input_chars_per_word=100))
@@ -32,10 +32,10 @@ def wordpiece(tokens: Sequence[str], *, lowercase: bool, strip_accents: bool | N
 
 
 class Encoder:
-    """Texts as ids, cut as `wordpiece` cuts them.
+    """Encodes texts as token ids, truncated exactly as `wordpiece` does.
 
-    The tokenizer's own cutting keeps all that it cuts off, and of a pair every combination: two texts of 4,000 words
-    take it a second. Here the ids are cut.
+    The tokenizer's own truncation keeps all overflow, for pairs in every combination: two texts of 4,000 words take it
+    a second. Here the ids are sliced instead.
     """
 
     def __init__(self, tokens: Sequence[str], *, lowercase: bool, strip_accents: bool | None, max_tokens: int) -> None:
@@ -45,7 +45,7 @@ class Encoder:
         self._first, self._end = tokens.index(CLASSIFY), tokens.index(SEPARATE)
 
     def __call__(self, text: str, text_b: str | None) -> tuple[list[int], int]:
-        """Returns the ids of a text or a pair with its special tokens, and how many of them are the first text's."""
+        """Returns the ids of a text or pair with special tokens, and how many of them belong to the first text."""
         ids = self._ids(text)
         if text_b is None:
             row = [self._first, *ids[: self._max_tokens - 2], self._end]
@@ -61,7 +61,7 @@ class Encoder:
 
 
 def _kept(first: int, second: int, room: int) -> tuple[int, int]:
-    """Returns how many tokens of each text of a pair stay: the longer is cut first, then both to halves."""
+    """Returns how many tokens of each text of a pair are kept: the longer is cut first, then both to half."""
     if first + second <= room:
         return first, second
     shorter = min(first, second)

@@ -1,13 +1,13 @@
-"""Plain statements about everyday things, so that unlabelled text knows more words than requests have.
+"""Plain statements about everyday things, so that unlabelled text has more words than requests do.
 
-Each topic has people, what they did, things, what things are like, and places; the frames join them.
+Each topic has people, what they did, things, what things are like, and places; the frames combine them.
 """
 
 from typing import NamedTuple
 
 
 class Topic(NamedTuple):
-    """Words of one field of life; entries are separated by semicolons."""
+    """Words of one domain; entries are separated by semicolons."""
 
     who: str
     did: str

@@ -1,4 +1,4 @@
-"""Lines with choices and slots become sentences; sentences get the small faults of people who type."""
+"""Turns lines with choices and slots into sentences, and adds typos."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,19 @@ _NEIGHBORS = {key: row[max(0, i - 1) : i] + row[i + 1 : i + 2] for row in _ROWS 
 
 @dataclass(frozen=True)
 class Pool:
-    """Choices of one kind: those that train may use, and those it may not."""
+    """Choices of one kind: those train may use, and those it may not."""
 
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
 
     def draw(self, random: Random, unseen_share: float) -> str:
-        """Returns one choice; with this probability one of the unseen."""
+        """Returns one choice, with probability `unseen_share` an unseen one."""
         use_unseen = bool(self.unseen) and random.random() < unseen_share
         return random.choice(self.unseen if use_unseen else self.seen)
 
 
 def lines(block: str) -> Pool:
-    """Returns the lines of a block; those after `*` are unseen."""
+    """Returns the lines of a block; those starting with `*` are unseen."""
     stripped = [line.strip() for line in block.splitlines() if line.strip()]
     unseen = tuple(line.removeprefix(_HELD_OUT_LINE).strip() for line in stripped if line.startswith(_HELD_OUT_LINE))
     return Pool(tuple(line for line in stripped if not line.startswith(_HELD_OUT_LINE)), unseen)
@@ -42,11 +42,11 @@ def values(text: str) -> Pool:
 
 
 def fill(line: str, slots: Mapping[str, Pool], random: Random, unseen_share: float) -> str:
-    """Returns a sentence of this line; no slot takes one value twice.
+    """Returns a sentence made from a line; no value is used twice.
 
     Args:
         line: Text with `[a|b]` for a choice and `{slot}` for a value.
-        slots: Values by name of slot.
+        slots: Values by slot name.
         random: Source of all choices.
         unseen_share: Probability that a value is one that train may not use.
     """
@@ -64,7 +64,7 @@ def fill(line: str, slots: Mapping[str, Pool], random: Random, unseen_share: flo
 
 
 def mistype(text: str, random: Random, protected: frozenset[str]) -> str:
-    """Returns the text with one slip inside one long word; first and last letters and protected words stay."""
+    """Returns the text with one typo inside a long word; first and last letters and protected words are kept."""
     words = [match for match in _WORD.finditer(text) if match[0] not in protected]
     if not words:
         return text

@@ -1,9 +1,9 @@
-"""What people ask an assistant, in words of their own: the one table of intents, as long as there are intents.
+"""What people ask an assistant, in their own words: the table of all intents.
 
 Each intent has three blocks of lines. `closed` lines are commands without free content: they may be negated, corrected
-or spoken of in a longer sentence. `open` lines are commands that end in somebody's words. `free` lines are questions
-and statements that mean the command. `[a|b]` is a choice, `{slot}` a value, and a line after `*` is never used in
-train. Every line leaves no doubt which intent is meant.
+or embedded in a longer sentence. `open` lines are commands that end in free text. `free` lines are questions and
+statements that imply the command. `[a|b]` is a choice, `{slot}` a value, and a line starting with `*` is never used in
+train. Every line expresses its intent unambiguously.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Values of the requests' slots; those after `//` stand in no training row."""
+"""Slot values of the requests; those after `//` are never used in train."""
 
 SLOTS = {
     "time": """

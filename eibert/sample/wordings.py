@@ -1,6 +1,6 @@
-"""Sentences around commands: wrapped politely, corrected or negated, and the questions that are no commands.
+"""Sentences around commands: polite wrappings, corrections and negations; and questions that are not commands.
 
-`{do}` is the command meant and `{drop}` the one not meant, `{doing}` and `{dropping}` the same in -ing; the rest is
+`{do}` is the intended command and `{drop}` the other one, `{doing}` and `{dropping}` are their -ing forms; the rest is
 written as in the table of intents.
 """
 

@@ -1,4 +1,4 @@
-"""Writes one request of an intent, one other question, or one plain statement."""
+"""Writes a request for an intent, another question, or a plain statement."""
 
 from functools import cache
 from random import Random
@@ -24,7 +24,7 @@ _SIBLINGS = (
     ("weather_query", "meeting_create"),
 )  # fmt: skip
 
-# A slip in one of these could turn a request into its opposite, or playing into paying.
+# A typo in one of these could turn a request into its opposite, or playing into paying.
 _PROTECTED = frozenset(
     (
         "unlock",
@@ -49,7 +49,7 @@ def request(intent: str, random: Random, unseen_share: float) -> str:
     Args:
         intent: A key of INTENTS.
         random: Source of all choices.
-        unseen_share: Probability of each wording, and of each slot value, to be one that train may not use.
+        unseen_share: Probability that a wording, and each slot value, is one that train may not use.
     """
     pools = _intents()[intent]
     kind = random.random()
@@ -106,7 +106,7 @@ def _typed(text: str, random: Random) -> str:
 
 
 class _Pools:
-    """The three pools of one intent."""
+    """The three line pools of one intent."""
 
     def __init__(self, block: Lines) -> None:
         self.closed, self.open, self.free = lines(block.closed), lines(block.open), lines(block.free)
