@@ -56,8 +56,8 @@ def quantize_tensor(weight: Tensor, bits: int, granularity: Granularity, group: 
     """Quantizes a weight symmetrically, rounding to nearest under scales chosen for it.
 
     Choice: above four bits the range covers the largest weight, so that the error is at most half a scale; at four or
-    fewer the range is clipped to whichever of 21 shares of the largest weight has the least squared error (decision
-    0009).
+    fewer the range is clipped to whichever of 21 shares of the largest weight has the least squared error
+    (decision 0009).
 
     Args:
         weight: Float (R, C).

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from eibert.augment import Variants
 from eibert.corpus import Split, TaskSpec
 from eibert.lessons import gather
 from eibert.matching import HeldOut
+from eibert.runtime.tokenizer import wordpiece
+from eibert.teacher import Teacher
 from tests.toy import letters_and
 
 WORDS = tuple("".join(sounds) for sounds in product("bdfgkt", "aeiou", "n"))
@@ -32,8 +36,11 @@ def over() -> Make:
         if token in ANGLES:
             table[at] = LENGTHS[token] * torch.tensor([np.cos(ANGLES[token]), np.sin(ANGLES[token])])
 
+    tokenizer = wordpiece(tokens, lowercase=True, strip_accents=None, max_tokens=32)
+    teacher = cast(Teacher, SimpleNamespace(tokens=tokens, table=table, tokenizer=tokenizer))
+
     def make(corpus: Sequence[str]) -> Variants:
-        return Variants(corpus, tokens, table, np.random.default_rng(7), HeldOut())
+        return Variants(corpus, teacher, np.random.default_rng(7), HeldOut())
 
     return make
 
@@ -53,7 +60,7 @@ def test_an_unlabelled_text_meets_another_text_as_often_as_a_variant_of_itself(o
     train = Split(["ban den"], ["fin gon"], np.array([1]))
     unlabelled = [" ".join([word] * 12) for word in WORDS] * 10
     spec = TaskSpec("pairs", pair=True, labels=("no", "yes"), metric="accuracy")
-    lessons = gather(spec, train, unlabelled, over(train.texts), variants=0)
+    lessons = gather(spec, train, unlabelled, over(train.texts), variants=0, generator=np.random.default_rng(7))
     assert lessons.texts[1:] == unlabelled
     assert lessons.texts_b is not None
     pairs = list(zip(lessons.texts, lessons.texts_b, strict=True))[1:]
