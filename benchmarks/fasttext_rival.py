@@ -6,7 +6,7 @@ over word n-grams can tell the sides apart.
 
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -20,7 +20,9 @@ from eibert.scores import score
 
 LABEL = "__label__"
 SPLIT = re.compile(r"\w+|[^\w\s]")
-EPOCHS, RATES, GRAMS = (10, 30), (0.5,), (1, 2)
+EPOCHS, GRAMS, LETTERS = (10, 30), (1, 2), (0, 5)
+"""Passes, words per n-gram, and the most letters per character n-gram (0: none)."""
+DIMENSIONS = (100, 200)
 BUCKETS = 100_000
 CUTOFFS = (24_000, 20_000, 16_000, 12_000, 8_000, 4_000)
 
@@ -41,7 +43,7 @@ def measure(spec: TaskSpec, train: Split, dev: Split, test: Split, budget: int) 
     Args:
         spec: The task, a classification.
         train: Labelled rows.
-        dev: Rows that select epochs, learning rate and n-grams before quantization.
+        dev: Rows that select epochs and n-grams before quantization, the dimension after it.
         test: Rows of the final score.
         budget: Largest size of the `.ftz` file in bytes.
 
@@ -54,20 +56,28 @@ def measure(spec: TaskSpec, train: Split, dev: Split, test: Split, budget: int) 
         lines.write_text("\n".join(texts) + "\n", encoding="utf-8")
 
         def trained(chosen: dict[str, Any]) -> Any:
-            return fasttext.train_supervised(
-                str(lines), dim=100, thread=1, seed=17, verbose=0, bucket=BUCKETS, **chosen
-            )
+            return fasttext.train_supervised(str(lines), lr=0.5, thread=1, seed=17, verbose=0, bucket=BUCKETS, **chosen)
 
-        grid = [{"epoch": e, "lr": rate, "wordNgrams": n} for e, rate, n in product(EPOCHS, RATES, GRAMS)]
-        chosen = max(grid, key=lambda each: _score(trained(each), spec, dev))
-        for cutoff in CUTOFFS:
-            model = trained(chosen)
-            model.quantize(str(lines), retrain=True, cutoff=cutoff, qnorm=True, thread=1, verbose=0)
-            model.save_model(str(path))
-            if path.stat().st_size <= budget:
-                found = _score(model, spec, dev), _score(model, spec, test)
-                return FastTextRival(*found, path.stat().st_size, chosen | {"cutoff": cutoff})
-    raise ValueError(f"no fastText model fits {budget} bytes")
+        def fitting(chosen: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any], Any, int]]:
+            """Yields dev score, settings, model and bytes of the largest quantized model within the budget, if any."""
+            for cutoff in CUTOFFS:
+                model = trained(chosen)
+                model.quantize(str(lines), retrain=True, cutoff=cutoff, qnorm=True, thread=1, verbose=0)
+                model.save_model(str(path))
+                if (size := path.stat().st_size) <= budget:
+                    yield _score(model, spec, dev), chosen | {"cutoff": cutoff}, model, size
+                    return
+
+        grid = [
+            {"epoch": epochs, "wordNgrams": words, "minn": 2 if letters else 0, "maxn": letters}
+            for epochs, words, letters in product(EPOCHS, GRAMS, LETTERS)
+        ]
+        best = max(grid, key=lambda each: _score(trained(each | {"dim": DIMENSIONS[0]}), spec, dev))
+        found = [each for dimension in DIMENSIONS for each in fitting(best | {"dim": dimension})]
+        if not found:
+            raise ValueError(f"no fastText model fits {budget} bytes")
+        dev_score, chosen, model, size = max(found, key=lambda each: each[0])
+        return FastTextRival(dev_score, _score(model, spec, test), size, chosen)
 
 
 def _score(model: Any, spec: TaskSpec, split: Split) -> float:

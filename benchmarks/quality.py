@@ -57,14 +57,17 @@ CAPTION = (
 
 
 def measure(task: Task) -> dict[str, Any]:
-    """Returns the record of a task and seed: test and dev scores and bytes per model, and the minutes it took."""
+    """Returns the record of a task and seed: test and dev scores and bytes per model, and minutes.
+
+    Minutes are null unless one call ran every stage.
+    """
     folder = task.workspace()
     said, seconds = run(folder)
     found = said["metrics"]
     record = {
         "task": task.name, "seed": task.seed, "preset": task.preset, "digest": task.digest(),
-        "settings": dict(task.settings), "metric": found["metric"], "minutes": seconds / 60,
-        "ran": sum(state == "Completed" for state in said["stages"].values()),
+        "settings": dict(task.settings), "metric": found["metric"],
+        "minutes": seconds / 60 if all(state == "Completed" for state in said["stages"].values()) else None,
         "dev": found["dev"], "test": found["test"], "bytes": found["bytes"], "agreement": found["agreement"]["student"],
     }  # fmt: skip
     plain = task.workspace("undistilled", UNDISTILLED)
@@ -179,11 +182,12 @@ def main() -> None:
             found = measure(Task(name, seed, arguments.preset, arguments.datasets, settings))
             identity = {key: found[key] for key in ("task", "seed", "preset", "digest")}
             earlier = [record for record in records if identity.items() <= record.items()]
-            if earlier and found["ran"] == 0:
+            if earlier and found["minutes"] is None:
                 found["minutes"] = earlier[0]["minutes"]
             records = [record for record in records if record not in earlier] + [found]
             write_json(RECORDS, records)
-            print(f"{name}, seed {seed}: {found['minutes']:.1f} min", file=sys.stderr)
+            took = "resumed" if found["minutes"] is None else f"{found['minutes']:.1f} min"
+            print(f"{name}, seed {seed}: {took}", file=sys.stderr)
     shown = present(records, arguments.preset, arguments.datasets, settings)
     print(table(shown))
     if others := len(records) - len(shown):
