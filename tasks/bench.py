@@ -77,7 +77,7 @@ def run(
     described = read_bundle(bundle)[0]
     with _gathered(workspace, bundle, described, shared.seed) as found:
         texts = _texts(described, found.words, params, shared.seed)
-        with reporting(STAGE, "fresh processes") as report:
+        with reporting(STAGE, "cold starts") as report:
             starts = measure_starts(found.contestants, texts, params, report)
         with reporting(STAGE, "latencies") as report:
             cells = measure_cells(found.contestants, texts, params, report)
@@ -92,7 +92,7 @@ def run(
             "cells": [asdict(cell) for cell in cells],
             "absent": found.absent,
             "lengths_left_out": {
-                str(length): f"the bundle's longest input is {described.max_tokens} tokens"
+                str(length): f"the bundle reads at most {described.max_tokens} tokens"
                 for length in params.lengths
                 if length not in texts
             },
@@ -138,7 +138,7 @@ def _gathered(workspace: Path | None, bundle: Path, described: Bundle, seed: int
     own = Contestant(BUNDLE, Kind.BUNDLE, bundle)
     words = [token for token in described.tokens if token not in SPECIALS and not token.startswith(("##", "["))]
     if workspace is None:
-        reason = "it needs the workspace that the bundle was built in"
+        reason = "it needs the workspace in which the bundle was built"
         yield Field([own], dict.fromkeys(("teacher", "tiny", "tfidf"), reason), words)
         return
     with tempfile.TemporaryDirectory() as place:

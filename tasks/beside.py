@@ -40,7 +40,7 @@ class Beside:
         try:
             error, result = self._connection.recv()
         except EOFError as lost:
-            raise RunError(f"{self._name}: its process died; is memory short? Run `eibert run` again") from lost
+            raise RunError(f"{self._name}: its process died, perhaps out of memory; run `eibert run` again") from lost
         if error is not None:
             raise error
         return result

@@ -50,7 +50,7 @@ def bill(record: Record) -> str:
     found["metadata"]["component"]["modelCard"] = _card(body)
     text = json.dumps(found, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     if problem := JsonStrictValidator(_SCHEMA).validate_str(text):
-        raise ValueError(f"the bill of materials breaks CycloneDX's schema: {str(problem)[:_CHARS]}")
+        raise ValueError(f"the bill of materials violates the CycloneDX schema: {str(problem)[:_CHARS]}")
     return text
 
 

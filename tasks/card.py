@@ -101,8 +101,8 @@ def _base_model(teacher: str) -> str | None:
 def _purpose(bundle: Bundle) -> str:
     inputs = "pairs of texts" if bundle.pair else "texts"
     if not bundle.labels:
-        return f"Gives a number to {inputs}."
-    return f"Sorts {inputs} into {len(bundle.labels)} classes."
+        return f"Predicts a number for {inputs}."
+    return f"Classifies {inputs} into {len(bundle.labels)} classes."
 
 
 def _results(metrics: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -115,11 +115,11 @@ def _results(metrics: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 def _lineage(digest: str, record: Record | None) -> Iterator[tuple[str, str]]:
     yield "bundle, SHA-256", digest
     if record is None:
-        yield "record", "none at hand"
+        yield "trail record", "not available"
         return
     body = record.body
-    yield "record of the trail", f"{record.sequence}, SHA-256 {record.digest}"
-    yield "made", f"{body['when']}, commit {body['git']['commit'] or 'none'}"
+    yield "trail record", f"{record.sequence}, SHA-256 {record.digest}"
+    yield "built", f"{body['when']}, commit {body['git']['commit'] or 'none'}"
     teacher = body["teacher"]
     yield "teacher", f"{teacher['model']}, licence {teacher.get('licence') or 'not stated'}"
     for name, found in teacher["files"].items():
@@ -127,7 +127,7 @@ def _lineage(digest: str, record: Record | None) -> Iterator[tuple[str, str]]:
     for source in body["data"].get("sources") or []:
         for name, found in source["files"].items():
             yield f"{source['use']} {Path(name).name}, SHA-256", found
-    yield "more", f"eibert trace {digest[:12]}"
+    yield "details", f"eibert trace {digest[:12]}"
 
 
 def _plain(value: object) -> str:

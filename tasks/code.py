@@ -37,4 +37,4 @@ def _stages(path: Path) -> list[str]:
     try:
         return list(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: no stages can be read ({error}); make a workspace with `eibert new`") from error
+        raise RunError(f"{path}: cannot read its stages ({error}); create a workspace with `eibert new`") from error

@@ -82,7 +82,7 @@ def against(
         return [rows, used, *filter(None, [task]), *(_not_applicable(n, why) for n in (*missing, *_COMPARED))], figures
     assert task is not None
     if not held.any():
-        return [rows, used, task, *(_not_applicable(name, "no rows to compare on") for name in _COMPARED)], figures
+        return [rows, used, task, *(_not_applicable(name, "no rows to compare") for name in _COMPARED)], figures
     chosen = test.take(np.flatnonzero(held))
     new, old = (
         _padded(spec, logits[held], spec.labels),
@@ -120,30 +120,28 @@ def _which(challenger: Challenger, seen: HeldOut, unseen: Array, held: Array) ->
     """Describes which test rows count, and why the others do not."""
     test, learnt = challenger.test, {"challenger": challenger.seen, "champion": seen}
     left = [
-        f"{known} that the {name} has learnt from"
+        f"{known} that the {name} was trained or tuned on"
         for name, rows in learnt.items()
         if (known := sum(rows.has(*row) for row in test.pairs))
     ]
     if added := int((unseen & ~held).sum()):
-        left.append(f"{added} of labels that the champion does not know")
+        left.append(f"{added} with labels unknown to the champion")
     return f"{int(held.sum()):,} of {len(test):,} test rows" + (f"; left out: {', '.join(left)}" if left else "")
 
 
 def _task(spec: TaskSpec, champion: Model, challenger: Model) -> tuple[Gate, list[int] | None]:
     """Returns the gate on whether the tasks match, and the classes both know; None if the tasks differ in kind."""
     old, new = champion.bundle, challenger.bundle
-    for what, before, now in (("pairs", old.pair, spec.pair), ("numbers", not old.labels, spec.regression)):
+    for what, before, now in (("a pair task", old.pair, spec.pair), ("a regression", not old.labels, spec.regression)):
         if before != now:
-            kinds = (
-                f"the champion's task {'is' if before else 'is not'} about {what}, this one {'is' if now else 'is not'}"
-            )
+            kinds = f"the champion's task {'is' if before else 'is not'} {what}, this one {'is' if now else 'is not'}"
             return Gate("task", None, None, passed=False, note=kinds), None
     gone, added = sorted(set(old.labels) - set(new.labels)), sorted(set(new.labels) - set(old.labels))
-    notes = [f"{word} {', '.join(labels)}" for word, labels in (("gone:", gone), ("new:", added)) if labels]
+    notes = [f"{word} {', '.join(labels)}" for word, labels in (("removed:", gone), ("new:", added)) if labels]
     if old.metric != spec.metric:
-        notes.append(f"both measured by {spec.metric}, the champion was judged by {old.metric}")
+        notes.append(f"both scored by {spec.metric} here, though the champion was judged by {old.metric}")
     shared = [index for index, label in enumerate(spec.labels) if label in old.labels]
-    return Gate("task", None, None, not gone, "; ".join(notes) or "the same question and labels"), shared
+    return Gate("task", None, None, not gone, "; ".join(notes) or "same task and labels"), shared
 
 
 def _padded(spec: TaskSpec, logits: Array, labels: Sequence[str]) -> Array:
@@ -161,7 +159,7 @@ def _classes(
     spec: TaskSpec, new: Array, old: Array, targets: Array, params: JudgeParams
 ) -> tuple[Gate, dict[str, float]]:
     if spec.regression:
-        return _not_applicable("classes", "the answers are numbers"), {}
+        return _not_applicable("classes", "not defined for a regression"), {}
     said, before = predicted(new, regression=False), predicted(old, regression=False)
     gained, lost = paired.changed(said, before, targets)
     counts = {"gained": float(gained), "lost": float(lost), "mcnemar_p": paired.mcnemar(gained, lost)}

@@ -51,7 +51,7 @@ def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
     if drift.put_back:
         say(
             STAGE,
-            f"learning together was undone: the teacher fell from {drift.before:.4f} to {drift.after:.4f} on dev, more "
+            f"joint training was reverted: the teacher fell from {drift.before:.4f} to {drift.after:.4f} on dev, more "
             f"than distill.teacher_drift {params.teacher_drift} allows; lower distill.teacher_learning_rate",
         )
     if params.control:

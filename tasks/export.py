@@ -41,11 +41,11 @@ def run(workspace: Path, params: ExportParams, shared: Shared) -> Path:  # noqa:
         if agreed < params.min_agreement:
             raise ArtifactError(
                 f"export.min_agreement: bundle and torch model agree on {agreed:.2%} of dev rows, expected at least "
-                f"{params.min_agreement:.2%} (largest difference of a logit {difference:.3g}); "
+                f"{params.min_agreement:.2%} (largest logit difference {difference:.3g}); "
                 "set quantize.*.activations to float, or lower export.min_agreement"
             )
         figures = {"bytes": size, "budget_bytes": params.budget_bytes, "agreement": agreed, "logits_error": difference}
         files = {path.name: path.stat().st_size for path in sorted(bundle.iterdir())}
         artifact.write_json(out / artifact.METRICS, figures | {"files": files})
-    say(STAGE, f"{size:,} of {params.budget_bytes:,} bytes; largest difference of a logit {difference:.2g}")
+    say(STAGE, f"{size:,} of {params.budget_bytes:,} bytes; largest logit difference {difference:.2g}")
     return artifact.folder(workspace, STAGE)

@@ -26,8 +26,8 @@ def run(workspace: Path, params: FinetuneParams, shared: Shared) -> Path:
     train, dev = read_split(ingest, "train", spec), read_split(ingest, "dev", spec)
     if not len(train):
         raise DataError(
-            f"{ingest / 'train.parquet'}: no training row is left, each stands in dev or test, too; "
-            "give rows of its own to train"
+            f"{ingest / 'train.parquet'}: no training rows left: all of them also occur in dev or test; "
+            "provide training rows that do not"
         )
     base = locate(shared.teacher, workspace)
     inputs |= digests(base)

@@ -66,7 +66,7 @@ def state(root: Path, paths: Sequence[str]) -> dict[str, Any]:
 
 def told(state: Mapping[str, Any]) -> str:
     """Describes how a dirty state differs from its commit."""
-    unknown = "git could not tell what" if state["commit"] else "nothing was committed"
+    unknown = "git could not list them" if state["commit"] else "nothing was committed"
     return ", ".join(state.get("changed", [])) or unknown
 
 

@@ -65,7 +65,7 @@ def render(name: str, metric: str, versions: Sequence[Point], retrainings: Seque
 def _panels(metric: str, versions: Sequence[Point]) -> list[dict[str, Any]]:
     figures = {
         f"test {metric}": [(one.number, one.score) for one in versions],
-        "bytes, kB": [(one.number, None if one.size_bytes is None else one.size_bytes / 1000) for one in versions],
+        "bundle, kB": [(one.number, None if one.size_bytes is None else one.size_bytes / 1000) for one in versions],
     }
     return [panel for name, points in figures.items() if (panel := _panel(name, points, "version"))]
 

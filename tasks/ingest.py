@@ -33,7 +33,7 @@ def run(workspace: Path, params: IngestParams, shared: Shared) -> Path:
     except RefusedRowsError as error:
         log.parent.mkdir(exist_ok=True)
         _write_refused(log, error.refused)
-        raise DataError(f"{error}\nall of them with their reasons: {log.relative_to(workspace)}") from error
+        raise DataError(f"{error}\nfull list with reasons: {log.relative_to(workspace)}") from error
     log.unlink(missing_ok=True)
     section = {"seed": shared.seed, _STAGE: params.model_dump(mode="json")}
     with writing(workspace, _STAGE, params=section, inputs=ingested.inputs) as part:
@@ -57,7 +57,7 @@ def _in_step(workspace: Path, params: IngestParams) -> None:
         if normpath(source) not in watched:
             raise DataError(
                 f"{path}: stages.{_STAGE}.deps lacks {source}, which params.yaml names as a source; "
-                "run `eibert run`, which keeps it in step"
+                "run `eibert run` to update it"
             )
 
 
@@ -97,7 +97,7 @@ def _tell(ingested: Ingested) -> None:
         if ignored := source.get("ignored"):
             say(_STAGE, f"{source['source']}: not read as {source['use']} data: {', '.join(ignored)}")
     if leaked := rows["train"]["in_dev_or_test"]:
-        say(_STAGE, f"left {leaked} training rows aside that stand in dev or test: nothing learns from them")
+        say(_STAGE, f"excluded {leaked} training rows that also occur in dev or test: nothing is trained on them")
     kept = ", ".join(f"{split} {counts['kept']}" for split, counts in rows.items())
     say(_STAGE, f"{ingested.dataset['name']}: {kept}; refused {len(ingested.refused)}")
     texts = ingested.metrics["unlabelled"]
@@ -105,6 +105,6 @@ def _tell(ingested: Ingested) -> None:
         say(
             _STAGE,
             f"unlabelled: read {texts['read']} texts; split {texts['split']} long ones into {texts['split_into']} "
-            f"sentences; removed {texts['duplicates']} duplicates and {texts['in_dev_or_test']} that stand in dev or "
-            f"test; kept {texts['kept']}",
+            f"sentences; removed {texts['duplicates']} duplicates and {texts['in_dev_or_test']} that also occur in "
+            f"dev or test; kept {texts['kept']}",
         )

@@ -44,7 +44,7 @@ def judge(workspace: Path, champion: Champion | None, params: JudgeParams, share
     for stage in ("ingest", "export"):
         if evaluated["inputs"].get(stage) != inputs[stage]:
             raise ArtifactError(
-                f"{artifact.folder(workspace, 'evaluate')}: made of another {stage}; run `eibert run` before promoting"
+                f"{artifact.folder(workspace, 'evaluate')}: based on another {stage}; run `eibert run` before promoting"
             )
     bundle = facts.bundle_folder(workspace)
     record, recorded = _trail(root, workspace, bundle)
@@ -101,12 +101,12 @@ def _trail(root: Path, workspace: Path, bundle: Path) -> tuple[Record | None, Ga
     if record is None:
         return None, Gate("trail", None, None, passed=False, note="no record of this bundle; `eibert run` writes one")
     dirty = ", built with uncommitted changes" if record.body["git"]["dirty"] else ""
-    return record, Gate("trail", None, None, passed=True, note=f"sound; record {record.sequence} is of it{dirty}")
+    return record, Gate("trail", None, None, passed=True, note=f"sound; record {record.sequence} covers it{dirty}")
 
 
 def _signature(root: Path, bundle: Path, record: Record | None) -> Gate:
     if record is None:
-        return Gate("signature", None, None, passed=None, note="no record that its papers could name")
+        return Gate("signature", None, None, passed=None, note="no trail record to check it against")
     found = _signed(root, bundle, record)
     return Gate("signature", None, None, found.state == "sound", f"{found.state}: {found.detail}")
 
@@ -129,5 +129,5 @@ def _agreement(workspace: Path, challenger: Challenger, params: JudgeParams) -> 
         share = agreement(student[:, None].astype(np.float32), logits, regression=True)
     else:
         share = float(np.mean(student == np.array(spec.labels)[predicted(logits, regression=False)]))
-    note = f"{share:.2%} of {len(logits):,} test rows answered as before quantization"
+    note = f"{share:.2%} of {len(logits):,} test rows have the same answer as before quantization"
     return Gate("agreement", share, params.min_agreement, share >= params.min_agreement, note, at_least=True)

@@ -60,7 +60,7 @@ def head_opener(folder: Path) -> Unseal:
             public = public_key(folder, signer := envelope.signer(content))
             pem = public.read_bytes()
             if envelope.fingerprint(pem) != signer:
-                raise SignatureError(f"{public} is not the key its name says")
+                raise SignatureError(f"{public} does not match the fingerprint in its name")
             return envelope.unseal(content, _HEAD, pem)
         except FileNotFoundError as error:
             raise SignatureError(f"{path}: signed with a key that is not there ({public}); get it from git") from error

@@ -55,7 +55,7 @@ def find(records: Sequence[Record], target: str) -> Found:
         return _one(records, artifact.sha256(path), target, path)
     if not _DIGEST.fullmatch(target):
         raise TrailError(
-            f"{target}: no such file or folder, and no SHA-256; name a bundle, a file, or 8 or more digits"
+            f"{target}: no such file or folder, and not a SHA-256; name a bundle, a file, or 8 or more hex digits"
         )
     return _one(records, target.lower(), target, None)
 
@@ -90,7 +90,7 @@ def _one(records: Sequence[Record], wanted: str, target: str, path: Path | None)
     known = {digest for _, _, digest in hits}
     if len(known) > 1:
         shown = ", ".join(f"{digest[:16]}…" for digest in sorted(known)[:_SHOWN])
-        raise TrailError(f"{target}: fits {len(known)} digests of the trail ({shown}); give more digits")
+        raise TrailError(f"{target}: matches {len(known)} digests in the trail ({shown}); give more digits")
     record, name, digest = hits[0]
     also = sorted({other.sequence for other, _, _ in hits} - {record.sequence})
     return Found(record, name, digest, tuple(also), path, tuple(promotions.about(records, record)))
@@ -104,7 +104,7 @@ def _about(records: Sequence[Record], build: Record) -> Iterator[tuple[str, str]
 
 
 def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | None) -> str:
-    about = f"none of the {len(records)} records knows it" if records else "no record is there yet"
+    about = f"not in any of the {len(records)} records" if records else "the trail has no records yet"
     remedy = "name another repository with -C, or get the newest trail from git"
     text = f"{target}: SHA-256 {wanted[:16]}{'…' if len(wanted) > 16 else ''}: {about}"
     if path is None:
@@ -113,15 +113,15 @@ def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | N
     if path.is_file():
         lineage = _lineage(path)
         if lineage in known:
-            return f"{text}, but what it says it was made of is of record {known[lineage]}: `eibert trace {lineage}`"
+            return f"{text}, but the lineage it states belongs to record {known[lineage]}: `eibert trace {lineage}`"
         return f"{text}; {remedy}"
     files = [file for file in sorted(path.iterdir()) if file.is_file()]
     parts = [
-        f"{file.name} is of record {known[digest]}" for file in files if (digest := artifact.sha256(file)) in known
+        f"{file.name} belongs to record {known[digest]}" for file in files if (digest := artifact.sha256(file)) in known
     ]
     strange = [file.name for file in files if artifact.sha256(file) not in known]
     if parts and strange:
-        return f"{text} as a whole: {', '.join(parts)}; unknown: {', '.join(strange)}; it was altered, or is mixed"
+        return f"{text} as a whole: {', '.join(parts)}; unknown: {', '.join(strange)}; it was altered or mixes builds"
     return f"{text}{' as a whole: ' + ', '.join(parts) if parts else ''}; {remedy}"
 
 

@@ -72,7 +72,7 @@ def read_seen(folder: Path) -> HeldOut:
     """
     path = folder / SEEN
     if not path.is_file():
-        raise MissingArtifactError(f"{path}: missing; no version of eibert's")
+        raise MissingArtifactError(f"{path}: missing; not a version registered by eibert")
     return HeldOut(frozenset(path.read_text(encoding="ascii").split()))
 
 

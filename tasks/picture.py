@@ -24,7 +24,7 @@ def size_against_quality(evaluated: Mapping[str, Any], before: Point | None) -> 
     labels = {name: MODELS[name] for name in points}
     if before is not None and before.score is not None and before.size_bytes is not None:
         points["before"] = float(before.size_bytes), before.score
-        labels["before"] = f"Version {before.number}, in service before"
+        labels["before"] = f"Version {before.number}, previously in service"
     drawn = str(plots.sizes(points, labels, METRICS[evaluated["metric"]]))
     style = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}{_STYLE}</style>"
     head, _, rest = drawn.removeprefix("<svg").partition(">")

@@ -61,7 +61,7 @@ def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) 
     frame = Frame(480, 320, (min(logs) - 0.35, max(logs) + 0.35), _around([score for _, score in points.values()]))
     places = {name: frame.place(math.log10(size), score) for name, (size, score) in points.items()}
     powers = range(math.ceil(frame.x[0]), math.floor(frame.x[1]) + 1)
-    marks = [_axes(frame, [(power, _human_bytes(10**power)) for power in powers], "size (logarithmic)", quality)]
+    marks = [_axes(frame, [(power, _human_bytes(10**power)) for power in powers], "size (log scale)", quality)]
     marks += [_circle(f"dot {name}", at, 6) for name, at in places.items()]
     taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places.values()]
     for name, (x, y) in places.items():
@@ -69,7 +69,7 @@ def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) 
         taken.append(box)
         marks.append(Markup('<text x="{:.1f}" y="{:.1f}">{}</text>').format(box[0], box[3] - 3.5, labels[name]))
     told = "; ".join(f"{labels[name]}: {_human_bytes(size)}, {score:.4f}" for name, (size, score) in points.items())
-    return _svg(frame, f"Size against {quality}. {told}", marks)
+    return _svg(frame, f"Size vs. {quality}. {told}", marks)
 
 
 def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Markup:
@@ -103,7 +103,7 @@ def latencies(series: Mapping[str, Sequence[Point]], labels: Mapping[str, str]) 
     frame = Frame(620, 340, (min(xs), max(max(xs), min(xs) + 0.1)), (span[0], max(span[1], span[0] + 1)), right=190)
     ticks = [(x, f"{10**x:.0f}") for x in sorted(set(xs))]
     powers = [(float(power), f"{10.0**power:g}") for power in range(int(frame.y[0]), int(frame.y[1]) + 1)]
-    marks = [_axes(frame, ticks, "tokens (logarithmic)", "ms (logarithmic)", powers)]
+    marks = [_axes(frame, ticks, "tokens (log scale)", "ms (log scale)", powers)]
     taken: list[float] = []
     for name, points in sorted(logs.items(), key=lambda item: item[1][-1][1]):
         places = [frame.place(*point) for point in points]
@@ -126,7 +126,7 @@ def scatter(targets: Sequence[float], answers: Sequence[float]) -> Markup:
     diagonal = _line("line1", frame.place(span[0], span[0]), frame.place(span[1], span[1]))
     marks = [_axes(frame, ticks, "target", "prediction"), diagonal]
     marks += [_circle("cloud", frame.place(*point), 3) for point in zip(targets, answers, strict=True)]
-    return _svg(frame, f"Predictions against targets of {len(targets)} rows", marks)
+    return _svg(frame, f"Predictions against targets for {len(targets)} rows", marks)
 
 
 def _free_box(frame: Frame, at: Point, width: float, taken: Sequence[Box]) -> Box:

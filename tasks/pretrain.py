@@ -32,11 +32,11 @@ def run(workspace: Path, params: PretrainParams, shared: Shared) -> Path:
         )  # fmt: skip
     last = found.history[-1]
     if params.inherit_tokens and found.inherited is None:
-        say(STAGE, "random first weights: the teacher is not built like BERT, or is narrower than the student")
+        say(STAGE, "random initialization: the teacher is not BERT-like, or is narrower than the student")
     first = f"{found.inherited['sentence']:.3f} → " if found.inherited else ""
     say(
         STAGE,
-        f"{found.texts} texts, {found.variants} of them variants; distance of sentences {first}{last['sentence']:.3f}",
+        f"{found.texts} texts, {found.variants} of them variants; sentence distance {first}{last['sentence']:.3f}",
     )
     with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:
         save_student(found.student, out)

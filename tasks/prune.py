@@ -57,7 +57,7 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
     say(
         STAGE,
         f"{len(kept_ids)} of {len(scores)} entries kept; {after.covered:.2%} of tokens covered, "
-        f"{before.tokens_per_text:.1f} → {after.tokens_per_text:.1f} tokens a text, [UNK] {after.unknown:.3%}",
+        f"{before.tokens_per_text:.1f} → {after.tokens_per_text:.1f} tokens per text, [UNK] {after.unknown:.3%}",
     )
     with artifact.writing(workspace, STAGE, params=recorded(STAGE, params, shared), inputs=inputs) as out:
         save_student(pruned, out)

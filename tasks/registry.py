@@ -82,7 +82,7 @@ def find(root: Path, name: str, number: int) -> Version:
     if wanted := next((version for version in found if version.number == number), None):
         return wanted
     known = ", ".join(str(version.number) for version in found) or "none"
-    raise RegistryError(f"{model_name(name)}: no version {number}; there are: {known}")
+    raise RegistryError(f"{model_name(name)}: no version {number}; existing versions: {known}")
 
 
 def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> Version:
@@ -179,7 +179,7 @@ def discard(root: Path, name: str, number: int) -> None:
     """
     version = find(root, name, number)
     if version.aliases:
-        raise RegistryError(f"version {number} of {model_name(name)} is {' and '.join(version.aliases)}; it stays")
+        raise RegistryError(f"version {number} of {model_name(name)} is {' and '.join(version.aliases)}; not deleted")
     with connected(root) as client:
         client.delete_model_version(model_name(name), str(number))
         _delete_run(client, root, client.get_run(version.run).info)
@@ -203,8 +203,8 @@ def _aliases(client: "MlflowClient", name: str) -> Mapping[str, str] | None:
         raise
     if (owner := model.tags.get(WORKSPACE_TAG)) != name:
         raise RegistryError(
-            f"registered model {model_name(name)} belongs to {owner or 'somebody else'}, not to workspace {name}; "
-            "rename one of them, or use another MLflow"
+            f"registered model {model_name(name)} belongs to {owner or 'someone else'}, not to workspace {name}; "
+            "rename one of them, or use another MLflow store"
         )
     return dict(model.aliases)
 
@@ -233,5 +233,5 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
     except Exception as error:  # whatever MLflow raises becomes one message
         said = f"MLflow at {mlflow_store.store(root)} did not answer as expected ({mlflow_store.reason(error)})"
         raise RegistryError(
-            f"{shown(said)}; nothing is half done: start it, or mend MLFLOW_TRACKING_URI, and repeat the command"
+            f"{shown(said)}; nothing is left half done: start it or fix MLFLOW_TRACKING_URI, then repeat the command"
         ) from error

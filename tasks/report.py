@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 MATRIX_CLASSES = 30
 """Up to this many classes, the full confusion matrix is shown; beyond, only the most frequent confusions."""
 
-_CURVES = {"finetune": "Teacher on the task", "pretrain": "Student before the task", "distill": "Student on the task"}
+_CURVES = {"finetune": "Teacher fine-tuning", "pretrain": "Student pre-training", "distill": "Student distillation"}
 _EXAMPLES, _WORST, _CONFUSIONS = 12, 10, 25
 _SPLIT_CURVE = "plain distillation"
 
@@ -175,7 +175,7 @@ def _coverage(coverage: Mapping[str, Any]) -> dict[str, Any] | None:
     panels = []
     for figure, title, scale in (
         ("covered", "token occurrences kept, %", 100.0),
-        ("tokens_per_text", "tokens a text", 1.0),
+        ("tokens_per_text", "tokens per text", 1.0),
     ):
         drawn = {
             name: [(float(p["kept"]), scale * p[figure]) for p in curve if p["importance"] == name] for name in names

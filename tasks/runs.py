@@ -78,5 +78,5 @@ def _delete_inputs(database: Path) -> None:
             store.execute("delete from datasets where dataset_uuid not in (select source_id from inputs)")
     except sqlite3.Error as error:
         raise RegistryError(
-            f"{database}: inputs of runs that are gone are not deleted: {error}; repeat the command"
+            f"{database}: cannot delete the inputs of deleted runs: {error}; repeat the command"
         ) from error

@@ -33,7 +33,7 @@ def of_trail(root: Path) -> Signature:
     if problems:
         return Signature("altered", problems[0])
     head = (folder / trail.HEAD).read_bytes()
-    return Signature("sound", "every record follows on the one before; the newest is signed", envelope.signer(head))
+    return Signature("sound", "the chain of records is intact; the newest is signed", envelope.signer(head))
 
 
 def of_bundle(root: Path, found: Found) -> Signature:
@@ -48,7 +48,7 @@ def of_bundle(root: Path, found: Found) -> Signature:
             signer = signing.signer_of(papers)
             key = keys.public_key(root / keys.TRAIL, signer)
             if not key.is_file():
-                return Signature("altered", f"{papers}: signed with a key that is not among trail/keys", signer)
+                return Signature("altered", f"{papers}: signed with a key that is not in trail/keys", signer)
             statement = signing.read_statement(papers, key.read_bytes())
         except SignatureError as error:
             return Signature("altered", str(error))
@@ -57,8 +57,8 @@ def of_bundle(root: Path, found: Found) -> Signature:
             continue
         signed = {subject["digest"]["sha256"] for subject in statement["subject"]}
         return _checked(root, found, papers, key, signed)
-    covered = "the record itself is covered by the signed head of the trail"
-    return Signature("absent", f"{reason or 'no provenance of it at hand'}; {covered}")
+    covered = "the record itself is covered by the trail's signed head"
+    return Signature("absent", f"{reason or 'its provenance is not available'}; {covered}")
 
 
 def _checked(root: Path, found: Found, papers: Path, key: Path, signed: set[str]) -> Signature:
@@ -67,14 +67,14 @@ def _checked(root: Path, found: Found, papers: Path, key: Path, signed: set[str]
     bundle = given if given and given.is_dir() else built
     if given and given.is_file() and given.resolve().parent != built.resolve():
         # A lone file: the record knows its digest, and the signed statement names the record.
-        file = "this file and the record" if found.sha256 in signed else "the record that knows this file"
+        file = "this file and the record" if found.sha256 in signed else "the record that lists this file"
         return Signature("sound", f"{_name(papers, root)} names {file}", signer)
     if not bundle.is_dir():
         return Signature("sound", f"{_name(papers, root)} names the record; the bundle is not here", signer)
     problems = signing.check_signature(bundle, papers, key)
     if problems:
         return Signature("altered", problems[0], signer)
-    return Signature("sound", f"every byte of {_name(bundle, root)} is as it was signed", signer)
+    return Signature("sound", f"every byte of {_name(bundle, root)} matches the signature", signer)
 
 
 def _name(path: Path, root: Path) -> str:

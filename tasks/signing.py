@@ -59,7 +59,7 @@ def check_signature(bundle: Path, provenance: Path, key: Path) -> list[str]:
         pem = key.read_bytes()
         envelope.fingerprint(pem)
     except (OSError, SignatureError) as error:
-        return [f"{key}: no usable public key ({error}); take it from git"]
+        return [f"{key}: not a usable public key ({error}); get it from git"]
     return _check_model(bundle, provenance / SIGNATURE, key, pem) + _check_statement(bundle, provenance, pem)
 
 
@@ -99,12 +99,12 @@ def _strangers(folder: Path, expected: set[str] | None) -> list[str]:
     if not folder.is_dir():
         return [f"{folder}: no such folder"]
     entries = sorted(folder.iterdir())
-    found = [f"{path}: not a plain file" for path in entries if path.is_symlink() or not path.is_file()]
+    found = [f"{path}: not a regular file" for path in entries if path.is_symlink() or not path.is_file()]
     if expected is None:
         return found
     names = {path.name for path in entries}
     found += [f"{folder / name}: missing" for name in sorted(expected - names)]
-    return found + [f"{folder / name}: was not signed with the rest" for name in sorted(names - expected)]
+    return found + [f"{folder / name}: not among the signed files" for name in sorted(names - expected)]
 
 
 def _check_model(bundle: Path, path: Path, key: Path, pem: bytes) -> list[str]:
@@ -117,13 +117,13 @@ def _check_model(bundle: Path, path: Path, key: Path, pem: bytes) -> list[str]:
         kept = Bundle.from_json(text)
         named = kept.verification_material.public_key
         if kept.to_json() != text or named is None or named.hint != envelope.fingerprint(pem):
-            return [f"{path}: altered, or signed with another key than {key}"]
+            return [f"{path}: altered, or signed with a key other than {key}"]
         config = verifying.Config().use_elliptic_key_verifier(public_key=key)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints
             config.set_hashing_config(_hashing()).verify(bundle, path)
     except Exception as error:  # noqa: BLE001 — an altered byte may break any part of the parsing
         reason = " ".join(str(error).split()) or type(error).__name__
-        return [f"{bundle}: not what {path.name} signs: {reason[:300]}"]
+        return [f"{bundle}: does not match {path.name}: {reason[:300]}"]
     return []
 
 
@@ -137,15 +137,15 @@ def _check_statement(bundle: Path, provenance: Path, pem: bytes) -> list[str]:
     except SignatureError as error:
         return [str(error)]
     except (LookupError, TypeError, StopIteration):
-        return [f"{path}: no statement of eibert's"]
+        return [f"{path}: not a statement written by eibert"]
     found = {path.name: artifact.sha256(path) for path in sorted(bundle.iterdir())}
     lines = [
-        f"{bundle / name}: not the file that {path.name} names"
+        f"{bundle / name}: does not match {path.name}"
         for name in sorted(signed.keys() | found.keys())
         if signed.get(name) != found.get(name)
     ]
     altered = artifact.sha256(provenance / BOM) != bom
-    return lines + ([f"{provenance / BOM}: not the file that {path.name} names"] if altered else [])
+    return lines + ([f"{provenance / BOM}: does not match {path.name}"] if altered else [])
 
 
 def _hashing() -> Any:

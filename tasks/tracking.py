@@ -49,12 +49,12 @@ def deliver(root: Path, private: Path) -> str:
                     client.search_experiments(max_results=1)  # raises if the store, not the note, is at fault
                     refused[path] = error
     except Exception as error:  # noqa: BLE001
-        return shown(f"MLflow at {store(root)} did not take the record, the next run delivers it: {reason(error)}")
+        return shown(f"MLflow at {store(root)} did not accept the record; the next run delivers it: {reason(error)}")
     if refused:
         path, first = next(iter(refused.items()))
         return shown(
-            f"MLflow at {store(root)} refused {len(refused)} of {len(pending)} records, the next run tries again; "
-            f"delete a note that is broken; the first: {path}: {reason(first)}"
+            f"MLflow at {store(root)} rejected {len(refused)} of {len(pending)} records; the next run will retry; "
+            f"delete any broken note; first: {path}: {reason(first)}"
         )
     return ""
 

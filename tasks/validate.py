@@ -75,5 +75,5 @@ def _refusal(failed: Sequence[Finding], docs: Path) -> str:
     return (
         f"{len(failed)} expectation{'' if len(failed) == 1 else 's'} failed:\n"
         + "".join(f"  {finding}\n" for finding in failed)
-        + f"Look at {docs}; mend these rows in the source{bounds}; then run again."
+        + f"See {docs}; fix these rows in the source{bounds}; then run again."
     )

@@ -18,6 +18,6 @@ def passed(workspace: Path) -> str:
     if not artifact.read_json(artifact.folder(workspace, "validate") / "gate.json")["passed"]:
         raise GateError(
             f"{artifact.folder(workspace, 'validate')}: the data gate has not passed; "
-            "look at docs/index.html there, mend the data and run `eibert run`"
+            "see docs/index.html there, fix the data and run `eibert run`"
         )
     return GATE

@@ -46,10 +46,10 @@ def schema_rules(split: str, frame: pd.DataFrame, spec: TaskSpec) -> Iterator[Ru
     if split in LABELLED:
         types["label"] = "float64" if spec.regression else "str"
     columns = gxe.ExpectTableColumnsToMatchSet(column_set=list(types), exact_match=True)
-    yield Rule("columns", split, "The columns are those of the task.", ", ".join(types), columns)
+    yield Rule("columns", split, "The columns match the task.", ", ".join(types), columns)
     for column in (column for column in types if column in frame):
         expectation = gxe.ExpectColumnValuesToBeOfType(column=column, type_=types[column])
-        yield Rule(f"type_{column}", split, f"Column {column} has one type.", types[column], expectation)
+        yield Rule(f"type_{column}", split, f"Column {column} has the right type.", types[column], expectation)
 
 
 def row_rules(
@@ -78,20 +78,20 @@ def _text_rules(rows: MarkedRows, params: ValidateParams) -> Iterator[Rule]:
         yield Rule("rows", rows.split, "There are enough rows.", f"at least {least}", enough, keys=keys)
     for column in text_columns(rows.frame):
         present = gxe.ExpectColumnValuesToNotBeNull(column=column)
-        yield Rule(f"nulls_{column}", rows.split, f"Column {column} has no gap.", "0 %", present)
+        yield Rule(f"nulls_{column}", rows.split, f"Column {column} has no missing values.", "0 %", present)
         short = gxe.ExpectColumnValueLengthsToBeBetween(column=column, max_value=params.max_chars)
-        meaning, bound = f"Column {column} has no overlong text.", f"0 % over {params.max_chars} characters"
+        meaning, bound = f"Column {column} has no overlong texts.", f"0 % over {params.max_chars} characters"
         yield Rule(f"lengths_{column}", rows.split, meaning, bound, short, params.lengths, ("max_chars", "lengths"))
 
 
 def _mark_rules(rows: MarkedRows, params: ValidateParams) -> Iterator[Rule]:
     blank = ExpectMarkedShareToBeAtMost(column="blank", max_share=0.0)
-    yield Rule("blank", rows.split, "Every text has a visible character.", percent(0), blank)
+    yield Rule("blank", rows.split, "Every text contains a visible character.", percent(0), blank)
     share, keys = params.max_wordless_share, ("max_wordless_share", "wordless")
-    meaning = "Texts have a letter or a digit."
+    meaning = "Texts contain a letter or a digit."
     yield _share_rule("wordless", "wordless", rows, meaning, share, params.wordless, keys)
     share, keys = params.max_unclean_share, ("max_unclean_share", "unclean")
-    meaning = "Texts have no traces of a broken encoding."
+    meaning = "Texts show no signs of broken encoding."
     yield _share_rule("unclean", "unclean", rows, meaning, share, params.unclean, keys)
 
 
@@ -99,14 +99,14 @@ def _twin_rules(rows: MarkedRows, spec: TaskSpec, params: ValidateParams) -> Ite
     for mark, twins in rows.twins.items():
         if mark == "repeated":
             share, keys = params.max_duplicate_share, ("max_duplicate_share", "duplicates")
-            yield _share_rule("duplicates", mark, rows, "Rows are not repeated.", share, params.duplicates, keys)
+            yield _share_rule("duplicates", mark, rows, "Rows are not duplicated.", share, params.duplicates, keys)
         elif mark != "contradictory":
             share, keys = params.max_leak_share, ("max_leak_share", "leakage")
-            meaning = f"Inputs do not stand in {twins.split}."
+            meaning = f"Inputs do not also occur in {twins.split}."
             yield _share_rule(f"leakage_{twins.split}", mark, rows, meaning, share, params.leakage, keys)
         elif not spec.regression:  # in a regression, two targets for one input are two measurements
             share, keys = params.max_contradictory_share, ("max_contradictory_share", "contradictions")
-            meaning = "Equal inputs have equal labels."
+            meaning = "Equal inputs have the same label."
             yield _share_rule("contradictions", mark, rows, meaning, share, params.contradictions, keys)
 
 
@@ -125,7 +125,7 @@ def _label_rules(
     yield Rule("nulls_label", split, "Every row has a label.", "0 %", nulls)
     if split == "train":
         distinct = gxe.ExpectColumnUniqueValueCountToBeBetween(column="label", min_value=2)
-        yield Rule("distinct_labels", split, "There is something to tell apart.", "at least 2", distinct)
+        yield Rule("distinct_labels", split, "The labels are not all the same.", "at least 2", distinct)
     if spec.regression:
         yield from _number_rules(split, params, target_range)
     else:
@@ -141,13 +141,13 @@ def _class_rules(split: str, classes: list[str], params: ValidateParams) -> Iter
         yield Rule("class_rows", split, meaning, bound, enough, keys=("min_class_rows",))
         even = ExpectClassRatioToBeAtMost(column="label", classes=classes, max_ratio=params.max_class_ratio)
         bound, keys = f"at most {params.max_class_ratio:g} to 1", ("max_class_ratio", "balance")
-        meaning = "The commonest class does not drown the rarest."
+        meaning = "The classes are not too imbalanced."
         yield Rule("balance", split, meaning, bound, even, params.balance, keys)
 
 
 def _number_rules(split: str, params: ValidateParams, target_range: tuple[float, float] | None) -> Iterator[Rule]:
     finite = gxe.ExpectColumnValuesToBeBetween(column="label", min_value=-_FLOAT32_MAX, max_value=_FLOAT32_MAX)
-    yield Rule("finite", split, "Every target is a finite 32-bit number.", "0 %", finite)
+    yield Rule("finite", split, "Every target is finite as a 32-bit float.", "0 %", finite)
     if target_range and split != "train":
         low, high = target_range
         within = gxe.ExpectColumnValuesToBeBetween(column="label", min_value=low, max_value=high)

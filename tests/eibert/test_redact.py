@@ -46,7 +46,7 @@ def test_secret_variable_is_known_by_its_name(name: str) -> None:
         "hidden_weight=1.0, token_weight=1.0",
         "sha256 53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "/home/someone/data/sk-learn/rows.csv",
-        "bundle.sig: altered, or signed with another key than trail/keys/0a1b.pem",
+        "bundle.sig: altered, or signed with a key other than trail/keys/0a1b.pem",
     ],
 )
 def test_ordinary_words_stay(text: str) -> None:

@@ -20,7 +20,7 @@ FIGURES: dict[str, Any] = {
     "bytes": {"bundle": 1_477_660, "teacher": 23_000_000},
     "ratios": {"bundle": {"load": 1.0, "memory": 1.0, "bytes": 1.0},
                "teacher": {"load": 2.5, "memory": 1.25, "bytes": 15.57}},
-    "lengths_left_out": {"512": "the bundle's longest input is 128 tokens"},
+    "lengths_left_out": {"512": "the bundle reads at most 128 tokens"},
     "absent": {"tfidf": "`evaluate` has not run"},
     "profile": {"tokens": 32, "forward_ms": 0.4, "floor_ms": 0.3,
                 "operators": [{"name": "MatMul", "calls": 13, "microseconds": 210.0}]},
@@ -58,7 +58,7 @@ def test_lines_tell_times_memory_and_what_is_missing() -> None:
     assert found[3].split()[-6:] == ["4.08", "0.80", "31", "71", "20", "23,000,000"]
     assert found[4].split() == ["times", "the", "bundle", "p50", "load", "peak", "bytes"]
     assert found[6].split()[-4:] == ["8.00", "2.50", "1.25", "15.57"]
-    assert "not measured: 512 tokens: the bundle's longest input is 128 tokens" in found
+    assert "not measured: 512 tokens: the bundle reads at most 128 tokens" in found
     assert "not measured: TF-IDF + linear, INT8: `evaluate` has not run" in found
     assert "forward 0.40 ms, floor of its arithmetic 0.30 ms; profiled:" in found
     assert found[-2:] == ["figures  out/bench.json", "page     out/bench.html"]

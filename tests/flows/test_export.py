@@ -85,8 +85,8 @@ def test_bundle_without_a_record_says_so(bundle: Path, tmp_path: Path) -> None:
     found = write(bundle, Layout.HUB, tmp_path / "hub", tmp_path)
     assert found["record"] is None
     card = (tmp_path / "hub" / "README.md").read_text()
-    assert "Not known here" in card
-    assert "| record | none at hand |" in card
+    assert "Unknown: no trail record" in card
+    assert "| trail record | not available |" in card
     assert not {"model-index", "base_model", "license"} & front(tmp_path / "hub").keys()
 
 

@@ -77,7 +77,7 @@ def test_page_carries_a_picture_of_its_own_and_no_address_of_elsewhere() -> None
     assert kind == "data:image/svg+xml;base64"
     picture = ElementTree.fromstring(base64.b64decode(content))
     labels = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"Teacher", "Version 3, in service before"} <= set(labels)
+    assert {"Teacher", "Version 3, previously in service"} <= set(labels)
     assert len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) == 4
     page = markdown(some(2, verdict=VERDICT), [some(2)], address)
     assert f"({address})" in page[page.index("## Size and quality") : page.index("| figure | value |")]

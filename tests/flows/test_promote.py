@@ -175,7 +175,7 @@ def test_rollback_names_what_it_cannot_do(workspace: Workspace) -> None:
     for number, reason in ((None, "nothing was in service before version 1"), (1, "in service already")):
         with pytest.raises(RunError, match=reason):
             rollback(workspace, number)
-    with pytest.raises(RegistryError, match="no version 7; there are: 1"):
+    with pytest.raises(RegistryError, match="no version 7; existing versions: 1"):
         rollback(workspace, 7)
     assert len(entered(workspace)) == 1
 

@@ -153,7 +153,7 @@ def _look_at_the_page(place: Workspace) -> None:
     from flows.history_page import write
 
     page = write(place).read_text()
-    assert "Version 1, made on " in page
+    assert "Version 1, registered on " in page
     assert page.count("<svg") == 2 + 5  # score and bytes over versions; five distances over the drift checks
     assert page.count('<span class="promoted">') == 3
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")

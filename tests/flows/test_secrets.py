@@ -94,6 +94,6 @@ def test_password_of_the_record_is_not_told(workspace: Workspace) -> None:
     uri = "http://me:canary31@127.0.0.1:9/mlflow"
     done = command("run", folder=workspace.folder, MLFLOW_TRACKING_URI=uri, **server_address())
     assert done.returncode == 0, done.stderr
-    assert "did not take the record" in done.stderr
+    assert "did not accept the record" in done.stderr
     assert "canary" not in done.stdout + done.stderr
     assert leaks(workspace.root) == []

@@ -38,7 +38,7 @@ def test_one_shipped_file_is_enough(signed: Path, tmp_path: Path) -> None:
     shutil.rmtree(signed / "w" / "data")
     found = trace.trace(signed, str(tmp_path / "lonely.bin"))
     assert found.bundle.state == "absent"
-    assert "covered by the signed head" in found.bundle.detail
+    assert "covered by the trail's signed head" in found.bundle.detail
 
 
 @pytest.mark.parametrize("name", ["data/finetune/model.safetensors", "data/evaluate/manifest.json"])
@@ -53,7 +53,7 @@ def test_graph_that_was_changed_since_still_tells_of_what_it_was_made(signed: Pa
     model = onnx.helper.make_model(onnx.helper.make_graph([], "optimised", [], []))
     onnx.helper.set_model_props(model, {"eibert.lineage": lineage})
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(TrailError, match=f"made of is of record 1: `eibert trace {lineage}`"):
+    with pytest.raises(TrailError, match=f"lineage it states belongs to record 1: `eibert trace {lineage}`"):
         trace.trace(signed, str(tmp_path / "model.onnx"))
     assert trace.trace(signed, lineage).found.what == "data/finetune/manifest.json"
 
@@ -78,8 +78,8 @@ def test_newest_record_tells_and_earlier_ones_are_named(signed: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("0123456789", "SHA-256 0123456789: none of the 1 records knows it"),
-        ("1234567", "no such file or folder, and no SHA-256"),
+        ("0123456789", "SHA-256 0123456789: not in any of the 1 records"),
+        ("1234567", "no such file or folder, and not a SHA-256"),
         ("no/such/file", "no such file or folder"),
     ],
 )
@@ -94,13 +94,13 @@ def test_digits_that_fit_two_digests_ask_for_more(signed: Path, monkeypatch: pyt
 
     [one] = trail.read(signed / "trail")
     monkeypatch.setattr(lookup, "digests", lambda _: iter([("a", "ab" * 32), ("b", "ab" * 31 + "cd")]))
-    with pytest.raises(TrailError, match="fits 2 digests"):
+    with pytest.raises(TrailError, match="matches 2 digests"):
         lookup.find([one], "ab" * 6)
 
 
 def test_mixed_bundle_says_which_file_is_strange(signed: Path) -> None:
     (bundle(signed) / "vocab.txt").write_text("x")
-    with pytest.raises(TrailError, match=r"model\.onnx is of record 1; unknown: vocab\.txt"):
+    with pytest.raises(TrailError, match=r"model\.onnx belongs to record 1; unknown: vocab\.txt"):
         trace.trace(signed, str(bundle(signed)))
 
 

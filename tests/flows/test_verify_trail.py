@@ -121,7 +121,7 @@ def test_a_bundle_without_papers_is_looked_up_in_the_trail_that_is_named(away: P
     assert list(found.lines()) == [f"sound: {away}, by the keys and the trail of {made}"]
     forge(away)
     [finding] = verify(away, everything=False, trusted=made / toy.FOLDER).findings
-    assert "none of the 1 records knows it as a whole: vocab.txt is of record 1" in finding.problem
+    assert "not in any of the 1 records as a whole: vocab.txt belongs to record 1" in finding.problem
 
 
 def test_a_bundle_without_papers_is_looked_up_in_the_trail_of_the_current_folder(
@@ -140,7 +140,7 @@ def test_papers_are_held_against_the_keys_of_the_trail_that_is_named(away: Path,
     assert verify(away, everything=False, trusted=made).sound
     forge(away)
     problems = [finding.problem for finding in verify(away, everything=False, trusted=made, unsigned=True).findings]
-    assert any(problem.startswith("not what bundle.sig signs") for problem in problems)
+    assert any(problem.startswith("does not match bundle.sig") for problem in problems)
 
 
 def test_a_bundle_that_brings_its_own_repository_is_not_believed_against_the_one_named(

@@ -51,8 +51,7 @@ def test_all_models_are_measured_and_told(workspace: Path, params: Params, tmp_p
     assert set(found["lengths_left_out"]) == {"512"}
     longest = found["lengths_left_out"]["512"]
     assert (
-        longest
-        == f"the bundle's longest input is {json.loads((bundle / 'eibert.json').read_text())['max_tokens']} tokens"
+        longest == f"the bundle reads at most {json.loads((bundle / 'eibert.json').read_text())['max_tokens']} tokens"
     )
     assert set(found["ratios"]) == everyone
     assert found["ratios"]["bundle"] == {"load": 1.0, "memory": 1.0, "bytes": 1.0}

@@ -27,5 +27,5 @@ def test_writing_twice_gives_equal_bytes(tmp_path: Path) -> None:
 def test_graph_without_stages_is_named(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "dvc.yaml").write_text(text)
-    with pytest.raises(RunError, match=r"dvc\.yaml: no stages can be read"):
+    with pytest.raises(RunError, match=r"dvc\.yaml: cannot read its stages"):
         code.current(tmp_path)

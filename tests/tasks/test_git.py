@@ -62,7 +62,7 @@ def test_what_git_cannot_tell_is_not_clean(root: Path, failing: str, monkeypatch
     found = git.state(root, ["."])
     assert found["dirty"] is True
     assert "diff_sha256" not in found
-    assert git.told(found) == "git could not tell what"
+    assert git.told(found) == "git could not list them"
 
 
 def test_only_short_questions_have_a_time_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

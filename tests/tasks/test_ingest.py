@@ -95,7 +95,7 @@ def test_too_many_refused_rows_leave_a_log_and_nothing_half_written(tmp_path: Pa
     chosen = params("pairs.jsonl", target="number")
     earlier = files_of(run(tmp_path, chosen, SHARED))
     write_pairs(tmp_path, {"text": "a\ud800", "text_b": "b", "label": 1.0}, {"text": "a", "text_b": "b", "label": "x"})
-    with pytest.raises(DataError, match=r"2 row\(s\) refused(.|\n)*all of them with their reasons: logs/refused.jsonl"):
+    with pytest.raises(DataError, match=r"2 row\(s\) refused(.|\n)*full list with reasons: logs/refused.jsonl"):
         run(tmp_path, chosen, SHARED)
     log = tmp_path / "logs" / "refused.jsonl"
     assert [json.loads(line)["line"] for line in log.read_text().splitlines()] == [41, 42]
@@ -135,7 +135,7 @@ def test_source_among_the_deps_of_dvc_is_accepted(tmp_path: Path, deps: str) -> 
 def test_source_that_dvc_does_not_watch_is_refused(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     (tmp_path / "dvc.yaml").write_text("stages:\n  ingest:\n    cmd: x\n    deps: [data/code/ingest.json]\n")
-    with pytest.raises(DataError, match=r"deps lacks pairs.jsonl.*run `eibert run`, which keeps it in step"):
+    with pytest.raises(DataError, match=r"deps lacks pairs.jsonl.*run `eibert run` to update it"):
         run(tmp_path, params("pairs.jsonl", target="number"), SHARED)
     with pytest.raises(DataError, match=r"deps lacks more.txt"):
         run(tmp_path, params("sample", unlabelled=["more.txt"]), SHARED)

@@ -155,7 +155,7 @@ def test_another_kind_of_task_keeps_out(other: dict[str, Any], workspace: Worksp
 def test_label_that_is_gone_keeps_out(workspace: Workspace, tmp_path: Path) -> None:
     verdict = judged(workspace, champion(tmp_path / "c", labels=(*toy.LABELS, "unsure")), margin=0.2)
     assert failed(verdict) == ["task"]
-    assert note(verdict, "task") == "gone: unsure"
+    assert note(verdict, "task") == "removed: unsure"
 
 
 def test_new_label_is_compared_on_the_classes_that_both_know(workspace: Workspace, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_rows_of_a_new_label_are_not_among_those_that_must_be_enough(workspace: 
     verdict = judged(workspace, held, margin=0.2, min_rows=121)
     assert failed(verdict) == ["rows"]
     assert note(verdict, "rows") == (
-        "120 of 180 test rows; left out: 60 of labels that the champion does not know; fewer than judge.min_rows 121: "
+        "120 of 180 test rows; left out: 60 with labels unknown to the champion; fewer than judge.min_rows 121: "
         "add labelled test rows"
     )
     assert verdict.figures["rows"] == 180
@@ -194,7 +194,7 @@ def test_without_a_row_of_a_label_that_both_know_it_is_kept_out(workspace: Works
     seen = HeldOut.of((" ".join([toy.WORDS[word]] * repeat), None) for word in known for repeat in (1, 2, 3))
     verdict = judged(workspace, champion(tmp_path / "c", labels=toy.LABELS[:2], seen=seen))
     assert (verdict.figures["rows"], failed(verdict)) == (60, ["rows"])
-    assert note(verdict, "metric") == "no rows to compare on"
+    assert note(verdict, "metric") == "no rows to compare"
 
 
 def test_equal_answers_on_few_rows_do_not_show_that_the_loss_is_within_the_margin(
@@ -211,7 +211,7 @@ def test_equal_answers_on_few_rows_do_not_show_that_the_loss_is_within_the_margi
 def test_another_metric_is_applied_to_both(workspace: Workspace, tmp_path: Path) -> None:
     verdict = judged(workspace, champion(tmp_path / "c", wrong=range(6), metric="macro_f1"))
     assert failed(verdict) == []
-    assert note(verdict, "task") == "both measured by accuracy, the champion was judged by macro_f1"
+    assert note(verdict, "task") == "both scored by accuracy here, though the champion was judged by macro_f1"
 
 
 def texts(words: range, repeats: tuple[int, ...] = (1, 2, 3)) -> list[str]:
@@ -224,7 +224,7 @@ def test_rows_that_the_champion_has_learnt_from_do_not_count(workspace: Workspac
     assert failed(verdict) == []  # the words on which it is better are among them
     assert (verdict.figures["rows"], verdict.figures["rows_left_out"]) == (120, 60)
     assert verdict.figures["difference"] == 0
-    assert note(verdict, "rows") == "120 of 180 test rows; left out: 60 that the champion has learnt from"
+    assert note(verdict, "rows") == "120 of 180 test rows; left out: 60 that the champion was trained or tuned on"
     assert failed(judged(workspace, champion(tmp_path / "c", seen=seen), margin=0.05, min_rows=121)) == ["rows"]
 
 
@@ -232,14 +232,14 @@ def test_rows_that_the_challenger_has_learnt_from_do_not_count(workspace: Worksp
     toy.build(workspace, wrong={0, 1, 2}, train=texts(range(50, 60)))
     verdict = judged(workspace, champion(tmp_path / "c"), margin=0.2)
     assert verdict.figures["rows"] == 150
-    assert "30 that the challenger has learnt from" in note(verdict, "rows")
+    assert "30 that the challenger was trained or tuned on" in note(verdict, "rows")
 
 
 def test_without_rows_nothing_is_compared(workspace: Workspace, tmp_path: Path) -> None:
     seen = HeldOut.of((text, None) for text in texts(range(60)))
     verdict = judged(workspace, champion(tmp_path / "c", seen=seen))
     assert failed(verdict) == ["rows"]
-    assert note(verdict, "metric") == "no rows to compare on"
+    assert note(verdict, "metric") == "no rows to compare"
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_evaluation_of_another_bundle_is_refused(workspace: Workspace) -> None:
     with artifact.writing(workspace.folder, "export", params={}, inputs={}) as part:
         toy.write_bundle(part / "bundle", wrong={7})
         artifact.write_json(part / "metrics.json", {"budget_bytes": 9999})
-    with pytest.raises(ArtifactError, match=r"made of another export; run `eibert run`"):
+    with pytest.raises(ArtifactError, match=r"based on another export; run `eibert run`"):
         judged(workspace, None)
 
 

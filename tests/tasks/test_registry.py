@@ -93,7 +93,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_there_is_nothing_before_the_first_version(root: Path) -> None:
     assert registry.champion(root, NAME) is None
     assert registry.versions(root, NAME) == []
-    with pytest.raises(RegistryError, match=r"models\.w: no version 1; there are: none"):
+    with pytest.raises(RegistryError, match=r"models\.w: no version 1; existing versions: none"):
         registry.find(root, NAME, 1)
 
 
@@ -191,7 +191,7 @@ def test_version_that_an_alias_names_is_never_discarded(root: Path) -> None:
     register(root)
     register(root, "p2")
     registry.set_champion(root, NAME, 2)
-    with pytest.raises(RegistryError, match="is challenger and champion; it stays"):
+    with pytest.raises(RegistryError, match="is challenger and champion; not deleted"):
         registry.discard(root, NAME, 2)
     registry.discard(root, NAME, 1)
     assert list(aliases(root)) == [2]

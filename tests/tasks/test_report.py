@@ -121,7 +121,7 @@ def test_small_task_shows_every_cell_of_the_confusion_matrix() -> None:
 def test_task_of_many_classes_lists_its_commonest_confusions() -> None:
     text = page(classes(150))
     assert '<td class="cell' not in text
-    assert "The commonest confusions" in text
+    assert "The most frequent confusions" in text
 
 
 def test_numbers_are_drawn_as_a_cloud() -> None:
@@ -145,7 +145,7 @@ def test_hostile_texts_and_labels_are_escaped() -> None:
 def test_page_without_any_background_has_the_figures() -> None:
     text = page(classes(3), Background())
     assert "Test accuracy" in text
-    for heading in ("Training", "Quantization, module by module", "Vocabulary"):
+    for heading in ("Training", "Quantization by module", "Vocabulary"):
         assert f">{heading}</h2>" not in text
 
 

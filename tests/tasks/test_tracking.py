@@ -116,7 +116,7 @@ def test_broken_note_does_not_keep_the_later_ones(root: Path) -> None:
     (pending / "0-broken.json").write_text("{")
     note(root, finetune={})
     warning = deliver(root)
-    assert "refused 1 of 2 records" in warning
+    assert "rejected 1 of 2 records" in warning
     assert "0-broken.json" in warning
     assert "finetune" in runs(root)
     assert [path.name for path in pending.iterdir()] == ["0-broken.json"]

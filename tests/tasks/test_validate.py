@@ -317,7 +317,7 @@ def test_all_failures_are_named_at_once_before_the_warnings_on_the_page(gate):
     put("train", "text", 3, "on\x96off")(data)
     put("train", "text", 4, "")(data)
     put("dev", "label", 1, "maybe")(data)
-    with pytest.raises(GateError, match=r"2 expectations failed:\n  .*\n  .*\nLook at "):
+    with pytest.raises(GateError, match=r"2 expectations failed:\n  .*\n  .*\nSee "):
         gate.run(data)
     page = gate.file("docs/index.html").read_text(encoding="utf-8")
     assert page.index("<code>blank") < page.index("<code>labels") < page.index("<code>unclean")
@@ -387,7 +387,7 @@ def test_page_shows_the_rows_of_each_class_and_the_verdict(gate):
     with pytest.raises(GateError):
         gate.run(data)
     page = gate.file("docs/index.html").read_text(encoding="utf-8")
-    assert "the data gate is shut" in page
+    assert "failed the data gate" in page
     row = next(line for line in page.splitlines() if '<td class="label">no</td>' in line)
     assert re.findall(r"<span>(\d+)</span>", row) == ["0", "2", "2"]
 
