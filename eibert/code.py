@@ -61,7 +61,7 @@ class CodeReader:
             RunError: the stage has no adapter, or a module cannot be parsed.
         """
         if self._module(f"tasks.{stage}") is None:
-            raise RunError(f"{self.root / 'tasks' / stage}.py: missing; a stage of dvc.yaml needs its adapter there")
+            raise RunError(f"{self.root / 'tasks' / stage}.py: missing; each stage in dvc.yaml needs an adapter")
         reached = sorted(self._reach(f"tasks.{stage}"), key=lambda module: module.path)
         imported = {name for module in reached for name in module.libraries}
         imported |= {name for library in imported for name in _BENEATH.get(library, set())}
@@ -106,7 +106,7 @@ class _Module:
         try:
             return ast.parse(self.path.read_bytes(), str(self.path))
         except (SyntaxError, ValueError) as error:
-            raise RunError(f"{self.path}: cannot be parsed ({error}); mend it") from error
+            raise RunError(f"{self.path}: cannot be parsed ({error}); fix it") from error
 
     @cached_property
     def imported(self) -> set[str]:

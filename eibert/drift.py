@@ -67,7 +67,7 @@ def compare(reference: Reference, profile: Profile, fresh: Judged | None, params
     labels = [np.array([one.labels.get(name, 0) for name in classes]) for one in (then, profile)]
     fall = None if fresh is None else agreement_fall(reference.judged, fresh, confidence=p.confidence)
     same = then.teacher == profile.teacher
-    another = "not compared: another teacher since that version"
+    another = "not compared: the teacher has since changed"
     return [
         Shift("labels", divergence(*labels), p.max_label_divergence, p.labels, _most_moved(classes, *labels)),
         Shift(
@@ -162,11 +162,11 @@ def _median(counts: Array) -> int:
 
 def _unseen_note(then: Array, now: Array) -> str:
     share, expected = now[then == 0].sum() / max(1, now.sum()), (then == 1).sum() / max(1, then.sum())
-    return f"{share:.1%} of the pieces were never seen, expected {expected:.1%}"
+    return f"{share:.1%} of the pieces are unseen, expected {expected:.1%}"
 
 
 def _agreement_note(judged: Judged, fresh: Judged | None) -> str:
     if fresh is None:
         return "too few new rows"
     before, after = judged.agreed / max(1, judged.rows), fresh.agreed / max(1, fresh.rows)
-    return f"answers equal labels on {before:.1%} of {judged.rows} judged and {after:.1%} of {fresh.rows} new rows"
+    return f"answers match labels on {before:.1%} of {judged.rows} judged and {after:.1%} of {fresh.rows} new rows"

@@ -94,14 +94,14 @@ def unseal(content: bytes, kind: str, public_key: bytes) -> bytes:
     try:
         envelope = Envelope.from_dict(json.loads(content))
         if _text(envelope) != content:
-            raise SignatureError("not in the form in which it was written: altered")
+            raise SignatureError("altered: not in its original form")
         if envelope.payload_type != kind:
-            raise SignatureError(f"it holds {envelope.payload_type[:60]}, expected {kind}")
+            raise SignatureError(f"holds {envelope.payload_type[:60]}, expected {kind}")
         envelope.verify([known], 1)
     except SignatureError:
         raise
     except Exception as error:
-        raise SignatureError(f"the signature is not that of key {known.keyid[:12]}… on this content") from error
+        raise SignatureError(f"not a valid signature of this content by key {known.keyid[:12]}…") from error
     return bytes(envelope.payload)
 
 
@@ -114,7 +114,7 @@ def signer(content: bytes) -> str:
     try:
         return str(json.loads(content)["signatures"][0]["keyid"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise SignatureError("no signed envelope: cut off or altered") from error
+        raise SignatureError("truncated or altered signed envelope") from error
 
 
 def _text(envelope: Envelope) -> bytes:
@@ -134,22 +134,20 @@ def _public(pem: bytes) -> ec.EllipticCurvePublicKey:
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise SignatureError("no public key in PEM form; take the one of trail/keys from git") from error
+        raise SignatureError("not a public key in PEM form; restore trail/keys from git") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise SignatureError("a public key of another kind, expected EC P-256")
+        raise SignatureError("wrong kind of public key, expected EC P-256")
     return key
 
 
 def _private(path: Path) -> ec.EllipticCurvePrivateKey:
-    remedy = (
-        "expected an EC P-256 key in PEM form without password; `openssl ecparam -name prime256v1 -genkey` makes one"
-    )
+    remedy = "expected an unencrypted EC P-256 key in PEM form; `openssl ecparam -name prime256v1 -genkey` makes one"
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
-        raise SignatureError(f"{path}: not readable ({error.strerror}); name a key with EIBERT_SIGNING_KEY") from error
+        raise SignatureError(f"{path}: not readable ({error.strerror}); point EIBERT_SIGNING_KEY at a key") from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SignatureError(f"{path}: no usable private key; {remedy}") from error
+        raise SignatureError(f"{path}: unusable private key; {remedy}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise SignatureError(f"{path}: a private key of another kind; {remedy}")
+        raise SignatureError(f"{path}: wrong kind of private key; {remedy}")
     return key

@@ -133,7 +133,7 @@ def _over_budget(size: int, budget: int, quantized: QuantizedStudent, model: onn
     names = ", ".join(f"{name} {count:,}" for name, count in largest)
     weights, matrices = sum(tensor.bytes for tensor in quantized.weights.values()), len(quantized.weights)
     room = weights - (size - budget) - _UNPACKING_BYTES * matrices
-    packing = f"set quantize.weight_bytes to {room} so that some are packed" if room > weights // 2 else ""
+    packing = f"set quantize.weight_bytes to {room} to pack some weights" if room > weights // 2 else ""
     return (
         f"export.budget_bytes: the bundle has {size:,} bytes, {size - budget:,} over the budget of {budget:,}; "
         f"largest: {names}. "

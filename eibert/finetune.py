@@ -63,8 +63,8 @@ def finetune(
     """
     if spec.pair and getattr(teacher.encoder.config, "type_vocab_size", 2) == 1:
         raise TeacherError(
-            "teacher.model: it knows one text at a time (type_vocab_size 1), while the rows are pairs; choose one that "
-            "knows two"
+            "teacher.model: takes only single texts (type_vocab_size 1), but the rows are pairs; choose one that takes "
+            "pairs"
         )
     device = optimize.prepare(params.threads)
     torch.manual_seed(seed)

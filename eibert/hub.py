@@ -99,7 +99,7 @@ def _sizes(graph: bytes, path: Path) -> dict[str, int]:
     try:
         loaded = onnx.load_from_string(graph).graph
     except DecodeError as error:
-        raise BundleError(f"{path}: found no ONNX graph, expected one; export the bundle again") from error
+        raise BundleError(f"{path}: not an ONNX graph; export the bundle again") from error
     # Names that are not UTF-8 come as bytes.
     rows = {str(tensor.name): tensor.dims[0] for tensor in loaded.initializer if len(tensor.dims)}
     found = {

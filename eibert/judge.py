@@ -68,7 +68,7 @@ class Verdict:
         failed = [f"{gate.name}: {gate.note}" for gate in self.gates if gate.passed is False]
         if failed:
             return "; ".join(failed) + (f"; overridden: {self.override}" if self.override else "")
-        return "every gate passed" if self.champion else "every gate passed that needs no champion; there is none yet"
+        return "every gate passed" if self.champion else "every gate that needs no champion passed; there is none yet"
 
     def as_object(self) -> dict[str, Any]:
         """Returns the verdict as JSON values."""
@@ -101,8 +101,8 @@ def rows(compared: int, note: str, params: JudgeParams, *, metric: str | None) -
     elif compared < needed and metric not in (None, "spearman"):
         shown = math.ceil(-1e4 * interval(0, 0, compared, confidence=params.confidence)[0]) / 1e4
         note += (
-            f"; equal answers show a loss within judge.margin {params.margin:g} on {needed:,} rows, on {compared:,} "
-            f"one within {shown:.4f}: add labelled test rows or widen the margin"
+            f"; identical answers bound the loss by judge.margin {params.margin:g} on {needed:,} rows, by "
+            f"{shown:.4f} on {compared:,}: add labelled test rows or widen the margin"
         )
     return Gate("rows", compared, least, compared >= least, note, at_least=True)
 
@@ -147,7 +147,7 @@ def _of_accuracy(challenger: Array, champion: Array, targets: Array, params: Jud
     (gained, lost), count = changed(said, before, targets), len(targets)
     low, high = interval(gained, lost, count, confidence=params.confidence)
     needed = rows_needed(gained / count, lost / count, margin=params.margin, confidence=params.confidence)
-    hint = "" if needed is None or low >= -params.margin else f"; {needed:,} rows that turn out like these would do"
+    hint = "" if needed is None or low >= -params.margin else f"; {needed:,} rows with these results would suffice"
     return comparison((gained - lost) / count, low, high), hint
 
 
@@ -188,7 +188,7 @@ def latency(ratios: Sequence[float], params: JudgeParams) -> Gate:
         params: Section `judge`.
     """
     ratio = float(np.median(ratios))
-    note = f"{ratio:.2f} times the champion's time, median of {len(ratios)} rows one after the other, one thread"
+    note = f"{ratio:.2f} times the champion's time, median of {len(ratios)} rows timed in turn, one thread"
     return Gate("latency", ratio, params.max_latency_ratio, ratio <= params.max_latency_ratio, note)
 
 
@@ -201,8 +201,8 @@ def rivals(differences: Mapping[str, Mapping[str, float]], params: JudgeParams) 
     """
     leads = {name: -differences[name]["high"] for name in CHEAPER if name in differences}
     if not leads:
-        return Gate("rivals", None, params.rival_tolerance, passed=False, note="`evaluate` compared it with none")
+        return Gate("rivals", None, params.rival_tolerance, passed=False, note="`evaluate` has no cheaper rival")
     name = max(leads, key=lambda rival: leads[rival])
     lead, observed = max(0.0, leads[name]), differences[name]["difference"]
-    note = f"nearest is {MODELS[name]}: the bundle is {observed:+.4f} from it"
+    note = f"closest is {MODELS[name]}: the bundle differs by {observed:+.4f}"
     return Gate("rivals", lead, params.rival_tolerance, lead <= params.rival_tolerance, note)

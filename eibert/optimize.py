@@ -84,7 +84,7 @@ def step(optimizer: torch.optim.Optimizer, factor: float, remedy: str) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, GRADIENT_NORM)
     if not torch.isfinite(norm):
-        raise RunError(f"training diverged: a gradient is {float(norm)}, expected a finite one; {remedy}")
+        raise RunError(f"training diverged: the gradient norm is {float(norm)}, not finite; {remedy}")
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
     optimizer.step()

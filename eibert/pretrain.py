@@ -72,7 +72,7 @@ def pretrain(
         report: Called after each student step.
     """
     if not corpus.texts:
-        raise RunError("pretrain: every training text stands in dev or test; give other splits or unlabelled text")
+        raise RunError("pretrain: all training texts are in dev or test; change the splits or add unlabelled text")
     device = optimize.prepare(params.threads)
     generator = np.random.default_rng([seed, 1])
     chosen = draw(corpus.texts, params.texts_limit, generator)

@@ -169,10 +169,10 @@ def load(path: Path) -> Reference:
             facts = json.loads(file.metadata()["facts"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — no mapping
         if facts["format"] != FORMAT:
-            raise CorruptArtifactError(f"{path}: a profile of format {facts['format']}, expected {FORMAT}")
+            raise CorruptArtifactError(f"{path}: profile format {facts['format']}, expected {FORMAT}")
         return _reference(facts, arrays)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CorruptArtifactError(f"{path}: no readable profile ({type(error).__name__}: {error})") from error
+        raise CorruptArtifactError(f"{path}: unreadable profile ({type(error).__name__}: {error})") from error
 
 
 def _reference(facts: Mapping[str, Any], arrays: dict[str, Array]) -> Reference:

@@ -140,8 +140,7 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
         if params.keep_characters:
             kinds, other = "special tokens and characters", ", or set prune.keep_characters to false"
         raise ParamsError(
-            f"prune.{key}: {limit:,} {unit} are too few; the {kinds} alone need {least:,}; "
-            f"raise it to at least that{other}"
+            f"prune.{key}: {limit:,} {unit}, expected at least {least:,} for the {kinds} alone; raise it{other}"
         )
     ranked = free[np.lexsort((free, -scores[free] / costs[free]))]
     return np.sort(np.concatenate([np.flatnonzero(musts), ranked[np.cumsum(costs[ranked]) <= room]]))

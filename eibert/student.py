@@ -135,7 +135,7 @@ class Student(nn.Module):
         """
         width = batch.ids.shape[1]
         if width > self.shape.positions:
-            raise ShapeError(f"rows of {width} tokens, the student has {self.shape.positions} positions; cut the rows")
+            raise ShapeError(f"{width}-token rows exceed the student's {self.shape.positions} positions; shorten them")
         hidden = self.embedding_projection(self.table(batch.ids))
         hidden = hidden + self.positions.weight[:width] + self.segments(batch.segments)
         hidden = F.dropout(self.embedding_norm(hidden), self.shape.dropout, self.training)

@@ -74,8 +74,8 @@ class Teacher(nn.Module):
         normalizer = json.loads(self.tokenizer.to_str())["normalizer"] or {}
         if normalizer.get("type") != "BertNormalizer":
             raise TeacherError(
-                f"teacher.model: its tokenizer normalizes text by {normalizer.get('type')}; expected BertNormalizer, "
-                "which the bundle's tokenizer has; save the teacher with BERT's own tokenizer"
+                f"teacher.model: its tokenizer normalizes text with {normalizer.get('type')}; expected BertNormalizer, "
+                "as in the bundle's tokenizer; save the teacher with BERT's own tokenizer"
             )
         return Casing(bool(normalizer.get("lowercase", False)), normalizer.get("strip_accents"))
 

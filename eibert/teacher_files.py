@@ -63,13 +63,13 @@ def _fetch(model: str) -> Path:
 
     name, _, revision = model.partition("@")
     if not revision:
-        raise TeacherError(f"teacher.model: `hf:{name}` names no revision; write hf:{name}@COMMIT to be reproducible")
+        raise TeacherError(f"teacher.model: `hf:{name}` has no revision; write hf:{name}@COMMIT to be reproducible")
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         where = "the local cache (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else "the hub"
         raise TeacherError(
-            f"teacher.model: hf:{model} is not to be had from {where}: {_first_line(error)}; "
+            f"teacher.model: hf:{model} is not available from {where}: {_first_line(error)}; "
             "check its name and revision, or set teacher.model to a folder"
         ) from error
 
@@ -98,14 +98,14 @@ def load_base(folder: Path, pooling: Pooling, *, attentions: bool = False) -> Te
             "set teacher.model to a folder saved by transformers"
         ) from error
     if absent := [key for key in found["missing_keys"] if not key.startswith("pooler.")]:
-        raise TeacherError(f"{folder}: {WEIGHTS} lacks {len(absent)} weights, e.g. {min(absent)}; get the whole model")
+        raise TeacherError(f"{folder}: {WEIGHTS} lacks {len(absent)} weights, e.g. {min(absent)}; get the full model")
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None  # unused, and randomly initialised if the file has none
     teacher = Teacher(encoder, _load_tokenizer(folder), pooling).eval()
     if (rows := encoder.get_input_embeddings().num_embeddings) < len(teacher.tokens):
         raise TeacherError(
-            f"{folder}: {len(teacher.tokens)} tokens, but {rows} rows in the table of {WEIGHTS}; get the tokenizer "
-            "that belongs to it"
+            f"{folder}: {len(teacher.tokens)} tokens, but {rows} embedding rows in {WEIGHTS}; get the "
+            "matching tokenizer"
         )
     return teacher
 
@@ -140,17 +140,17 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
         lines = (folder / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
         tokens, kind, tokenizer = {token: index for index, token in enumerate(lines)}, "WordPiece", None
     else:
-        raise TeacherError(f"{folder}: neither {TOKENIZER} nor vocab.txt; the teacher needs its tokenizer beside it")
+        raise TeacherError(f"{folder}: neither {TOKENIZER} nor vocab.txt; put the teacher's tokenizer there")
     missing = [token for token in SPECIALS if token not in tokens]
     if kind != "WordPiece" or missing or tokens[PAD] != 0:
         raise TeacherError(
-            f"{folder}: tokens are {kind}, without {', '.join(missing) or 'nothing'}; expected WordPiece with "
-            f"{', '.join(SPECIALS)}, {PAD} the first"
+            f"{folder}: tokens are {kind}, missing {', '.join(missing) or 'none'}; expected WordPiece with "
+            f"{', '.join(SPECIALS)}, {PAD} first"
         )
     if sorted(tokens.values()) != list(range(len(tokens))):
         raise TeacherError(
-            f"{folder}: ids of the tokens have gaps, or a token stands twice; expected each of 0 to {len(tokens) - 1} "
-            "once, as rows of the table are known by them"
+            f"{folder}: token ids have gaps, or a token is duplicated; expected each of 0 to {len(tokens) - 1} "
+            "once, as they index the embedding table"
         )
     if tokenizer is None:
         config = folder / "tokenizer_config.json"

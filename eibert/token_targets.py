@@ -89,7 +89,7 @@ class TokenTargets:
                     memory.flush()
             except OSError as error:
                 raise RunError(
-                    f"{outputs.folder}: no place for {size:,} bytes of the teacher's outputs ({error.strerror}); "
+                    f"{outputs.folder}: no space for {size:,} bytes of the teacher's outputs ({error.strerror}); "
                     f"free some, or lower {fewer}"
                 ) from error
         return cls(memory, rows, teacher.pooling)

@@ -114,8 +114,8 @@ def check(folder: Path, unseal: Unseal) -> list[str]:
     if pending is None:
         return []
     return [
-        f"{folder / RECORDS}: record {pending.sequence} is not complete there, though whole in {HEAD}: an append was "
-        "cut off, or the line was removed; the next `eibert run` completes it"
+        f"{folder / RECORDS}: record {pending.sequence} is incomplete there, though whole in {HEAD}: an append was "
+        "cut short, or the line was removed; the next `eibert run` completes it"
     ]
 
 
@@ -175,7 +175,7 @@ def _parsed(folder: Path, number: int, line: bytes, previous: str) -> Record:
     remedy = _REMEDY.format(folder=folder)
     if line.startswith(_CONFLICT):
         raise TrailError(
-            f"{place}: git left a conflict here: two branches appended to the trail; keep one side whole "
+            f"{place}: unresolved git conflict: two branches appended to the trail; keep all of one side "
             f"(`git checkout --ours -- {folder}` or `--theirs`), then `eibert run` in the other side's workspaces"
         )
     try:
@@ -185,11 +185,11 @@ def _parsed(folder: Path, number: int, line: bytes, previous: str) -> Record:
     except (ValueError, KeyError, TypeError, RecursionError):
         sound = False
     if not sound:
-        raise TrailError(f"{place}: altered: it is not what its own digest says; {remedy}")
+        raise TrailError(f"{place}: altered: it does not match its own digest; {remedy}")
     if record.sequence != number or record.previous != previous:
         raise TrailError(
-            f"{place}: record {record.sequence} does not follow on the line before, expected record {number}: lines "
-            f"were removed, added, altered or put in another order; {remedy}"
+            f"{place}: record {record.sequence} does not follow the line before, expected record {number}: lines "
+            f"were removed, added, altered or reordered; {remedy}"
         )
     return record
 

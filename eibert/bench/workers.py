@@ -72,7 +72,7 @@ class Worker:
             found: dict[str, Any] = json.loads(line)
             return found
         said = self._process.communicate()[1].strip().splitlines() or [f"exit code {self._process.returncode}"]
-        raise RunError(f"{self._contestant.folder}: the process that measures it failed ({said[-1]}); is it sound?")
+        raise RunError(f"{self._contestant.folder}: its benchmark process failed ({said[-1]}); check the model")
 
 
 @contextlib.contextmanager

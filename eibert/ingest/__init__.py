@@ -152,7 +152,7 @@ def _within_limit(refused: Sequence[Refused], limit: int) -> None:
     more = f"\n  and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
     raise RefusedRowsError(
         f"{len(refused)} row(s) refused, allowed: {limit} (ingest.refused_rows_limit)\n{shown}{more}\n"
-        f"mend them, or leave them out with `--set ingest.refused_rows_limit={len(refused)}`",
+        f"fix them, or leave them out with `--set ingest.refused_rows_limit={len(refused)}`",
         refused,
     )
 

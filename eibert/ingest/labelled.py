@@ -63,7 +63,7 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
     read_rows = {split: len(intake.sound[split]) + len(intake.refused[split]) for split in SPLITS}
     for split in SPLITS:
         if read_rows[split] and not intake.sound[split]:
-            remedy = "mend them, or take the file away to have the split carved out of train"
+            remedy = "fix them, or remove the file to have the split carved out of train"
             raise DataError(f"{intake.refused[split][0]}\nall {read_rows[split]} rows of {split} are refused; {remedy}")
     present = [split for split in SPLITS if read_rows[split]]
     return Labelled(
@@ -85,7 +85,7 @@ def _files(source: Source) -> dict[SplitName, list[File]]:
         raise DataError(f"{source.origin}: no train file, found {found}; name one train.csv, .tsv, .jsonl or .parquet")
     for file in (file for group in files.values() for file in group):
         if suffix_of(file.path) == PLAIN_TEXT:
-            raise DataError(f"{file.name}: plain text has no labels; write CSV, TSV, JSONL or Parquet")
+            raise DataError(f"{file.name}: plain text has no labels; use CSV, TSV, JSONL or Parquet")
     return files
 
 
@@ -97,8 +97,8 @@ def _check_missing(source: Source, files: dict[SplitName, list[File]]) -> None:
         if meant:
             names = " and ".join(file.name for file in meant)
             raise DataError(
-                f"{source.origin}: no {split} file, while {names} would not be read, expected {split}.csv, .tsv, "
-                f".jsonl or .parquet; rename or convert the {split} file, or move what is no part of the task elsewhere"
+                f"{source.origin}: no {split} file, but {names} would not be read, expected {split}.csv, .tsv, "
+                f".jsonl or .parquet; rename or convert the {split} file, or move unrelated files elsewhere"
             )
 
 
@@ -116,8 +116,8 @@ def _check_are_classes(train: list[Row], origin: str) -> None:
     names = {str(row.label) for row in train}
     if len(names) > _MOST_DECIMALS and any("." in name for name in names) and all(map(_NUMBER.fullmatch, names)):
         raise DataError(
-            f"{origin}: the labels are {len(names)} different numbers, expected names of classes; set ingest.target "
-            "to number for regression, or to class where each of them is one"
+            f"{origin}: the labels are {len(names)} distinct numbers, expected class names; set ingest.target to "
+            "number for regression, or to class if each number is a class"
         )
 
 
@@ -149,13 +149,13 @@ class _Intake:
         """Checks that train has rows, and more than one label."""
         train = self.sound["train"]
         if not train:
-            first = f", the first: {self.refused['train'][0]}" if self.refused["train"] else ""
-            raise DataError(f"{origin}: no usable training row{first}; mend the rows or the names under ingest.columns")
+            first = f" (first: {self.refused['train'][0]})" if self.refused["train"] else ""
+            raise DataError(f"{origin}: no usable training rows{first}; fix the rows or the names under ingest.columns")
         if len({row.label for row in train}) == 1:
             row = train[0]
             raise DataError(
                 f"{row.file}:{row.line}: all {len(train)} training rows have the label {row.label!r}, expected two or "
-                "more labels; add rows of another, or correct ingest.columns.label"
+                "more; add rows with other labels, or correct ingest.columns.label"
             )
 
     def refuse_unseen_labels(self) -> None:

@@ -69,10 +69,10 @@ def read(path: Path, name: str) -> Table:
     if data.startswith(_UTF16_MARKS):
         raise DataError(f"{name}:1: UTF-16 text, expected UTF-8; save the file as UTF-8")
     if not data.strip():
-        raise DataError(f"{name}:1: the file is empty; write rows into it or take it out of ingest")
+        raise DataError(f"{name}:1: the file is empty; add rows or remove it from ingest")
     table = parse(data, name)
     if not table.rows and not table.refused:
-        raise DataError(f"{name}:1: no rows below the header; write rows into it or take it out of ingest")
+        raise DataError(f"{name}:1: no rows below the header; add rows or remove it from ingest")
     return table
 
 
@@ -89,9 +89,7 @@ def _parser(path: Path, name: str) -> Callable[[bytes, str], Table]:
         case ".txt":
             return _plain
     known = ", ".join(FORMATS)
-    raise DataError(
-        f"{name}: unknown suffix {''.join(path.suffixes)!r}, expected {known}, each plain or with .gz; convert it"
-    )
+    raise DataError(f"{name}: unknown suffix {''.join(path.suffixes)!r}, expected {known} (plain or .gz); convert it")
 
 
 def _bytes(path: Path, name: str) -> bytes:
@@ -104,7 +102,7 @@ def _bytes(path: Path, name: str) -> bytes:
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name}: not a whole gzip file ({error}); copy or download it again") from error
+        raise DataError(f"{name}: not a valid gzip file ({error}); copy or download it again") from error
 
 
 def _delimited(data: bytes, name: str, *, delimiter: str, quoting: Any) -> Table:
@@ -147,7 +145,7 @@ def _header(cells: list[str], name: str, line: int) -> list[str]:
     if problem := _undecodable(cells):
         raise DataError(f"{name}:{line}: {problem}")
     if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
-        raise DataError(f"{name}:{line}: column {twice[0]!r} stands twice in the header; rename one")
+        raise DataError(f"{name}:{line}: duplicate column {twice[0]!r} in the header; rename one")
     return cells
 
 
@@ -219,7 +217,7 @@ def _parquet(data: bytes, name: str) -> Table:
         rows = [Raw(number, values) for number, values in enumerate(table.to_pylist(), start=1)]
     except (pa.ArrowException, OSError, ValueError) as error:
         message = str(error).splitlines()[0]
-        raise DataError(f"{name}: not a whole Parquet file ({message}); copy or download it again") from error
+        raise DataError(f"{name}: not a valid Parquet file ({message}); copy or download it again") from error
     return Table(table.column_names, rows, [])
 
 

@@ -91,9 +91,7 @@ def find(origin: str, workspace: Path, key: str) -> Source:
         files = {} if split is None else {split: [File(root, origin)]}
         return Source(origin, title, files, [] if split else [File(root, origin)])
     if not root.is_dir():
-        raise DataError(
-            f"{key}: {origin}: no such file or folder; paths start at the folder of params.yaml; correct it"
-        )
+        raise DataError(f"{key}: {origin}: no such file or folder; paths are relative to params.yaml; correct it")
     found, unknown = _data_files(root, origin)
     named = {split: [file for file in found if split_of(stem_of(file.path)) == split] for split in SPLITS}
     for split, series in named.items():
@@ -179,12 +177,12 @@ def _description(path: Path, name: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except json.JSONDecodeError as error:
-        raise DataError(f"{name}:{error.lineno}: not valid JSON ({error.msg}); mend or delete the file") from error
+        raise DataError(f"{name}:{error.lineno}: not valid JSON ({error.msg}); fix or delete the file") from error
     except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{name}: cannot be read ({error}); mend or delete the file") from error
+        raise DataError(f"{name}: cannot be read ({error}); fix or delete the file") from error
     if not isinstance(about, dict):
-        raise DataError(f"{name}:1: {type(about).__name__}, expected an object; mend or delete the file")
+        raise DataError(f"{name}:1: {type(about).__name__}, expected an object; fix or delete the file")
     for key in ("name", "task", "metric", "language"):
         if not isinstance(about.get(key), str | None):
-            raise DataError(f"{name}: `{key}` is {about[key]!r}, expected text; mend or delete it")
+            raise DataError(f"{name}: `{key}` is {about[key]!r}, expected text; fix or delete it")
     return about

@@ -77,6 +77,6 @@ class DistillParams(Section):
         if self.teacher_rows and self.teacher_learning_rate > self.learning_rate:
             raise ValueError(
                 f"teacher_learning_rate {self.teacher_learning_rate:g} is above learning_rate {self.learning_rate:g}; "
-                "the teacher has the smaller rate: lower it, or set teacher_rows to 0"
+                "the teacher's must not be higher: lower it, or set teacher_rows to 0"
             )
         return self

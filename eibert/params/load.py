@@ -50,7 +50,7 @@ class Params(Shared):
         for stage in ("pretrain", "distill"):
             found = getattr(self, stage).max_tokens
             if found > positions:
-                raise ValueError(f"{stage}.max_tokens ({found}) is over pretrain.student.positions ({positions})")
+                raise ValueError(f"{stage}.max_tokens ({found}) exceeds pretrain.student.positions ({positions})")
         return self
 
     @property
@@ -74,7 +74,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 line = key_node.start_mark.line + 1
-                raise yaml.constructor.ConstructorError(problem=f"key `{key}` stands twice, again in line {line}")
+                raise yaml.constructor.ConstructorError(problem=f"duplicate key `{key}`, again on line {line}")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -91,7 +91,7 @@ def load(path: Path) -> Params:
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: missing; make a workspace with `eibert new`, or choose one with -C") from error
     except (yaml.YAMLError, ValueError) as error:  # undecodable bytes, or an impossible date
-        raise ParamsError(f"{path}: not readable as YAML: {_one_line(error)}; mend that line") from error
+        raise ParamsError(f"{path}: not readable as YAML: {_one_line(error)}; fix that line") from error
     return parse(raw, str(path))
 
 

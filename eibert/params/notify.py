@@ -42,7 +42,7 @@ class NotifyParams(Section):
         if self.webhook is None or _VARIABLE.fullmatch(self.webhook):
             return self
         if not self.webhook.startswith(("http://", "https://")):
-            raise ValueError("webhook must be null, an http or https address, or $NAME of an environment variable")
+            raise ValueError("webhook must be null, an http or https URL, or $NAME of an environment variable")
         if redacted(self.webhook) != self.webhook:
-            raise ValueError("webhook holds a secret; put the address into an environment variable and write $NAME")
+            raise ValueError("webhook holds a secret; put the URL in an environment variable and write $NAME")
         return self

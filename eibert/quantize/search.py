@@ -77,7 +77,7 @@ def fitting(options: Mapping[str, Option], total: int, budget: int) -> set[str]:
             total -= options[name].saved
     if total > budget:
         raise ParamsError(
-            f"quantize.weight_bytes: {budget:,} is too small; with every module at {PACKED_BITS} bits the weights have "
+            f"quantize.weight_bytes: {budget:,} is too small; with every module at {PACKED_BITS} bits the weights take "
             f"{total:,} bytes. Raise it, keep fewer tokens (section prune), or lower pretrain.student.*"
         )
     for name in sorted(chosen, key=lambda name: -options[name].harm):

@@ -151,7 +151,7 @@ def _read(path: Path, most: int) -> bytes:
     except OSError as error:
         raise BundleError(f"{path}: not readable ({error.strerror}); check the path and its permissions") from error
     except ValueError as error:  # an invalid file name
-        raise BundleError(f"{path}: not readable (no name of a file); copy the bundle again") from error
+        raise BundleError(f"{path}: not readable (not a file name); copy the bundle again") from error
 
 
 def _tokens(path: Path, content: bytes) -> tuple[str, ...]:

@@ -161,7 +161,7 @@ class Model:
 
 def _session(graph: bytes, path: Path, threads: int) -> ort.InferenceSession:
     if b"location" in graph:  # the key for external tensor data in ONNX; none of our names contains it
-        raise BundleError(f"{path}: its weights lie in another file, which is not read; {_AGAIN}")
+        raise BundleError(f"{path}: its weights are in another file, which is not read; {_AGAIN}")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

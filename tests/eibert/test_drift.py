@@ -150,7 +150,7 @@ def test_saved_reference_comes_back_and_holds_no_text(reference: Reference, rows
     content = path.read_bytes()
     assert not any(text.encode() in content for text in rows.texts)
     path.write_bytes(content[:-9])
-    with pytest.raises(CorruptArtifactError, match="no readable profile"):
+    with pytest.raises(CorruptArtifactError, match="unreadable profile"):
         profile.load(path)
 
 

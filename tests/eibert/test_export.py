@@ -176,7 +176,7 @@ def test_a_bundle_over_budget_fits_once_packed_as_the_message_says(
     eight = quantize(student, spec, rows, params.quantize)[1]
     size = write_bundle(student, eight, spec, params.export, tmp_path)
     tight = params.export.model_copy(update={"budget_bytes": size - 20_000})
-    with pytest.raises(BudgetError, match=r"set quantize.weight_bytes to (\d+) so") as refused:
+    with pytest.raises(BudgetError, match=r"set quantize.weight_bytes to (\d+) to pack") as refused:
         write_bundle(student, eight, spec, tight, tmp_path)
     named = re.search(r"weight_bytes to (\d+)", str(refused.value))
     assert named is not None

@@ -108,7 +108,7 @@ def test_weights_in_another_file_are_not_read(folder: Path, place: str, monkeypa
     for key, value in (("location", place), ("length", str(size))):
         table.external_data.add(key=key, value=value)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(BundleError, match="weights lie in another file"):
+    with pytest.raises(BundleError, match="weights are in another file"):
         Model.load(vouch(folder))
 
 

@@ -142,7 +142,7 @@ def test_equal_bundles_give_equal_bytes(both: tuple[Path, Path], tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("found", "told"),
-    [(b"\xff" * 40, "no ONNX graph"), (b"", None), (b"\x3a\x08\x2a\x06\x08\x01\x42\x02\xff\xfe", None)],
+    [(b"\xff" * 40, "not an ONNX graph"), (b"", None), (b"\x3a\x08\x2a\x06\x08\x01\x42\x02\xff\xfe", None)],
     ids=["no graph", "empty graph", "a name that is no text"],
 )
 def test_graph_of_a_stranger_is_copied_or_refused(

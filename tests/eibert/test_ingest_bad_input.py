@@ -154,7 +154,7 @@ UNUSABLE = {
     "column twice": (
         {"data/train.csv": b"text,label,text\na,b,c\n"},
         {},
-        "data/train.csv:1: column 'text' stands twice",
+        "data/train.csv:1: duplicate column 'text' in the header",
     ),
     "header in another encoding": ({"data/train.csv": b"t\xe9xt,label\na,b\n"}, {}, "data/train.csv:1: not UTF-8"),
     "unclosed quotation mark": (
@@ -171,21 +171,21 @@ UNUSABLE = {
     "no row left": (
         {"data/train.csv": b"text,label\na,\n"},
         {},
-        "no usable training row, the first: data/train.csv:2: `label` is empty",
+        "no usable training rows (first: data/train.csv:2: `label` is empty",
     ),
     "no row of test left": (
         {"data/train.csv": SOUND, "data/test.csv": b"text,label\na,maybe\n"},
         {"refused_rows_limit": 9},
         "all 1 rows of test are refused",
     ),
-    "not gzip": ({"data/train.csv.gz": SOUND}, {}, "data/train.csv.gz: not a whole gzip file"),
-    "gzip cut off": ({"data/train.csv.gz": gzip.compress(SOUND)[:-20]}, {}, "data/train.csv.gz: not a whole gzip file"),
+    "not gzip": ({"data/train.csv.gz": SOUND}, {}, "data/train.csv.gz: not a valid gzip file"),
+    "gzip cut off": ({"data/train.csv.gz": gzip.compress(SOUND)[:-20]}, {}, "data/train.csv.gz: not a valid gzip file"),
     "gzip damaged": (
         {"data/train.csv.gz": gzip.compress(SOUND)[:12] + b"\0" * 30},
         {},
-        "data/train.csv.gz: not a whole gzip file",
+        "data/train.csv.gz: not a valid gzip file",
     ),
-    "not Parquet": ({"data/train.parquet": b"PAR1 no"}, {}, "data/train.parquet: not a whole Parquet file"),
+    "not Parquet": ({"data/train.parquet": b"PAR1 no"}, {}, "data/train.parquet: not a valid Parquet file"),
     "missing path": ({}, {"source": "nowhere"}, "ingest.source: nowhere: no such file or folder"),
     "missing unlabelled path": (
         {"data/train.csv": SOUND},
@@ -272,7 +272,7 @@ def test_unusable_source_is_an_error_that_names_the_place(
 def test_file_that_may_be_the_missing_split_is_not_passed_over(tmp_path: Path, name: str) -> None:
     rows = b"text,label\na,x\nb,y\n"
     put(tmp_path, {f"data/{file}": rows for file in ("train.csv", "test.csv", name)})
-    with pytest.raises(DataError, match=rf"data: no dev file, while data/{name} would not be read.*rename or convert"):
+    with pytest.raises(DataError, match=rf"data: no dev file, but data/{name} would not be read.*rename or convert"):
         ingest(params(source="data"), 1, tmp_path)
 
 
@@ -281,7 +281,7 @@ MEASURED = b"text,label\n" + b"".join(b"row %d,%d.%d\n" % (n, n % 6, n % 10) for
 
 def test_measurements_are_not_taken_for_names_of_classes(tmp_path: Path) -> None:
     put(tmp_path, {"data/train.csv": MEASURED})
-    with pytest.raises(DataError, match=r"data: the labels are 30 different numbers.*set ingest.target to number"):
+    with pytest.raises(DataError, match=r"data: the labels are 30 distinct numbers.*set ingest.target to number"):
         ingest(params(), 1, tmp_path)
     assert len(ingest(params(target="class"), 1, tmp_path).dataset["labels"]) == 30
     assert ingest(params(target="number"), 1, tmp_path).dataset["labels"] == []

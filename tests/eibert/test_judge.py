@@ -76,9 +76,9 @@ def test_loss_beyond_the_margin_is_not_let_pass(lost: int, margin: float, passed
 
 def test_where_rows_are_too_few_it_says_how_many_would_do(section: JudgeParams) -> None:
     gate, _ = verdict(0, 0, 90, section)
-    assert gate.note.endswith("at least -0.0392; 180 rows that turn out like these would do")
-    assert "would do" not in verdict(0, 2, 90, section)[0].note  # a loss of 0.022 is beyond the margin on any number
-    assert "would do" not in verdict(0, 0, 180, section)[0].note
+    assert gate.note.endswith("at least -0.0392; 180 rows with these results would suffice")
+    assert "would suffice" not in verdict(0, 2, 90, section)[0].note  # a loss of 0.022 exceeds the margin on any number
+    assert "would suffice" not in verdict(0, 0, 180, section)[0].note
 
 
 def test_too_few_rows_are_no_ground_for_a_version(section: JudgeParams) -> None:
@@ -104,7 +104,7 @@ def test_metric_of_a_bootstrap_over_classes_takes_rows_enough_to_show_equality(
     gate = judge.rows(90, "90 of 90 test rows", given, metric=metric)
     assert (gate.bound, gate.passed) == (bound, bound <= 90)
     # N·m - 0.5 = 1.6449 · √(N·m·(1 - m)) holds at m = 0.03921 for 90 rows, and at 180 rows for the margin.
-    hint = "; equal answers show a loss within judge.margin 0.02 on 180 rows, on 90 one within 0.0393: add labelled"
+    hint = "; identical answers bound the loss by judge.margin 0.02 on 180 rows, by 0.0393 on 90: add labelled"
     assert (hint in gate.note) is told
     assert judge.rows(180, "", given, metric=metric).note == ""
 

@@ -187,7 +187,7 @@ def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split,
 
 
 def test_nothing_to_pretrain_on_is_told(teacher: Teacher, quick: Params, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="every training text stands in dev or test"):
+    with pytest.raises(RunError, match="all training texts are in dev or test"):
         pretrained(teacher, [], quick, tmp_path)
 
 

@@ -47,7 +47,7 @@ def test_a_number_is_never_guessed_from_something_else(raw: dict, value: object,
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text().replace("prune:\n", "prune:\n  keep: 3000\n")
     (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(ParamsError, match="key `keep` stands twice"):
+    with pytest.raises(ParamsError, match="duplicate key `keep`"):
         load(tmp_path / "params.yaml")
 
 

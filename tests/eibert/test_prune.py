@@ -114,10 +114,10 @@ def test_the_best_scores_are_kept_and_equal_ones_go_by_id(params: Params) -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, "prune.keep: 3 entries are too few; the special tokens and characters alone need 57; "
-             "raise it to at least that, or set prune.keep_characters to false"),
+        ({}, "prune.keep: 3 entries, expected at least 57 for the special tokens and characters alone; "
+             "raise it, or set prune.keep_characters to false"),
         ({"vocabulary_bytes": 20, "keep_characters": False},
-         "prune.vocabulary_bytes: 20 bytes are too few; the special tokens alone need 71; raise it to at least that"),
+         "prune.vocabulary_bytes: 20 bytes, expected at least 71 for the special tokens alone; raise it"),
     ],
 )  # fmt: skip
 def test_a_size_below_what_must_stay_is_refused_with_a_way_out(
@@ -186,7 +186,7 @@ def test_bytes_are_spent_on_the_best_score_a_byte(params: Params) -> None:
     kept = choose(TOKENS, scores, 2, budget)
     assert [TOKENS[index] for index in kept if not musts[index]] == ["the", "mum"]
     assert sum(2 + len(TOKENS[index]) + 1 for index in kept) <= spent + 12
-    with pytest.raises(ParamsError, match=rf"prune\.vocabulary_bytes: 99 bytes are too few; .* alone need {spent}"):
+    with pytest.raises(ParamsError, match=rf"prune\.vocabulary_bytes: 99 bytes, expected at least {spent} for"):
         choose(TOKENS, scores, 2, keeping(params, 1, vocabulary_bytes=99))
 
 

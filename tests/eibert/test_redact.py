@@ -40,7 +40,7 @@ def test_secret_variable_is_known_by_its_name(name: str) -> None:
         "params distill.max_tokens 64 → 32",
         "special tokens [CLS], [SEP] are not in it; export the bundle again",
         "pretrain.inherit_tokens: 16000",
-        "teacher.model: hf:owner/name@abc123 is not to be had",
+        "teacher.model: hf:owner/name@abc123 is not available",
         "../data/train.csv:12: unknown label `key`; expected one of call, play",
         "https://example.org/path?page=2",
         "hidden_weight=1.0, token_weight=1.0",

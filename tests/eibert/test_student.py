@@ -37,7 +37,7 @@ def test_saved_student_answers_alike_folded_or_not(student: Student, tmp_path: P
 
 def test_rows_longer_than_the_positions_are_refused(student: Student) -> None:
     rows = encode(student.tokenizer, ["play " * 60], None, max_tokens=50)
-    with pytest.raises(ShapeError, match="50 tokens, the student has 32"):
+    with pytest.raises(ShapeError, match="50-token rows exceed the student's 32"):
         student.logits(rows.batch([0]))
 
 

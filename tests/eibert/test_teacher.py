@@ -60,12 +60,12 @@ def test_a_hub_id_is_found_in_the_local_cache(
 def test_a_hub_id_that_is_not_in_the_cache_says_so_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(TeacherError, match=r"hf:some/none@main is not to be had from the local cache"):
+    with pytest.raises(TeacherError, match=r"hf:some/none@main is not available from the local cache"):
         locate(section("hf:some/none@main"), tmp_path)
 
 
 def test_a_hub_id_without_a_revision_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TeacherError, match="names no revision"):
+    with pytest.raises(TeacherError, match="has no revision"):
         locate(section("hf:some/model"), tmp_path)
 
 
@@ -82,15 +82,15 @@ def test_missing_weights_are_not_filled_in_at_random(teacher_folder: Path, tmp_p
 def test_a_tokenizer_that_is_not_wordpiece_is_refused(teacher_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(teacher_folder, tmp_path / "t")
     (tmp_path / "t" / "vocab.txt").write_text("a\nb\n")
-    with pytest.raises(TeacherError, match=r"without \[PAD\], \[UNK\]"):
+    with pytest.raises(TeacherError, match=r"missing \[PAD\], \[UNK\]"):
         load_base(tmp_path / "t", Pooling.MEAN)
 
 
 @pytest.mark.parametrize(
     ("vocabulary", "message"),
     [
-        (lambda lines: [*lines[:5], lines[5], *lines[5:]], "a token stands twice"),
-        (lambda lines: [*lines, "more"], r"tokens, but \d+ rows in the table"),
+        (lambda lines: [*lines[:5], lines[5], *lines[5:]], "a token is duplicated"),
+        (lambda lines: [*lines, "more"], r"tokens, but \d+ embedding rows"),
     ],
 )
 def test_a_vocabulary_that_is_not_the_tables_is_refused(
@@ -128,7 +128,7 @@ def test_a_teacher_of_one_text_is_refused_for_pairs(
     teacher.encoder.config.type_vocab_size = 1  # type: ignore[union-attr]
     spec = TaskSpec("pairs", pair=True, labels=("a", "b", "c"), metric="accuracy")
     pairs = Split(rows.texts, rows.texts, rows.targets)
-    with pytest.raises(TeacherError, match="it knows one text at a time"):
+    with pytest.raises(TeacherError, match="takes only single texts"):
         finetune(teacher, spec, pairs, pairs, quick.finetune, seed=1, checkpoint=Checkpoint(None))
 
 

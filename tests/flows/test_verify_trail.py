@@ -47,7 +47,7 @@ def test_an_edited_record_is_told_once_with_its_line(place: Workspace) -> None:
 def test_a_removed_record_is_told(place: Workspace) -> None:
     (place.root / "trail" / "records.jsonl").write_text("")
     [finding] = check_trail(place)
-    assert "not complete there" in finding.problem
+    assert "incomplete there" in finding.problem
 
 
 @pytest.mark.parametrize("name", ["export/bundle/vocab.txt", "provenance/bundle.sig", "provenance/bom.cdx.json"])

@@ -204,8 +204,8 @@ def test_equal_answers_on_few_rows_do_not_show_that_the_loss_is_within_the_margi
     verdict = judged(workspace, champion(tmp_path / "c", seen=seen))
     assert (verdict.figures["rows_compared"], verdict.figures["difference"]) == (120, 0)
     assert failed(verdict) == ["metric"]
-    assert "180 rows that turn out like these would do" in note(verdict, "metric")
-    assert "on 180 rows, on 120 one within 0.02" in note(verdict, "rows")
+    assert "180 rows with these results would suffice" in note(verdict, "metric")
+    assert "on 180 rows, by 0.02" in note(verdict, "rows")
 
 
 def test_another_metric_is_applied_to_both(workspace: Workspace, tmp_path: Path) -> None:

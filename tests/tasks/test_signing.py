@@ -128,7 +128,7 @@ def test_head_of_the_trail_is_signed(signed: Path) -> None:
         assert keys.check_trail(signed), f"byte {position} bit {bit}"
     head.write_bytes(good)
     key_of(signed).write_text("x")
-    assert "no public key" in keys.check_trail(signed)[0]
+    assert "not a public key" in keys.check_trail(signed)[0]
     key_of(signed).unlink()
     assert "a key that is not there" in keys.check_trail(signed)[0]
 
