@@ -59,7 +59,7 @@ def _run_logged(workspace: Path, stage: str, log_path: Path) -> int:
                 return EXIT_ERROR
             log.write(shown(traceback.format_exc()))
             kind = type(error).__name__
-            sys.stderr.write(f"{ERROR}{stage} broke: {kind}: {first_line(error)}; the traceback is in {log_path}\n")
+            sys.stderr.write(f"{ERROR}{stage} crashed: {kind}: {first_line(error)}; the traceback is in {log_path}\n")
             return EXIT_BROKEN
     return 0
 

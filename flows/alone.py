@@ -90,7 +90,7 @@ def _held(path: Path, what: str, *, wait: bool) -> Iterator[None]:
     with path.open("a+", encoding="utf-8") as file:
         if not taken(file):
             if not wait:
-                raise RunError(f"{what}: {_holder(file)} is at work here; wait for it or stop it")
+                raise RunError(f"{what}: {_holder(file)} is running here; wait for it or stop it")
             say("run", f"waits for {_holder(file)}")
             fcntl.flock(file, fcntl.LOCK_EX)
         _sign(file)
@@ -134,7 +134,7 @@ def _end_orphans(workspace: Workspace) -> None:
     orphans = [process for process in psutil.process_iter() if _marked(process) == str(workspace.folder)]
     for process in orphans:
         with contextlib.suppress(psutil.Error):
-            say("run", f"ends process {process.pid}, which a killed run left at work here")
+            say("run", f"ends process {process.pid}, left running here by a killed run")
             process.terminate()
     _, alive = psutil.wait_procs(orphans, timeout=_SECONDS_TO_END)
     for process in alive:

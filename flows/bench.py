@@ -35,13 +35,16 @@ def bench(folder: Path, bundle: Path | None, out: Path | None, *, profiled: bool
         return task.run(whole, bundle or own, params.bench, params.shared, target, profiled=profiled), target
     except OSError as error:
         place = error.filename or target
-        raise RunError(f"{place}: cannot be used ({error.strerror}); name a folder to write to with --out") from error
+        raise RunError(f"{place}: cannot be used ({error.strerror}); name a writable folder with --out") from error
 
 
 def lines(figures: dict[str, Any], target: Path) -> Iterator[str]:
     """Yields the human-readable summary: one text on one thread, start-up, and where to find the rest."""
     cell = task.reference(figures)
-    yield f"{cell['length']} tokens, batch {cell['batch']}, threads {cell['threads']}, {cell['rounds']} rounds in turns"
+    yield (
+        f"{cell['length']} tokens, batch {cell['batch']}, threads {cell['threads']}, "
+        f"{cell['rounds']} interleaved rounds"
+    )
     yield f"{'':<26}{'p50 ms':>8}{'p95 ms':>8}{'load ms':>9}{'peak MB':>9}{'above':>7}{'bytes':>13}"
     for name, found in cell["models"].items():
         start = figures["starts"][name]
@@ -50,7 +53,7 @@ def lines(figures: dict[str, Any], target: Path) -> Iterator[str]:
             f"{start['load_ms']:>9.0f}{start['memory_mb']:>9.0f}{start['above_import_mb']:>7.0f}"
             f"{figures['bytes'][name]:>13,}"
         )
-    yield f"{'times the bundle':<26}{'p50':>8}{'load':>8}{'peak':>8}{'bytes':>8}"
+    yield f"{'ratio to the bundle':<26}{'p50':>8}{'load':>8}{'peak':>8}{'bytes':>8}"
     for name, found in cell["models"].items():
         times = figures["ratios"][name]
         yield (
@@ -66,6 +69,6 @@ def lines(figures: dict[str, Any], target: Path) -> Iterator[str]:
 
 
 def _profile(profile: dict[str, Any]) -> Iterator[str]:
-    yield f"forward {profile['forward_ms']:.2f} ms, floor of its arithmetic {profile['floor_ms']:.2f} ms; profiled:"
+    yield f"forward {profile['forward_ms']:.2f} ms, arithmetic floor {profile['floor_ms']:.2f} ms; profiled:"
     for one in profile["operators"]:
         yield f"  {one['name']:<24}{one['calls']:>4} calls{one['microseconds']:>9.0f} µs"

@@ -107,7 +107,7 @@ def _entry_problem(content: bytes, key: str, value: str) -> str | None:
     try:
         entry = COMPILED_LOCK_FILE_STAGE_SCHEMA(yaml.safe_load(content))
     except (yaml.YAMLError, UnicodeDecodeError, Invalid, TypeError):
-        return "no entry of a run cache"
+        return "not a run-cache entry"
     found = _get_cache_hash(copy.deepcopy(entry), key=True), _get_cache_hash(entry)
     return None if found == (key, value) else "altered"
 

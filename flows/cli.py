@@ -21,8 +21,8 @@ from flows import cli_bundle, cli_retraining, cli_service, cli_trail
 from flows.options import HERE, Folder, Json
 
 EXIT_CODES = """
-Exit codes: 0 success · 1 an error to fix, reported in one message · 2 wrong usage ·
-70 a bug, its traceback in the log named · 130 interrupted.
+Exit codes: 0 success · 1 an error to fix, explained in one message · 2 wrong usage ·
+70 a bug, with its traceback in the named log · 130 interrupted.
 """
 
 _SECONDS_TO_LEAVE = 0.1
@@ -77,7 +77,7 @@ def run(
 ) -> None:
     """Run changed stages, restore cached results, skip the rest."""
     if sum(name is not None for name in (only, start, until)) > 1:
-        raise typer.BadParameter("give one of --only, --from and --until")
+        raise typer.BadParameter("give only one of --only, --from and --until")
     from flows.report import print_result
     from flows.run import Selection
     from flows.run import run as run_pipeline
@@ -198,7 +198,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as ended:  # typer turns the former into the latter
         if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
             raise
-        sys.stderr.write("interrupted; nothing is half done, the same command goes on from here\n")
+        sys.stderr.write("interrupted; nothing is left half done, repeat the command to resume\n")
         sys.exit(INTERRUPTED)
     except Exception as error:  # noqa: BLE001 — the last chance to report a bug in one line
         from flows.failure import tell

@@ -55,7 +55,7 @@ def demo(
         if as_json:
             print_json({"url": server.url})
         else:
-            typer.echo(f"{server.url} (end with Ctrl-C)")
+            typer.echo(f"{server.url} (stop with Ctrl-C)")
         sys.stdout.flush()
         if show:
             typer.launch(server.url)

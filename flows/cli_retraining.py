@@ -160,7 +160,7 @@ def _chosen(workspace: Sequence[Path] | None, *, everything: bool) -> list[Path]
         root = repository((workspace or [HERE])[0])
         if found := [place.folder for place in workspaces(root)]:
             return found
-        raise RunError(f"{root}: no workspace in it; make one with `eibert new`")
+        raise RunError(f"{root}: no workspace in it; create one with `eibert new`")
     return list(dict.fromkeys(find(folder).folder for folder in workspace or [HERE]))
 
 

@@ -134,7 +134,7 @@ def _outcome(future: Any) -> Outcome:
 def failed(error: BaseException) -> Outcome:
     """Returns the outcome of a stage that ended with this error."""
     if is_passing(error):
-        found = Failure(shown(f"{error}; tried several times, repeat the command later"), EXIT_ERROR)
+        found = Failure(shown(f"{error}; several attempts failed, repeat the command later"), EXIT_ERROR)
     else:
         found = failure(error)
     code = EXIT_BROKEN if isinstance(error, BrokenStageError) else found.exit_code

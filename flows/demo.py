@@ -84,7 +84,7 @@ def open_server(bundle: Path, port: int, page: Path = PAGE) -> Server:
         return Server(port, files | {"/": files["/index.html"]})
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise RunError(f"port {port}: cannot be had ({reason}); name another with --port, or 0 for any") from error
+        raise RunError(f"port {port}: not available ({reason}); name another with --port, or 0 for any") from error
 
 
 def _bundle_files(folder: Path) -> dict[str, File]:

@@ -18,7 +18,7 @@ def markdown() -> str:
     lines = [
         "# Parameters",
         "",
-        "Every key of `params.yaml`; unknown keys are refused, and none has a hidden default.",
+        "Every key of `params.yaml`; unknown keys are rejected, and no key has a hidden default.",
         "",
     ]
     lines += ["| key | type | bounds | meaning |", "|---|---|---|---|"]

@@ -89,13 +89,13 @@ def _common(part: str, mine: Views, its: Views) -> list[str]:
 def _left_out(part: str, one: Side, other: Side) -> Iterator[str]:
     """Yields what is left out of a part's comparison, and why."""
     if silent := [side.name for side in (one, other) if not getattr(side, part)]:
-        yield f"not known of {' and '.join(silent)}"
+        yield f"unknown for {' and '.join(silent)}"
         return
     among = ALTERNATIVES.get(part, ())
     mine, its = getattr(one, part), getattr(other, part)
     for views, others, name in ((mine, its, one.name), (its, mine, other.name)):
         if missing := [kind for kind in others if kind not in views and kind not in among]:
-            yield f"{', '.join(missing)}: not known of {name}"
+            yield f"{', '.join(missing)}: unknown for {name}"
     if among and not any(kind in mine and kind in its for kind in among):
         told = [next((kind for kind in among if kind in views), "nothing") for views in (mine, its)]
         yield f"not comparable: {told[0]} of {one.name}, {told[1]} of {other.name}"

@@ -9,8 +9,8 @@ _REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space, or ask for a larger quota",
     errno.EROFS: "make it writable",
-    errno.EACCES: "give this user the right to it",
-    errno.EPERM: "give this user the right to it",
+    errno.EACCES: "grant this user access",
+    errno.EPERM: "grant this user access",
 }
 _NAMELESS = {errno.ENOSPC: "the disk", errno.EDQUOT: "the disk"}
 """What an error without a file name is about; permission errors may concern a process or a socket instead."""
@@ -30,7 +30,7 @@ def refusal(error: BaseException) -> str:
             return f"{_NAMELESS[number]}: {os.strerror(number)}; {_REMEDIES[number]}, and repeat the command"
         for sign, remedy in _SQLITE.items():
             if sign in str(one):
-                return f"a database's file: {sign}; {remedy}, and repeat the command"
+                return f"database file: {sign}; {remedy}, and repeat the command"
     return ""
 
 

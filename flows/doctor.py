@@ -84,14 +84,14 @@ def _libraries(folder: Path) -> Iterator[Finding]:  # noqa: ARG001
             yield Finding(name, "missing", stops=True, remedy="install with `make setup`")
             continue
         differs = expected is not None and found.partition("+")[0] != expected
-        yield Finding(name, found, remedy=f"tested with {expected}; `make setup` gets it" if differs else "")
+        yield Finding(name, found, remedy=f"tested with {expected}; `make setup` installs it" if differs else "")
 
 
 def _machine(folder: Path) -> Iterator[Finding]:
     yield Finding("cores", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
     memory = psutil.virtual_memory().available / _GIB
     low = memory < _MEMORY_GIB
-    yield Finding("memory free", f"{memory:.1f} GiB", remedy=f"{_MEMORY_GIB} GiB are enough" if low else "")
+    yield Finding("memory free", f"{memory:.1f} GiB", remedy=f"{_MEMORY_GIB} GiB is enough" if low else "")
     disk = shutil.disk_usage(folder).free / _GIB
     full = disk < _DISK_GIB
     yield Finding("disk free", f"{disk:.1f} GiB", remedy=f"free {_DISK_GIB} GiB" if full else "", stops=disk < 1)
@@ -105,10 +105,8 @@ def _torch(folder: Path) -> Iterator[Finding]:  # noqa: ARG001
         return
     features = torch.cpu.get_capabilities()
     bf16 = [name for name in ("avx512_bf16", "amx_bf16") if features.get(name)]
-    yield Finding("bf16 on this processor", ", ".join(bf16) or "no; training takes fp32")
-    yield Finding(
-        "CUDA", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no; training takes the processor"
-    )
+    yield Finding("bf16 on this processor", ", ".join(bf16) or "no; training uses fp32")
+    yield Finding("CUDA", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "no; training uses the CPU")
 
 
 def _repository(folder: Path) -> Iterator[Finding]:
@@ -126,7 +124,7 @@ def _repository(folder: Path) -> Iterator[Finding]:
         [git, "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False
     )
     found = f"at {inside.stdout.strip()}" if inside.returncode == 0 else "no commit yet"
-    yield Finding("git", found, remedy="" if inside.returncode == 0 else "commit, so that records name their code")
+    yield Finding("git", found, remedy="" if inside.returncode == 0 else "commit, so that records can name their code")
 
 
 def _workspace(folder: Path) -> Iterator[Finding]:
@@ -140,7 +138,7 @@ def _workspace(folder: Path) -> Iterator[Finding]:
             pass
         where = locate(params.teacher, place.folder)
     except EibertError as error:
-        yield Finding("workspace", str(error), stops=True, remedy="as the message says")
+        yield Finding("workspace", str(error), stops=True, remedy="follow this message")
     except OSError as error:
         yield Finding("write access", str(error), stops=True, remedy="make the folder writable")
     else:
@@ -158,7 +156,7 @@ def _record(folder: Path) -> Iterator[Finding]:
     if not uri.startswith(("http://", "https://")):
         yield Finding("MLflow", shown(uri))
         return
-    place, wait = shown(uri), "runs work; their records wait until it answers well"
+    place, wait = shown(uri), "runs work; their records wait until it is healthy"
     try:
         with urllib.request.urlopen(_health(uri), timeout=_SECONDS):  # noqa: S310 — http only, see above
             yield Finding("MLflow", place)

@@ -49,10 +49,10 @@ def write(bundle: Path, layout: Layout, out: Path, repository: Path) -> dict[str
 
 def _check_place(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
-        raise RunError(f"{out}: is there already; name a new folder with -o, or remove it")
+        raise RunError(f"{out}: already exists; name a new folder with -o, or remove it")
     for parent in out.absolute().parents:
         if (parent / artifact.MANIFEST).is_file():
-            raise RunError(f"{out}: lies in the artifact {parent}, which must stay as it is; name a folder elsewhere")
+            raise RunError(f"{out}: is inside the artifact {parent}, which must not change; name a folder elsewhere")
 
 
 def _write(bundle: Path, layout: Layout, part: Path, repository: Path, name: str) -> Record | None:

@@ -105,6 +105,6 @@ class Verdict:
         yield from map(str, self.findings)
         yield from map(str, self.not_checked)
         if self.sound:
-            limits = " but for what was not checked" if self.not_checked else ""
-            by = f", by the keys and the trail of {self.trusted}" if self.trusted else ""
+            limits = " except for what was not checked" if self.not_checked else ""
+            by = f", per the keys and trail of {self.trusted}" if self.trusted else ""
             yield f"sound{limits}: {', '.join(self.places)}{by}"

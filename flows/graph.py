@@ -68,7 +68,7 @@ def opened(workspace: Workspace, *, thorough: bool = False, mending: bool = Fals
     try:
         found = Repo(str(workspace.root), fs=WholeFiles(), _wait_for_lock=True)
     except DvcException as error:
-        raise RunError(f"{workspace.root / '.dvc'}: DVC refuses it: {error}; mend .dvc/config") from error
+        raise RunError(f"{workspace.root / '.dvc'}: rejected by DVC: {error}; fix .dvc/config") from error
     with found as repo:
         if mending:
             heal(repo, workspace.folder)
@@ -93,7 +93,7 @@ def read_graph(workspace: Workspace, *, mending: bool = False) -> Graph:
             upstream = {node.name: frozenset(found.name for found in graph.successors(node)) for node in graph}
             listed = list(load_file(repo, str(path)).stages)
     except DvcException as error:
-        raise RunError(f"{path}: DVC refuses it: {error}; mend it, `eibert new` shows a sound one") from error
+        raise RunError(f"{path}: rejected by DVC: {error}; fix it, `eibert new` creates a valid one") from error
     return Graph(_ordered(listed, upstream), upstream)
 
 

@@ -21,7 +21,7 @@ from flows.quarantine import set_aside
 LOCK_FILE = "dvc.lock"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast with libyaml
 _CLOCKS_DIFFER_SECONDS = 2.0  # file times and process start times
-_TORN = "torn, perhaps by a kill; results come back from the cache"
+_TORN = "damaged, perhaps by a kill; results are restored from the cache"
 
 
 def heal(repo: Any, folder: Path) -> None:
@@ -62,7 +62,7 @@ def reading(repo: Any, folder: Path) -> Iterator[None]:
 def refuse_torn(path: Path) -> None:
     """Raises RunError if a dvc.lock exists and is not valid."""
     if torn_lock_file(path):
-        raise RunError(f"{path}: torn, perhaps by a kill; `eibert run` mends it, results come back from the cache")
+        raise RunError(f"{path}: damaged, perhaps by a kill; `eibert run` repairs it, restoring results from the cache")
 
 
 def torn_lock_file(path: Path) -> bool:

@@ -76,11 +76,11 @@ def settle(workspace: Workspace) -> tuple[str, Version | None]:
     event = journal.body["event"]
     if wanted and registry.CHAMPION in wanted.aliases:
         finish(workspace, journal, wanted.number)
-        return f"finished what was cut off: version {wanted.number} was {event}", wanted
+        return f"finished what was interrupted: version {wanted.number} was {event}", wanted
     if journal.number is None:
         registry.clear(workspace.root, workspace.name, journal.id, journal.challenger)
     close_journal(workspace)
-    return "undid what was cut off: no version came into service", None
+    return "undid what was interrupted: no version went into service", None
 
 
 def _is_of(version: Version, journal: Journal) -> bool:
@@ -96,7 +96,7 @@ def _read(workspace: Workspace) -> Journal | None:
     with contextlib.suppress(ArtifactError, TypeError):
         return Journal(**artifact.read_json(path))
     raise RunError(
-        f"{path}: not the journal of a promotion; if the registry's aliases and the end of the trail are as you want "
+        f"{path}: not a promotion journal; if the registry's aliases and the end of the trail are as you want "
         "them, delete it"
     )
 

@@ -109,8 +109,8 @@ def _outcome(found: "Promotion") -> str:
         return f"version {number} is in service now, {after}"
     stays = f"version {number} stays in service" if number else "no version is in service"
     if not found.kept_out:
-        return f"nothing to do: this bundle is version {number}, which is in service"
-    return f'{stays}; `eibert promote --override "REASON"` lets it pass all the same'
+        return f"nothing to do: this bundle is version {number}, already in service"
+    return f'{stays}; `eibert promote --override "REASON"` promotes it anyway'
 
 
 def _model(workspace: Workspace) -> Model:

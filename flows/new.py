@@ -54,12 +54,12 @@ def new(
     folder = folder.resolve()
     root = repository(folder)
     if folder == root:
-        raise RunError(f"{folder}: the repository's root is a workspace already; name a folder in it, as models/NAME")
+        raise RunError(f"{folder}: the repository root is a workspace already; name a folder in it, e.g. models/NAME")
     if file := next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None):
-        raise RunError(f"{file}: a file, expected a folder; name another, as models/NAME")
+        raise RunError(f"{file}: a file, expected a folder; name another, e.g. models/NAME")
     for name in (PARAMS, GRAPH):
         if (folder / name).exists():
-            raise RunError(f"{folder / name}: already there and not overwritten; choose another folder")
+            raise RunError(f"{folder / name}: exists and is not overwritten; choose another folder")
     sources = [_source(source, folder, option) for source, option in _named(data, unlabelled)]
     texts = {PARAMS: _params(root, folder, sources, preset), GRAPH: _graph(root, folder)}
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
@@ -116,10 +116,10 @@ def _preset(root: Path, name: str) -> Mapping[str, object]:
     path = root / "presets" / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in path.parent.glob("*.yaml")))
-        raise RunError(f"--preset {name}: no such preset; there are {known or 'none'}")
+        raise RunError(f"--preset {name}: no such preset; available: {known or 'none'}")
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(found, dict):
-        raise ParamsError(f"{path}: found no mapping of sections; mend it")
+        raise ParamsError(f"{path}: expected a mapping of sections; fix it")
     return found
 
 

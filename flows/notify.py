@@ -51,7 +51,7 @@ def _post(webhook: str, body: bytes, timeout_s: float, environment: Mapping[str,
         place = urlsplit(address)
         if place.scheme not in ("http", "https") or not place.hostname:
             found = f"the environment variable {name}" if webhook.startswith("$") else "notify.webhook"
-            return f"notify.webhook: {found} holds no http or https address; set it"
+            return f"notify.webhook: {found} contains no http or https URL; set it"
         headers = {"Content-Type": "application/json", "User-Agent": "eibert"}
         request = urllib.request.Request(address, body, headers, method="POST")  # noqa: S310 — scheme checked
         with urllib.request.urlopen(request, timeout=timeout_s) as answer:  # noqa: S310
@@ -59,7 +59,7 @@ def _post(webhook: str, body: bytes, timeout_s: float, environment: Mapping[str,
     except Exception as error:  # noqa: BLE001 — whatever a hook does, the retraining stands
         code: Any = getattr(error, "code", "")
         host = urlsplit(address).hostname if "place" in locals() else "the address"
-        return f"notify.webhook: {host} was not told ({type(error).__name__}{f' {code}' if code else ''})"
+        return f"notify.webhook: {host} was not notified ({type(error).__name__}{f' {code}' if code else ''})"
     return ""
 
 
@@ -76,5 +76,5 @@ def _call(command: str, body: bytes, timeout_s: float) -> str:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # children included
         process.wait()
-        return f"notify.command: {words[0]} did not end within {timeout_s:g} s and was stopped"
-    return f"notify.command: {words[0]} ended with exit code {process.returncode}" if process.returncode else ""
+        return f"notify.command: {words[0]} did not finish within {timeout_s:g} s and was stopped"
+    return f"notify.command: {words[0]} exited with code {process.returncode}" if process.returncode else ""

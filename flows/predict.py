@@ -47,7 +47,7 @@ def _answer(answer: dict[str, Any]) -> str:
 def _pair(line: str, number: int) -> tuple[str, str]:
     text, tab, text_b = line.partition(_SEPARATOR)
     if not tab:
-        raise DataError(f"text {number}: found one text, expected two with a tab between; this model compares pairs")
+        raise DataError(f"text {number}: found one text, expected two separated by a tab; this model compares pairs")
     return text, text_b
 
 

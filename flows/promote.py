@@ -93,13 +93,13 @@ def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
         TrailError: the trail is altered.
     """
     if override is not None and not override.strip():
-        raise RunError("--override: found no reason, expected one; it stands in the trail for ever")
+        raise RunError("--override: found no reason, expected one; it stays in the trail forever")
     with _alone(workspace):
         champion = registry.champion(workspace.root, workspace.name)
         before = champion.number if champion else None
         bundle = facts.bundle_folder(workspace.folder)
         if champion and champion.digest == packing.digest(bundle):
-            same = Gate("champion", None, None, passed=None, note="this very bundle is in service")
+            same = Gate("champion", None, None, passed=None, note="this bundle is already in service")
             return Promotion(False, champion, before, Verdict((same,), before))
         verdict = _judged(workspace, champion)
         if override is not None and not verdict.passed:
@@ -127,10 +127,10 @@ def rollback(workspace: Workspace, number: int | None = None) -> Promotion:
         root, name = workspace.root, workspace.name
         champion = registry.champion(root, name)
         if champion is None:
-            raise RunError(f"{name}: no version is in service; `eibert promote` puts one there")
+            raise RunError(f"{name}: no version is in service; run `eibert promote` first")
         wanted = number if number is not None else service.replaced_by(workspace, champion.number)
         if wanted == champion.number:
-            raise RunError(f"{name}: version {wanted} is in service already; name another one")
+            raise RunError(f"{name}: version {wanted} is already in service; name another")
         target = registry.find(root, name, wanted)
         with tempfile.TemporaryDirectory() as place:
             promoted = service.checked(workspace, target, Path(place))
@@ -176,7 +176,7 @@ def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict:
     """Registers the bundle and puts it in service; returns its version, and a warning or ""."""
     record = court.build_of(workspace.root, workspace.folder, bundle)
     if record is None:
-        raise RunError(f"{bundle}: no record of it in the trail, so no promotion could name it; run `eibert run` first")
+        raise RunError(f"{bundle}: not recorded in the trail, so a promotion cannot name it; run `eibert run` first")
     event = promotions.PROMOTED if verdict.passed else promotions.OVERRIDDEN
     with tempfile.TemporaryDirectory() as place:
         contents, papers = Path(place) / "contents", artifact.folder(workspace.folder, "provenance")
@@ -203,7 +203,7 @@ def _profile(workspace: Workspace, target: Path) -> Path | None:
     try:
         drift.keep(workspace.folder, params.drift, params.shared, target)
     except TeacherError as error:
-        say("promote", shown(f"no profile is kept with the version, drift from it cannot be told: {error}"))
+        say("promote", shown(f"the version gets no profile, so drift from it cannot be measured: {error}"))
         return None
     return target
 

@@ -134,7 +134,7 @@ def _commit(root: Path, record: Record) -> str:
     if found["dirty"]:
         raise RunError(
             f"record {record.sequence} was built with uncommitted changes ({git.told(found)}), so no commit holds "
-            "what it was built from; commit them where they still are, and `eibert run` records the same bundle anew"
+            "what it was built from; commit them where they still exist, and `eibert run` records the bundle again"
         )
     commit = str(found["commit"])
     if git.answer(root, "cat-file", "-e", f"{commit}^{{commit}}") is None:
@@ -152,9 +152,9 @@ def _check_sources(workspace: Path, body: Mapping[str, Any]) -> None:
         if name.startswith("hf:"):
             continue
         if not path.is_file():
-            raise DataError(f"{path}: gone; the record read a file there with SHA-256 {digest}; put it back")
+            raise DataError(f"{path}: missing; the recorded run read a file there with SHA-256 {digest}; restore it")
         if (found := artifact.sha256(path)) != digest:
-            raise DataError(f"{path}: changed (SHA-256 {found[:16]}…, recorded {digest[:16]}…); put the old file back")
+            raise DataError(f"{path}: changed (SHA-256 {found[:16]}…, recorded {digest[:16]}…); restore the old file")
 
 
 def _outside(body: Mapping[str, Any]) -> list[str]:

@@ -64,8 +64,8 @@ def record(workspace: Workspace, states: Mapping[str, str], note: Path | None) -
     except Exception as error:  # noqa: BLE001 — whatever goes wrong here, the trained work stands
         trouble = failure(error)
         reason = " ".join(trouble.text.split())
-        again = "the next `eibert run` does it without training"
-        return replace(trouble, text=f"the bundle is built but not recorded and signed: {reason}; {again}")
+        again = "the next `eibert run` does both without training"
+        return replace(trouble, text=f"the bundle is built, but recording or signing it failed: {reason}; {again}")
     return found
 
 

@@ -56,7 +56,7 @@ def refresh(workspace: Workspace, params: Params) -> str:
     _check_formats(wanted)
     _set_aside(workspace, target)
     _exchange(target, {path for paths in earlier.values() for path in paths}, wanted, source.about)
-    return f"{incoming}: took {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode})"
+    return f"{incoming}: copied {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode})"
 
 
 def put_back(workspace: Workspace) -> bool:
@@ -113,7 +113,7 @@ def _target(workspace: Workspace, source: str) -> Path:
     target = (workspace.folder / source).resolve()
     if source == SAMPLE or source.startswith("hf:") or workspace.folder not in target.parents or target.is_file():
         raise DataError(
-            f"ingest.source: {source}: expected a folder inside the workspace, where {_KEY} puts what arrives; "
+            f"ingest.source: {source}: expected a folder inside the workspace, where {_KEY} puts incoming files; "
             "set it to `rows`, with the first files in it"
         )
     return target
@@ -123,8 +123,8 @@ def _check_apart(workspace: Workspace, incoming: str, target: Path) -> None:
     """Refuses a delivery inside the folder that is swapped and restored as a whole."""
     if target in (workspace.folder / incoming).resolve().parents:
         raise DataError(
-            f"{_KEY}: {incoming}: lies in {target}, expected a place outside of `ingest.source`; "
-            "move it, or name another one"
+            f"{_KEY}: {incoming}: is inside {target}, expected a place outside `ingest.source`; "
+            "move it, or name another"
         )
 
 
@@ -181,7 +181,7 @@ def _check_formats(files: Mapping[SplitName, list[Path]]) -> None:
         formats = {suffix_of(path): path for path in paths}
         if len(formats) > 1:
             names = " and ".join(str(path) for path in formats.values())
-            raise DataError(f"{_KEY}: {names} are of different formats, expected one for {split}; convert the new one")
+            raise DataError(f"{_KEY}: {names} have different formats, expected one for {split}; convert the new one")
 
 
 def _exchange(

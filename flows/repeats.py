@@ -41,14 +41,12 @@ def known(workspace: Workspace, champion: Version | None) -> str:
         return ""  # the gate `trail` says why
     if not bodies or bodies[-1]["version"] != champion.number:
         return (
-            f"version {same[-1]}, and the trail does not tell how version {champion.number} came in its place; "
+            f"version {same[-1]}, and the trail does not show how version {champion.number} replaced it; "
             "get the newest trail from git, or run `eibert promote`"
         )
     rollbacks = takewhile(lambda body: body["event"] == promotions.ROLLED_BACK, reversed(bodies))
     taken = (body for body in rollbacks if body["before"] in same)
-    return next(
-        (f"version {body['before']}, in whose place version {body['version']} was put back" for body in taken), ""
-    )
+    return next((f"version {body['before']}, which was rolled back to version {body['version']}" for body in taken), "")
 
 
 def kept_out(workspace: Workspace, champion: Version | None) -> str:
@@ -59,7 +57,7 @@ def kept_out(workspace: Workspace, champion: Version | None) -> str:
     """
     wanted = key(workspace, champion)
     same = [one for one in history.read(workspace) if one.key == wanted and one.outcome is Outcome.KEPT]
-    return f"this challenger was kept out on {same[-1].when}: {same[-1].reason}" if same else ""
+    return f"this challenger was rejected on {same[-1].when}: {same[-1].reason}" if same else ""
 
 
 def key(workspace: Workspace, champion: Version | None) -> str:

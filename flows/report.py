@@ -51,7 +51,7 @@ def _record(record: "Record") -> dict[str, object]:
 def _recorded(record: "Record | None") -> str | None:
     if record is None:
         return None
-    of = "built from files that no commit holds: commit them, run again, and others can rebuild it"
+    of = "built from uncommitted files: commit them and run again, so that others can rebuild it"
     return f"{record.sequence} in the trail{f', {of}' if record.body['git']['dirty'] else ''}"
 
 

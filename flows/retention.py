@@ -53,7 +53,7 @@ def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
     if not (running and at_work(workspace, retrainings=False)):
         removed += _collect_versions(workspace, params)
     if count := runs.collect(workspace.root, workspace.name, params.runs_days):
-        removed.append(f"{count} runs of MLflow's")
+        removed.append(f"{count} MLflow runs")
     places = workspaces(workspace.root)
     busy = any(at_work(one, retrainings=not (running and one.folder == workspace.folder)) for one in places)
     if not busy and (freed := _collect_cache(workspace, params.days)):
@@ -98,8 +98,8 @@ def _collect_cache(workspace: Workspace, days: float) -> str:
                 path.unlink()
                 removed, size_bytes = removed + 1, size_bytes + stat.st_size
         forgotten = _forget_runs(repo, oldest)
-    said = [f"{removed} objects of DVC's cache, {size_bytes:,} bytes"] if removed else []
-    return ", and ".join([*said, f"{forgotten} entries of its run cache"] if forgotten else said)
+    said = [f"{removed} objects from DVC's cache, {size_bytes:,} bytes"] if removed else []
+    return ", and ".join([*said, f"{forgotten} entries from its run cache"] if forgotten else said)
 
 
 def _forget_runs(repo: Any, oldest: float) -> int:

@@ -84,7 +84,7 @@ class _Attempt:
         if broken := self._broken(self._run(Selection())):
             return broken
         if same := repeats.known(self.workspace, self.champion):
-            return self._ended(Outcome.UNCHANGED, f"the new data makes the same bundle: {same}")
+            return self._ended(Outcome.UNCHANGED, f"the new data produces the same bundle: {same}")
         return self._stopped() or self._judged()
 
     def failed(self, reason: str) -> Retraining:
@@ -130,7 +130,7 @@ class _Attempt:
             files = registry.fetch(root, name, self.champion.number, Path(scratch))
             kept = files / packing.PROFILE
             if not kept.is_file():
-                self._note(f"version {self.champion.number} was registered without a profile: no drift was looked for")
+                self._note(f"version {self.champion.number} was registered without a profile: drift was not checked")
                 return
             self.drift = look(
                 self.workspace.folder, self.params.drift, self.params.shared, kept, files / packing.BUNDLE
@@ -174,14 +174,14 @@ def _without_refused_rows(workspace: Workspace, found: Retraining) -> Retraining
         with alone(workspace, wait=True):
             back = put_back(workspace)
         if back:
-            note = "what had arrived was put back out of the rows; "
+            note = "the incoming rows were taken out again; "
             if found.outcome is Outcome.STOPPED:
-                note += "mend it where it arrives, it is read again next time"
+                note += "fix them in `retrain.incoming`, they are read again next time"
             else:  # the delivery may be sound
-                note += "it is read again next time"
+                note += "they are read again next time"
             return dataclasses.replace(found, notes=[*found.notes, note])
     except (EibertError, OSError) as error:  # the next refresh restores the rows
-        return dataclasses.replace(found, notes=[*found.notes, shown(f"what arrived stays for now: {error}")])
+        return dataclasses.replace(found, notes=[*found.notes, shown(f"the incoming rows stay for now: {error}")])
     return found
 
 

@@ -67,7 +67,7 @@ def retrain_all(folders: Sequence[str], parallel: int = 1, *, wait: bool = True)
     """
     mark_as_this_process()
     if later := later_due(datetime.now(UTC)):
-        message = f"gives way to the run of {later:%Y-%m-%d %H:%M} UTC: what was missed is caught up once"
+        message = f"skipped for the run of {later:%Y-%m-%d %H:%M} UTC: missed runs are caught up on once"
         say("retrain", message)
         return Completed(name="Skipped", data=[], message=message)
     with ThreadPoolExecutor(max_workers=parallel) as pool:
@@ -164,8 +164,8 @@ def _answer(done: "subprocess.CompletedProcess[str]") -> Retraining | str:
             return Retraining(**{**values, "outcome": Outcome(values["outcome"])})
         return str(values["error"])
     if done.returncode < 0:
-        return f"its process was ended by {signal.Signals(-done.returncode).name}"
-    return f"its process ended with exit code {done.returncode}"
+        return f"its process was killed by {signal.Signals(-done.returncode).name}"
+    return f"its process exited with code {done.returncode}"
 
 
 def _told_for(folder: str, failed: Retraining) -> Retraining:
@@ -204,4 +204,4 @@ def _publish(key: str, page: str, description: str) -> None:
     try:
         create_markdown_artifact(key=name, markdown=page, description=description)
     except Exception as error:  # noqa: BLE001 — the page is a copy of what the history holds
-        sys.stderr.write(shown(f"warning: Prefect did not take the page: {type(error).__name__}\n"))
+        sys.stderr.write(shown(f"warning: Prefect did not accept the page: {type(error).__name__}\n"))

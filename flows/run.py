@@ -55,7 +55,7 @@ class Selection:
         if name is None:
             return list(graph.stages)
         if name not in graph.stages:
-            raise RunError(f"{name}: no such stage; there are {', '.join(graph.stages)}")
+            raise RunError(f"{name}: no such stage; available: {', '.join(graph.stages)}")
         related = graph.descendants(name) if self.start else graph.ancestors(name) if self.until else set()
         chosen = related | {name, CODE}
         return [stage for stage in graph.stages if stage in chosen]
@@ -181,7 +181,7 @@ def _settle(workspace: Workspace) -> str:
     try:
         say("run", settle(workspace)[0])
     except EibertError as error:
-        return shown(f"a promotion that was cut off is not settled yet: {error}")
+        return shown(f"an interrupted promotion is not settled yet: {error}")
     return ""
 
 
@@ -199,6 +199,5 @@ def _check_upstream(graph: Graph, chosen: Sequence[str], found: dict[str, list[C
     if stale:
         lines = "\n  ".join(f"{name}: {found[name][0].text}" for name in stale)
         raise RunError(
-            f"what the chosen stages depend on is not up to date; `eibert run --until {chosen[-1]}` runs that first\n"
-            f"  {lines}"
+            f"upstream stages are not up to date; `eibert run --until {chosen[-1]}` runs them first\n  {lines}"
         )

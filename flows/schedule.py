@@ -44,8 +44,8 @@ def check_cron(cron: str, timezone: str) -> CronSchedule:
         _dates(schedule, datetime.now(UTC), 1)
     except (ValidationError, ValueError) as error:  # croniter's are ValueErrors
         raise RunError(
-            f'--cron "{cron}", --timezone {timezone}: no schedule, or never due; write five fields, as "0 3 * * *", '
-            "and a name as UTC"
+            f'--cron "{cron}", --timezone {timezone}: no schedule, or never due; use five fields, such as "0 3 * * *", '
+            "and a time zone such as UTC"
         ) from error
     return schedule
 
@@ -82,7 +82,7 @@ def catch_up(name: str, folders: Sequence[Path], schedule: CronSchedule, *, para
     if last is None and (waiting := overdue(name, now)):  # served before, but no run has begun
         last = waiting[0] - timedelta(seconds=1)
     while is_missed(schedule, last, now):
-        say(NAME, "catches up once on what was missed")
+        say(NAME, "catches up once on missed runs")
         last = now
         run_many(folders, parallel=parallel)
         now = datetime.now(UTC)

@@ -89,7 +89,7 @@ def _used(home: Path, find: Callable[[TextIO], _Server | None]) -> Iterator[str 
             return
         address, process = found
         try:
-            say("server", f"Prefect's page: {address.removesuffix('/api')}")
+            say("server", f"Prefect UI: {address.removesuffix('/api')}")
             with _watched(process), temporary_settings({PREFECT_API_URL: address}):
                 os.environ[_ADDRESS] = address  # for child processes
                 yield address
@@ -138,8 +138,8 @@ def _answering(note: TextIO) -> _Server | None:
 def _started(port: int, note: TextIO) -> _Server:
     if _is_taken(port):
         raise RunError(
-            f"--port {port}: taken by what is no server of this repository; choose another, or name a Prefect server "
-            f"that you mean to use in {_ADDRESS}"
+            f"--port {port}: in use, but not by a server of this repository; choose another, or name the Prefect "
+            f"server to use in {_ADDRESS}"
         )
     address = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
@@ -171,9 +171,11 @@ def _wait(address: str, process: psutil.Process, seconds: float) -> None:
     while not _answers(address):
         if has_ended(process):
             log = Path(PREFECT_HOME.value(), _LOG)
-            raise RunError(f"{address}: Prefect's server ended, see {log}; is the port free? --port chooses one")
+            raise RunError(
+                f"{address}: Prefect's server exited, see {log}; if the port is taken, set another with --port"
+            )
         if time.monotonic() > until:
-            raise RunError(f"{address}: Prefect's server does not answer after {seconds:g} s; try again")
+            raise RunError(f"{address}: Prefect's server did not answer within {seconds:g} s; try again")
         time.sleep(0.2)
 
 
@@ -193,7 +195,7 @@ def _watched(process: psutil.Process) -> Iterator[None]:
     def watch() -> None:
         while not no_longer_needed.wait(1):
             if has_ended(process):
-                end_at_once(1, "error: Prefect's server ended by itself; start the same command again, it catches up")
+                end_at_once(1, "error: Prefect's server exited unexpectedly; run the same command again, it catches up")
 
     threading.Thread(target=watch, daemon=True).start()
     try:

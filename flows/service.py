@@ -27,7 +27,9 @@ def champion(workspace: Workspace, version: Version | None, into: Path) -> Champ
         if not last:
             return None
         number = last[0].body["version"]
-        problem = f"the trail says that version {number} is in service, the registry has none; restore MLflow's record"
+        problem = (
+            f"the trail says that version {number} is in service, but the registry has none; restore MLflow's record"
+        )
         return Champion(number, into, problem)
     try:
         checked(workspace, version, into)
@@ -62,13 +64,13 @@ def checked(workspace: Workspace, version: Version, into: Path) -> Record:
         if found[name] != digest:
             raise CorruptArtifactError(
                 f"{what}: {name} altered (SHA-256 {found[name][:12]}…, record {promoted.sequence} of the trail says "
-                f"{digest[:12]}…); restore the artifact store, or take another version"
+                f"{digest[:12]}…); restore the artifact store, or choose another version"
             )
     papers = into / packing.PAPERS
     if papers.is_dir():
         key = keys.public_key(workspace.root / keys.TRAIL, signing.signer_of(papers))
         if problems := signing.check_signature(into / packing.BUNDLE, papers, key):
-            raise CorruptArtifactError(f"{what}: {problems[0]}; take another version")
+            raise CorruptArtifactError(f"{what}: {problems[0]}; choose another version")
     return promoted
 
 

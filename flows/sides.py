@@ -85,7 +85,7 @@ def side(name: str, folder: Path) -> Side:
         return _workspace(name, place, lambda file: git.answer(place.folder, "show", f"{commit}:./{file}"))
     if _RUN.fullmatch(name) and (run := _recorded(place, name)):
         return run
-    raise RunError(f"{name}: no bundle, workspace, commit or MLflow run of that name; `git log` and MLflow list them")
+    raise RunError(f"{name}: no bundle, workspace, commit or MLflow run with that name; `git log` and MLflow list them")
 
 
 def _workspace(name: str, workspace: Workspace, read: Read) -> Side:

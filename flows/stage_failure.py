@@ -42,7 +42,7 @@ def _message(workspace: Workspace, stage: str, cause: BaseException, started: fl
             return message.strip()
     status = _exit_status(cause)
     if status is not None and (status < 0 or status in {137, 143}):
-        return f"{stage}: its process was killed (exit status {status}); was memory enough? See {log}"
+        return f"{stage}: its process was killed (exit status {status}), perhaps for lack of memory; see {log}"
     return refusal(cause) or _log_refusal(log) or f"{stage}: {cause}"
 
 

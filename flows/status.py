@@ -122,7 +122,7 @@ def _code_lines(workspace: Workspace, stage: Any, current: Mapping[str, Any]) ->
         if changed:
             return list(dict.fromkeys(changed))
     if any(dep.status() for dep in stage.deps):
-        return ["only comments, layout or code that no stage reaches changed"]
+        return ["only comments, formatting or code that no stage uses changed"]
     return []
 
 

@@ -23,7 +23,7 @@ CODE = "code"
 _BY_DVC = "DVC_STAGE"
 """Variable in which DVC names the stage to the process it starts."""
 
-_AGAIN = "what it made is not recorded; run it again"
+_AGAIN = "its output is not recorded; run it again"
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _check_code(workspace: Path, stage: str) -> None:
     except ArtifactError:
         return  # a workspace whose graph has no `code`
     if recorded != CodeReader(project_root()).digests(stage):
-        raise RunError(f"{path}: the code of {stage} has changed since `code` looked at it; run `eibert run` again")
+        raise RunError(f"{path}: the code of {stage} has changed since `code` digested it; run `eibert run` again")
 
 
 def _files(workspace: Path, stage: str) -> dict[str, tuple[int, ...]]:

@@ -44,7 +44,7 @@ def verify(path: Path, *, everything: bool, trusted: Path | None = None, unsigne
     if not (path / PARAMS).is_file() and ((path / CONFIGURATION).exists() or not (path / GRAPH).is_file()):
         return _verify_bundle(path, everything=everything, trusted=trusted, unsigned=unsigned)
     if trusted or unsigned:
-        raise RunError(f"{path}: a workspace; -C DIR beside it and --unsigned are about a bundle, leave them out")
+        raise RunError(f"{path}: a workspace; -C DIR beside it and --unsigned apply to bundles only, leave them out")
     here = find(path)
     places = workspaces(here.root) if everything else [here]
     found = [one for place in places for check in WORKSPACE_CHECKS for one in check(place)]
@@ -66,7 +66,7 @@ def workspaces(root: Path) -> list[Workspace]:
 
 def _verify_bundle(folder: Path, *, everything: bool, trusted: Path | None, unsigned: bool) -> Verdict:
     if everything:
-        raise RunError(f"{folder}: --all is about a repository, and this is no workspace; leave it out")
+        raise RunError(f"{folder}: --all applies to a repository, and this is not a workspace; leave it out")
     bundle = Shipped(folder, repository(trusted) if trusted else _around(folder) or _around(Path()), unsigned)
     return _verdict([folder], [one for check in BUNDLE_CHECKS for one in check(bundle)], bundle.root)
 

@@ -39,10 +39,10 @@ def check_presence(workspace: Workspace) -> Iterator[Unchecked]:
     absent = [Path(path).name for path in recorded if Path(path).name not in built]
     if absent:
         yield Unchecked(
-            str(lock), f"{', '.join(absent)} recorded there and not here; `eibert run` restores or rebuilds"
+            str(lock), f"{', '.join(absent)} recorded there but missing here; `eibert run` restores or rebuilds"
         )
     elif not built:
-        yield Unchecked(str(workspace.folder), "nothing is built here yet; `eibert run` does it")
+        yield Unchecked(str(workspace.folder), "nothing is built here yet; run `eibert run`")
 
 
 def check_inputs(workspace: Workspace) -> Iterator[Finding]:
@@ -57,7 +57,7 @@ def check_inputs(workspace: Workspace) -> Iterator[Finding]:
             found = upstream["files"].get(file, {}).get("sha256") if file else _digest(workspace, source)
             if found != digest:
                 place = str(artifact.folder(workspace.folder, stage) / artifact.MANIFEST)
-                yield Finding(place, f"was made from another {name} (SHA-256 {digest[:12]}…)", "run `eibert run`")
+                yield Finding(place, f"was built from a different {name} (SHA-256 {digest[:12]}…)", "run `eibert run`")
 
 
 def check_lock_file(workspace: Workspace) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ def check_bundle(bundle: Shipped) -> Iterator[Finding]:
     folder = bundle.folder
     strangers = [path for path in sorted(folder.rglob("*")) if path.is_symlink()]
     for path in strangers:
-        yield Finding(str(path), "a link, expected a file of the bundle's own", "copy the bundle again")
+        yield Finding(str(path), "a link, expected a regular file", "copy the bundle again")
     try:
         read_bundle(folder)
     except BundleError as error:
@@ -24,4 +24,4 @@ def check_bundle(bundle: Shipped) -> Iterator[Finding]:
     known = {CONFIGURATION, *read_json(folder / CONFIGURATION)["files"]}
     for path in sorted(folder.rglob("*")):
         if path not in strangers and path.relative_to(folder).as_posix() not in known:
-            yield Finding(str(path), f"not named by {CONFIGURATION}", "remove it, or copy the bundle again")
+            yield Finding(str(path), f"not listed in {CONFIGURATION}", "remove it, or copy the bundle again")

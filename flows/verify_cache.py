@@ -8,7 +8,7 @@ from flows.findings import Finding, Found, Unchecked
 from flows.graph import opened
 from flows.workspace import Workspace
 
-_DELETE = "delete it and run `eibert run`, which puts it back from a sound output or rebuilds it"
+_DELETE = "delete it and run `eibert run`, which restores it from a valid output or rebuilds it"
 
 
 def check_cache(workspace: Workspace) -> Iterator[Finding]:
@@ -26,14 +26,14 @@ def check_run_cache(workspace: Workspace) -> Iterator[Finding]:
         folder = Path(repo.stage_cache.cache_dir)
     for path in _files(folder):
         if problem := entry_problem(path):
-            yield Finding(str(path), problem, "delete it; the stage runs again when it is asked for")
+            yield Finding(str(path), problem, "delete it; the stage runs again when needed")
 
 
 def check_remote(workspace: Workspace) -> Found:
     """Yields each object or run-cache entry on DVC's default remote, if any, that does not match its name."""
     with opened(workspace) as repo:
         if name := unlistable_remote(repo):
-            yield Unchecked(f"DVC remote {name}", "nothing can be listed over HTTP")
+            yield Unchecked(f"DVC remote {name}", "HTTP remotes cannot be listed")
             return
         for place, problem in remote_problems(repo):
             yield Finding(place, problem, "delete it there and run `dvc push`")

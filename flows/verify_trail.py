@@ -40,7 +40,7 @@ def check_promotion(workspace: Workspace) -> Iterator[Finding]:
     """Yields a promotion or rollback that was interrupted and is not settled yet."""
     path = workspace.folder / PRIVATE / JOURNAL
     if path.is_file():
-        yield Finding(str(path), "a promotion was cut off", "run `eibert run`, which finishes or undoes it")
+        yield Finding(str(path), "a promotion was interrupted", "run `eibert run`, which finishes or undoes it")
 
 
 def check_signature(bundle: Shipped) -> Found:
@@ -54,7 +54,7 @@ def check_signature(bundle: Shipped) -> Found:
     place = bundle.folder.resolve()
     papers = next((p for p in (place.parent / _PAPERS, place.parent.parent / _PAPERS) if p.is_dir()), None)
     if bundle.root is None:
-        problem = "its signature cannot be checked: no repository is known whose keys and trail could vouch for it"
+        problem = "its signature cannot be checked: no repository is known with the keys and trail to vouch for it"
         remedy = "name one with -C, or accept the bundle as it is with --unsigned"
         yield _accepted(Finding(str(bundle.folder), problem, remedy), bundle)
     elif papers:
@@ -72,7 +72,7 @@ def _check_record(bundle: Shipped, root: Path) -> Found:
     try:
         lookup.find(records, str(bundle.folder))
     except EibertError as error:
-        yield _accepted(_finding(str(error), "copy bundle and papers again"), bundle)
+        yield _accepted(_finding(str(error), "copy the bundle and its papers again"), bundle)
 
 
 def _accepted(found: Finding, bundle: Shipped) -> Finding | Unchecked:
@@ -90,7 +90,7 @@ def _check(bundle: Path, papers: Path, root: Path) -> Iterator[Finding]:
         yield Finding(str(papers), f"signed with a key that is not there ({key})", _FROM_GIT)
         return
     for line in signing.check_signature(bundle, papers, key):
-        yield _finding(line, "copy bundle and papers again, or run `eibert run`, which signs what it built")
+        yield _finding(line, "copy the bundle and its papers again, or run `eibert run`, which signs what it built")
 
 
 def _is_recorded(workspace: Workspace, bundle: Path) -> bool:

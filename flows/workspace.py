@@ -69,7 +69,7 @@ def find(folder: Path) -> Workspace:
     for name in (PARAMS, GRAPH):
         if not (folder / name).is_file():
             raise RunError(
-                f"{folder / name}: missing, so this is no workspace; choose one with -C, or make one with `eibert new`"
+                f"{folder / name}: missing, so this is not a workspace; choose one with -C, or create one: `eibert new`"
             )
     return Workspace(folder, repository(folder))
 
@@ -134,13 +134,13 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
     sources = [str(source) for source in local_sources(params.ingest)]
     for source in sources:
         if not (workspace.folder / source).exists():
-            raise DataError(f"{PARAMS}: ingest: {source}: not found from {workspace.folder}; mend the path")
+            raise DataError(f"{PARAMS}: ingest: {source}: not found from {workspace.folder}; fix the path")
     model = params.teacher.model
     teacher = [model] if is_local_teacher(model) else []
     if teacher and not (workspace.folder / model).is_dir():
         raise ParamsError(
             f"{PARAMS}: teacher.model: {model}: no such folder from {workspace.folder}, expected a folder, `bundled` "
-            "or hf:owner/name@revision; mend the path"
+            "or hf:owner/name@revision; fix the path"
         )
     changed = False
     stages = document.get("stages") or {}
@@ -184,7 +184,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return _yaml().load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise ParamsError(f"{path}: not readable as YAML ({' '.join(str(error).split())}); mend it") from error
+        raise ParamsError(f"{path}: not readable as YAML ({' '.join(str(error).split())}); fix it") from error
 
 
 def dump_yaml(document: Any) -> str:
@@ -197,11 +197,11 @@ def dump_yaml(document: Any) -> str:
 def _assign(document: Any, assignment: str) -> None:
     key, equals, text = assignment.partition("=")
     if not equals or not all(key.split(".")):
-        raise ParamsError(f"--set {assignment}: found no key=value; write for example --set prune.keep=6000")
+        raise ParamsError(f"--set {assignment}: expected key=value, for example --set prune.keep=6000")
     try:
         value = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:  # an impossible date is a ValueError
-        raise ParamsError(f"--set {assignment}: the value is no YAML; quote it") from error
+        raise ParamsError(f"--set {assignment}: the value is not valid YAML; quote it") from error
     *sections, last = key.split(".")
     place = document
     for section in sections:

@@ -37,7 +37,7 @@ def checked_out(root: Path, commit: str, outside: Sequence[str]) -> Iterator[Pat
         tree.parent.mkdir(parents=True, exist_ok=True)
         try:
             if _worktree(root, "add", "--detach", "--force", str(tree), commit) is None:
-                raise RunError(f"{root}: git cannot check out {commit[:12]} into a worktree; `git fsck` may tell why")
+                raise RunError(f"{root}: git cannot check out {commit[:12]} into a worktree; `git fsck` may show why")
             place = tree / prefix
             for path in paths:
                 _link(place / path, root / path)

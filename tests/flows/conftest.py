@@ -34,7 +34,7 @@ if pathlib.Path(f"break-{stage}").exists():
     if message == "kill":
         os.kill(os.getpid(), 9)
     pathlib.Path(f"logs/{stage}.log").write_text("some line\\nerror: " + message + "\\n")
-    sys.exit(70 if "broke" in message else 1)
+    sys.exit(70 if "crashed" in message else 1)
 if pathlib.Path(f"tear-{stage}").exists():
     pathlib.Path("../../.dvc/tmp/rwlock").write_text("")
 if pathlib.Path(f"forget-{stage}").exists():

@@ -91,7 +91,7 @@ def test_defect_is_one_line_and_its_traceback_is_in_the_log(
     prune_does(run)
     assert run_stage(folder, "prune") == EXIT_BROKEN
     log = folder / "logs" / "prune.log"
-    message = f"error: prune broke: ValueError: two; the traceback is in {log}\n"
+    message = f"error: prune crashed: ValueError: two; the traceback is in {log}\n"
     assert capsys.readouterr().err == message
     assert "Traceback" in log.read_text()
     assert log.read_text().endswith(message)

@@ -64,7 +64,7 @@ def test_runs_of_two_workspaces_at_once_both_end_well(workspace: Workspace, shar
 def test_run_that_does_not_want_to_wait_is_refused(workspace: Workspace) -> None:
     with (
         alone(workspace, wait=True),
-        pytest.raises(RunError, match=rf"process {os.getpid()} \(`eibert.*`, since 2.*is at work here"),
+        pytest.raises(RunError, match=rf"process {os.getpid()} \(`eibert.*`, since 2.*is running here"),
     ):
         run(workspace, Selection(), wait=False)
 

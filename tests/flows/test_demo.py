@@ -136,7 +136,7 @@ def test_missing_page_says_what_to_run(bundle: Path, page: Path) -> None:
 def test_port_in_use_is_told(bundle: Path, page: Path) -> None:
     with socket.create_server((demo.HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(RunError, match=f"port {port}: cannot be had .*--port"):
+        with pytest.raises(RunError, match=f"port {port}: not available .*--port"):
             demo.open_server(bundle, port, page)
 
 

@@ -56,7 +56,7 @@ def test_table_fits_a_hundred_columns_and_tells_the_change(history: Workspace) -
     [row] = [line for line in lines if "quantize.accuracy" in line]
     assert row.split() == ["quantize.accuracy", "0.5", "0.625", "+0.125"]
     assert "data: equal" in lines
-    assert "code: not known of HEAD~1 and HEAD" in lines
+    assert "code: unknown for HEAD~1 and HEAD" in lines
 
 
 def test_runs_of_the_record_are_compared(history: Workspace) -> None:
@@ -128,7 +128,7 @@ def test_bundle_that_no_trail_knows_has_its_description_only(two_bundles: tuple[
     found = diff(str(earlier), str(bundle), tmp_path)
     for part in ("data", "code", "libraries", "metrics"):
         assert found.parts[part] is None
-        assert found.not_compared[part] == [f"not known of {earlier} and {bundle}"]
+        assert found.not_compared[part] == [f"unknown for {earlier} and {bundle}"]
 
 
 def test_altered_trail_is_no_source(two_bundles: tuple[Path, Path]) -> None:
@@ -163,7 +163,7 @@ def test_bundles_are_compared_by_description_digests_and_bytes(tmp_path: Path) -
     assert [one["name"] for one in found["params"]] == ["labels", "model.onnx SHA-256"]
     assert {"name": "model.onnx", "before": 5, "after": 12} in found["bytes"]
     assert found["metrics"] is None
-    assert found["not_compared"]["metrics"] == [f"not known of {tmp_path / 'a'} and {tmp_path / 'b'}"]
+    assert found["not_compared"]["metrics"] == [f"unknown for {tmp_path / 'a'} and {tmp_path / 'b'}"]
 
 
 def test_names_that_are_nothing_are_refused(workspace: Workspace) -> None:

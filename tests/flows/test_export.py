@@ -124,13 +124,13 @@ def test_a_taken_place_is_left_alone(bundle: Path, tmp_path: Path, taken: str) -
             out.write_text("kept")
         case _:
             out.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RunError, match="is there already; name a new folder"):
+    with pytest.raises(RunError, match="already exists; name a new folder"):
         write(bundle, Layout.HUB, out, tmp_path)
     assert taken != "full" or (out / "kept").read_text() == "kept"
 
 
 def test_nothing_is_written_among_artifacts(bundle: Path, signed: Path) -> None:
-    with pytest.raises(RunError, match="which must stay as it is"):
+    with pytest.raises(RunError, match="which must not change"):
         write(bundle, Layout.HUB, bundle.parent / "hub", signed)
     assert artifact.problems(signed / "w", "export") == []
 

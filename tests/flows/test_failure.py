@@ -70,9 +70,9 @@ def test_defect_while_an_error_was_dealt_with_keeps_its_traceback(
     ("error", "told"),
     [
         (OSError(28, "No space left on device", "a", None, "b"), "b: No space left on device; free some space, "),
-        (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied; give this user the right to "),
+        (PermissionError(13, "Permission denied", "/etc/x"), "/etc/x: Permission denied; grant this user access"),
         (Exception("No space left on device (os error 28)"), "the disk: No space left on device; free some space, "),
-        (ValueError("(sqlite3.OperationalError) database or disk is full"), "a database's file: database or disk is "),
+        (ValueError("(sqlite3.OperationalError) database or disk is full"), "database file: database or disk is "),
     ],
 )
 def test_what_the_disk_refuses_is_no_defect_however_deep_it_lies(
@@ -104,7 +104,7 @@ def test_interrupt_ends_with_130_and_one_line(number: signal.Signals, tmp_path: 
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said == "interrupted; nothing is half done, the same command goes on from here\n"
+    assert said == "interrupted; nothing is left half done, repeat the command to resume\n"
 
 
 def test_interrupt_that_comes_where_exceptions_are_ignored_comes_again(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_interrupt_that_comes_where_exceptions_are_ignored_comes_again(tmp_path:
     command = [sys.executable, "-c", script, "new", "m", "--data", "sample"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=40, check=False)
     assert done.returncode == 130
-    assert done.stderr == "interrupted; nothing is half done, the same command goes on from here\n"
+    assert done.stderr == "interrupted; nothing is left half done, repeat the command to resume\n"
 
 
 def test_installation_without_the_pipeline_says_what_to_install() -> None:

@@ -364,7 +364,7 @@ THREE_LABELS = edit(
     "rows/train.csv", ",call\nplay the song aba,play\nstop the song aca,stop",
     ",stop\nplay the song aba,call\nstop the song aca,play",
 )  # fmt: skip
-LAYOUT = {"code": "only comments, layout or code that no stage reaches changed"}
+LAYOUT = {"code": "only comments, formatting or code that no stage uses changed"}
 LOSSES = "eibert/losses.py"
 
 DECIDED = {

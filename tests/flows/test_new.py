@@ -99,7 +99,7 @@ def test_assignments_come_last(root: Path) -> None:
     [
         ({"data": "nowhere.csv"}, DataError, "--data nowhere.csv: no such file"),
         ({"unlabelled": ["nowhere"]}, DataError, "--unlabelled nowhere: no such file"),
-        ({"preset": "slow"}, RunError, "no such preset; there are default, fast, low-latency"),
+        ({"preset": "slow"}, RunError, "no such preset; available: default, fast, low-latency"),
         ({"assignments": ["prune.kep=1"]}, ParamsError, "prune.kep: unknown key"),
         ({"name": "."}, RunError, "root is a workspace already"),
         ({"name": "params.yaml"}, RunError, "params.yaml: a file, expected a folder"),
@@ -144,7 +144,7 @@ def test_folder_outside_a_repository_is_refused(tmp_path: Path) -> None:
 
 
 def test_folder_without_params_is_no_workspace(root: Path) -> None:
-    with pytest.raises(RunError, match=r"params\.yaml: missing, so this is no workspace"):
+    with pytest.raises(RunError, match=r"params\.yaml: missing, so this is not a workspace"):
         find(root / "presets")
 
 

@@ -60,7 +60,7 @@ def test_address_of_a_variable_is_told_to_nobody(quiet: NotifyParams, listener: 
     address, _ = listener
     secret = f"{address.replace('//', '//user:hunter22222@')}/broken?token=abcdefgh"
     [warning] = notify(FOUND, quiet.model_copy(update={"webhook": "$HOOK"}), environment={"HOOK": secret})
-    assert warning.startswith("notify.webhook: 127.0.0.1 was not told")
+    assert warning.startswith("notify.webhook: 127.0.0.1 was not notified")
     assert "hunter" not in warning
     assert "token" not in warning
     assert "broken" not in warning
@@ -68,7 +68,7 @@ def test_address_of_a_variable_is_told_to_nobody(quiet: NotifyParams, listener: 
 
 def test_missing_variable_is_named(quiet: NotifyParams) -> None:
     [warning] = notify(FOUND, quiet.model_copy(update={"webhook": "$HOOK"}), environment={})
-    assert "environment variable HOOK holds no http" in warning
+    assert "environment variable HOOK contains no http" in warning
 
 
 def test_webhook_that_hangs_is_given_up(quiet: NotifyParams) -> None:
@@ -77,7 +77,7 @@ def test_webhook_that_hangs_is_given_up(quiet: NotifyParams) -> None:
         deaf.listen()  # accepts the connection but never answers
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         [warning] = notify(FOUND, quiet.model_copy(update={"webhook": address, "timeout_s": 0.2}))
-    assert "was not told (TimeoutError)" in warning
+    assert "was not notified (TimeoutError)" in warning
 
 
 def test_command_gets_the_same_on_standard_input(quiet: NotifyParams, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_command_that_hangs_is_stopped_with_its_children(quiet: NotifyParams, tm
     mark = tmp_path / "pid"
     command = f"sh -c 'sleep 600 & echo $! > {mark}; wait'"
     [warning] = notify(FOUND, quiet.model_copy(update={"command": command, "timeout_s": 1.0}))
-    assert warning == "notify.command: sh did not end within 1 s and was stopped"
+    assert warning == "notify.command: sh did not finish within 1 s and was stopped"
     until = time.monotonic() + 5
     while psutil.pid_exists(pid := int(mark.read_text())) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < until
@@ -101,7 +101,7 @@ def test_command_that_hangs_is_stopped_with_its_children(quiet: NotifyParams, tm
 
 @pytest.mark.parametrize(
     ("command", "said"),
-    [("false", "ended with exit code 1"), ("/no/such/command", "cannot be started"), ("'", "cannot be started")],
+    [("false", "exited with code 1"), ("/no/such/command", "cannot be started"), ("'", "cannot be started")],
 )
 def test_command_that_fails_is_a_warning(quiet: NotifyParams, command: str, said: str) -> None:
     [warning] = notify(FOUND, quiet.model_copy(update={"command": command}))

@@ -146,7 +146,7 @@ def test_override_needs_a_reason(workspace: Workspace) -> None:
 
 def test_what_the_trail_does_not_know_is_not_promoted_by_any_reason(workspace: Workspace) -> None:
     toy.build(workspace, wrong={5}, record=False)
-    with pytest.raises(RunError, match="no record of it in the trail"):
+    with pytest.raises(RunError, match="not recorded in the trail"):
         promote.promote(workspace, override="never mind")
     assert in_service(workspace) == 1
 
@@ -172,7 +172,7 @@ def test_rollback_serves_the_earlier_bytes_again(workspace: Workspace, tmp_path:
 
 
 def test_rollback_names_what_it_cannot_do(workspace: Workspace) -> None:
-    for number, reason in ((None, "nothing was in service before version 1"), (1, "in service already")):
+    for number, reason in ((None, "nothing was in service before version 1"), (1, "already in service")):
         with pytest.raises(RunError, match=reason):
             rollback(workspace, number)
     with pytest.raises(RegistryError, match="no version 7; existing versions: 1"):
@@ -264,7 +264,7 @@ def test_registry_that_forgot_its_champion_opens_no_gate(workspace: Workspace) -
     found = promote.promote(workspace)
     assert found.kept_out
     assert found.verdict is not None
-    assert "the trail says that version 1 is in service, the registry has none" in found.verdict.reason
+    assert "the trail says that version 1 is in service, but the registry has none" in found.verdict.reason
 
 
 def test_lost_registry_is_told_and_nothing_is_promoted(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,14 +323,14 @@ def test_full_disk_under_the_trail_is_a_warning_and_is_finished_later(
     assert found.promoted
     assert "not in the trail until the next command here" in found.warning
     assert len(entered(workspace)) == 1
-    assert recover(workspace) == "finished what was cut off: version 2 was promoted"
+    assert recover(workspace) == "finished what was interrupted: version 2 was promoted"
     assert entered(workspace)[-1]["version"] == 2
     assert recover(workspace) == ""
 
 
 def test_unreadable_journal_is_told(workspace: Workspace) -> None:
     (workspace.private() / "promotion.json").write_text("{}")
-    with pytest.raises(RunError, match="not the journal of a promotion"):
+    with pytest.raises(RunError, match="not a promotion journal"):
         recover(workspace)
 
 

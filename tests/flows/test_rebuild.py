@@ -162,13 +162,13 @@ def test_interrupted_rebuild_leaves_nothing(history: tuple[Workspace, str], numb
     assert list(temporary.glob("eibert*")) == []
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "gone"), ("other", "changed")])
+@pytest.mark.parametrize(("content", "message"), [(None, "missing"), ("other", "changed")])
 def test_sources_are_compared_first(signed: Path, content: str | None, message: str) -> None:
     path = signed / "rows.csv"
     path.unlink()
     if content:
         path.write_text(content)
-    with pytest.raises(DataError, match=rf"rows\.csv: {message}.*put .* back") as caught:
+    with pytest.raises(DataError, match=rf"rows\.csv: {message}.*restore") as caught:
         rebuild.rebuild(signed, str(signed / "w" / "data" / "export" / "bundle"))
     assert "\n" not in str(caught.value)
     assert worktrees(signed) == 1

@@ -106,7 +106,7 @@ def test_fault_is_no_success_and_the_next_run_mends_it_without_training(
     result = run(workspace, Selection(), ["quantize.percentile=99.5"])
     assert result.exit_code == 1
     assert result.states["quantize"] == "Completed"
-    assert "built but not recorded" in result.error
+    assert "built, but recording or signing it failed" in result.error
     assert "\n" not in result.error
     path.write_bytes(good)
     monkeypatch.delenv(keys.KEY_VARIABLE, raising=False)

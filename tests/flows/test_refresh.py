@@ -61,7 +61,7 @@ def test_arriving_files_stand_behind_the_earlier_ones_byte_by_byte(place: Worksp
     for split in ("dev", "test"):
         (place.folder / "rows" / f"{split}.csv").write_text(TRAIN)
     deliver(place, "monday.csv", "label,text\r\nstop,halt\r\n")
-    assert "took 1 file into rows (append)" in refresh(place, taking(params))
+    assert "copied 1 file into rows (append)" in refresh(place, taking(params))
     assert rows(place) == {
         "dev-00000-of-00001.csv": TRAIN,
         "test-00000-of-00001.csv": TRAIN,
@@ -83,7 +83,7 @@ def test_what_arrived_before_is_taken_once(place: Workspace, params: Params) -> 
 def test_what_arrives_twice_at_once_is_taken_once(place: Workspace, params: Params) -> None:
     deliver(place, "monday.csv", TRAIN)
     deliver(place, "copy of monday.csv", TRAIN)
-    assert "took 1 file" in refresh(place, taking(params))
+    assert "copied 1 file" in refresh(place, taking(params))
     assert rows(place) == {"train-00000-of-00001.csv": TRAIN}
 
 
@@ -273,7 +273,7 @@ def test_a_folder_without_rows_among_its_files_is_refused_and_left_as_it_is(plac
 
 def test_a_delivery_inside_the_rows_is_refused(place: Workspace, params: Params) -> None:
     before = put(place, {"train.csv": TRAIN, "new/day.csv": TRAIN})
-    with pytest.raises(DataError, match=r"retrain\.incoming: rows/new: lies in .*, expected a place outside"):
+    with pytest.raises(DataError, match=r"retrain\.incoming: rows/new: is inside .*, expected a place outside"):
         refresh(place, taking(params, "rows/new"))
     assert rows(place) == before
 

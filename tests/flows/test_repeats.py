@@ -63,11 +63,11 @@ def test_what_a_person_took_out_stays_out(workspace: Workspace) -> None:
     serve(workspace, GOOD | {3})
     serve(workspace, BETTER)
     promote.rollback(workspace, 2)
-    assert retrain(workspace).reason == "nothing changed: version 3, in whose place version 2 was put back"
+    assert retrain(workspace).reason == "nothing changed: version 3, which was rolled back to version 2"
     promote.rollback(workspace, 1)
     found = retrain(workspace)
     assert (found.outcome, found.version) == (Outcome.UNCHANGED, 1)
-    assert found.reason == "nothing changed: version 3, in whose place version 2 was put back"
+    assert found.reason == "nothing changed: version 3, which was rolled back to version 2"
 
 
 def test_what_was_taken_out_before_another_promotion_is_judged_again(workspace: Workspace) -> None:
@@ -87,7 +87,7 @@ def test_nothing_is_put_back_where_the_trail_is_older_than_the_registry(workspac
     trail.with_name("older").rename(trail)
     found = retrain(workspace)
     assert (found.outcome, found.version) == (Outcome.UNCHANGED, 1)
-    assert "version 2, and the trail does not tell how version 1 came in its place; get the newest" in found.reason
+    assert "version 2, and the trail does not show how version 1 replaced it; get the newest" in found.reason
 
 
 @pytest.mark.parametrize("change", ["nothing", "test rows", "evaluation", "seed", "bound", "champion"])
@@ -110,7 +110,7 @@ def test_a_challenger_that_was_kept_out_is_judged_again_where_the_verdict_may_be
             toy.build(workspace, wrong=BAD)
     again = retrain(workspace)
     assert again.outcome is (Outcome.UNCHANGED if change == "nothing" else Outcome.KEPT)
-    assert ("this challenger was kept out on" in again.reason) is (change == "nothing")
+    assert ("this challenger was rejected on" in again.reason) is (change == "nothing")
 
 
 def test_a_challenger_kept_out_by_a_busy_machine_is_judged_the_next_night(

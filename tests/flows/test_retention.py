@@ -72,7 +72,7 @@ def test_objects_of_an_earlier_state_go_and_the_present_one_stays_whole(built: W
     gone = before - objects(built)
     assert gone
     assert added <= objects(built)
-    assert said.startswith(f"collected {len(gone)} objects of DVC's cache")
+    assert said.startswith(f"collected {len(gone)} objects from DVC's cache")
     shutil.rmtree(built.folder / "data")
     ran(built)
     assert set(run(built, Selection()).states.values()) == {"Restored"}
@@ -95,7 +95,7 @@ def test_what_the_run_cache_says_goes_with_what_it_names(built: Workspace) -> No
     [_] = collect(built)
     assert entries(built) == before | added  # young
     age(entries(built), 3)
-    assert collect(built) == [f"collected {len(stale)} entries of its run cache"]
+    assert collect(built) == [f"collected {len(stale)} entries from its run cache"]
     assert entries(built) == before - stale | added
     assert stale
     assert unread.exists()  # left for `eibert verify` to report

@@ -122,7 +122,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     assert kept.reason.startswith("metric: accuracy -0.")
     again = retrain(place)
     assert again.outcome is Outcome.UNCHANGED
-    assert f"this challenger was kept out on {kept.when}" in again.reason
+    assert f"this challenger was rejected on {kept.when}" in again.reason
 
     # Drift: much longer texts with very few classes; what is learnt about the last words is good nevertheless.
     longer = [row for row in stream.take(learner.WORDS, 240, length=9) if row[1] != "neutral"]
@@ -138,7 +138,7 @@ def test_story_of_a_model_in_service(tmp_path: Path, teacher_folder: Path, datab
     (tmp_path / "fetched").mkdir()
     fetched = registry.fetch(place.root, place.name, 1, tmp_path / "fetched") / packing.BUNDLE
     assert {path.name: path.read_bytes() for path in fetched.iterdir()} == shipped
-    assert retrain(place).reason == "nothing changed: version 3, in whose place version 1 was put back"
+    assert retrain(place).reason == "nothing changed: version 3, which was rolled back to version 1"
     champion = registry.champion(place.root, place.name)
     assert champion is not None
     assert champion.number == 1
@@ -236,7 +236,7 @@ def test_gate_that_could_not_look_is_no_gate_that_refuses(
         found = retrain(place)
     assert found.outcome is Outcome.FAILED
     assert said in found.reason
-    assert not [note for note in found.notes if "mend it" in note]
+    assert not [note for note in found.notes if "fix them" in note]
     assert retrain(place).outcome is Outcome.PROMOTED
 
 
@@ -265,7 +265,7 @@ def test_one_that_fails_stops_none_of_three(
     assert "train.csv" in found[1].reason
     for one in found:  # the hook hung each time, at the cost of a note
         assert [note for note in one.notes if note.startswith("notify")] == [
-            "notify.command: sh did not end within 1 s and was stopped"
+            "notify.command: sh did not finish within 1 s and was stopped"
         ]
     told = [json.loads(line) for line in (tmp_path / "told").read_text().replace("}{", "}\n{").splitlines()]
     assert sorted((one["workspace"], one["outcome"]) for one in told) == [
@@ -309,10 +309,10 @@ def test_second_retraining_of_a_model_is_refused_or_waits(unbuilt: Workspace) ->
             "retrain", "--no-wait", "--json", folder=unbuilt.folder, PREFECT_API_URL="http://127.0.0.1:9/api"
         )
     assert done.returncode == 1
-    assert "is at work here" in json.loads(done.stdout)["error"]
+    assert "is running here" in json.loads(done.stdout)["error"]
     with (
         retraining(unbuilt, wait=False),
-        pytest.raises(RunError, match="is at work here"),
+        pytest.raises(RunError, match="is running here"),
         retraining(unbuilt, wait=False),
     ):
         raise AssertionError

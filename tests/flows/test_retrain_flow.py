@@ -46,8 +46,8 @@ def retrained(place: Workspace, interpreter: Path, script: str, *, wait: bool = 
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        (KILLED, "its process was ended by SIGKILL"),
-        ("exit 3", "its process ended with exit code 3"),
+        (KILLED, "its process was killed by SIGKILL"),
+        ("exit 3", "its process exited with code 3"),
         ("""echo '{"error": "Prefect does not answer"}'; exit 1""", "Prefect does not answer"),
     ],
 )
@@ -122,7 +122,7 @@ def test_parameters_that_are_not_valid_are_in_the_history(unbuilt: Workspace) ->
 
 
 @pytest.mark.parametrize(
-    ("outcome", "note"), [(Outcome.STOPPED, "mend it where it arrives, it is"), (Outcome.FAILED, "it is")]
+    ("outcome", "note"), [(Outcome.STOPPED, "fix them in `retrain.incoming`, they are"), (Outcome.FAILED, "they are")]
 )
 def test_delivery_is_blamed_by_a_gate_alone(
     unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch, outcome: Outcome, note: str
@@ -140,15 +140,15 @@ def test_delivery_is_blamed_by_a_gate_alone(
     monkeypatch.setattr(_Attempt, "made", made)
     monkeypatch.setattr("flows.retrain.collect", lambda *_, **__: [])
     [said] = retrain(unbuilt).notes
-    assert said == f"what had arrived was put back out of the rows; {note} read again next time"
+    assert said == f"the incoming rows were taken out again; {note} read again next time"
 
 
 def test_failure_in_between_keeps_what_is_known_by_then(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     champion = Version(3, "", datetime.now(UTC), "", {}, ("champion",))
-    monkeypatch.setattr("flows.promote.recover", lambda _: "finished what was cut off: version 3 was promoted")
+    monkeypatch.setattr("flows.promote.recover", lambda _: "finished what was interrupted: version 3 was promoted")
     monkeypatch.setattr(registry, "champion", lambda *_: champion)
     set_params(unbuilt.folder, ["retrain.incoming=../gone", "ingest.source=rows"])
     found = retrain(unbuilt)
     assert (found.outcome, found.version) == (Outcome.FAILED, 3)
     assert "../gone" in found.reason
-    assert found.notes == ["finished what was cut off: version 3 was promoted"]
+    assert found.notes == ["finished what was interrupted: version 3 was promoted"]

@@ -204,7 +204,7 @@ def test_force_runs_what_is_up_to_date(workspace: Workspace) -> None:
 
 
 def test_unknown_stage_is_named_with_the_known_ones(workspace: Workspace) -> None:
-    with pytest.raises(RunError, match="prine: no such stage; there are ingest"):
+    with pytest.raises(RunError, match="prine: no such stage; available: ingest"):
         run(workspace, Selection(only="prine"))
 
 
@@ -318,7 +318,7 @@ def test_command_with_nothing_to_do_says_so(workspace: Workspace) -> None:
     assert not (workspace.root / ".prefect").exists()
 
 
-@pytest.mark.parametrize(("message", "code"), [("quantize: too few rows", 1), ("quantize broke: KeyError", 70)])
+@pytest.mark.parametrize(("message", "code"), [("quantize: too few rows", 1), ("quantize crashed: KeyError", 70)])
 def test_failed_command_ends_with_the_stages_message_and_code(workspace: Workspace, message: str, code: int) -> None:
     break_stage(workspace, "quantize", message)
     done = command("run", "--json", "--set", "quantize.percentile=99.5", folder=workspace.folder, **server_address())

@@ -51,7 +51,7 @@ def test_missed_run_is_caught_up_once(last: str | None, now: str, missed: bool) 
 def test_what_is_no_schedule_is_refused(cron: str, zone: str) -> None:
     from flows.schedule import check_cron
 
-    with pytest.raises(RunError, match="write five fields"):
+    with pytest.raises(RunError, match="use five fields"):
         check_cron(cron, zone)
 
 
@@ -75,7 +75,7 @@ def test_second_schedule_of_the_same_workspaces_is_refused(unbuilt: Workspace) -
         done = command("schedule", "--cron", "0 3 * * *", folder=unbuilt.folder)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {unbuilt.folder}: process ")
-    assert "is at work here; wait for it or stop it" in done.stderr
+    assert "is running here; wait for it or stop it" in done.stderr
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_user_whose_server_is_gone_ends_and_says_so(tmp_path: Path) -> None:
         user.wait(180)
         _, said = user.communicate()
         assert user.returncode == 1
-        assert "error: Prefect's server ended by itself; start the same command again, it catches up" in said
+        assert "error: Prefect's server exited unexpectedly; run the same command again, it catches up" in said
 
 
 def test_commands_by_hand_use_the_server_that_runs_and_the_last_ends_it(unbuilt: Workspace, database: Path) -> None:
@@ -89,7 +89,7 @@ def test_commands_by_hand_use_the_server_that_runs_and_the_last_ends_it(unbuilt:
     process = server_of(first)
     done = command("run", "--until", "ingest", folder=unbuilt.folder, **alone)
     assert done.returncode == 0, done.stderr
-    assert f"Prefect's page: {address.strip().removesuffix('/api')}" in done.stderr
+    assert f"Prefect UI: {address.strip().removesuffix('/api')}" in done.stderr
     first.kill()
     first.communicate()
     retrained = command("retrain", "--json", folder=unbuilt.folder, **alone)
@@ -138,4 +138,4 @@ def test_port_of_another_program_is_refused(unbuilt: Workspace) -> None:
         port = other.getsockname()[1]
         done = command("schedule", "--cron", "0 3 * * *", "--port", port, folder=unbuilt.folder)
     assert done.returncode == 1
-    assert f"error: --port {port}: taken by what is no server of this repository; choose another" in done.stderr
+    assert f"error: --port {port}: in use, but not by a server of this repository; choose another" in done.stderr

@@ -100,12 +100,14 @@ def test_what_is_not_here_is_not_called_sound(workspace: Workspace) -> None:
     shutil.rmtree(workspace.folder / "data" / "quantize")
     found = [str(one) for one in verify(workspace.folder, everything=False).not_checked]
     place = f"{workspace.folder}/dvc.lock"
-    assert found == [f"not checked: {place}: quantize recorded there and not here; `eibert run` restores or rebuilds"]
+    assert found == [
+        f"not checked: {place}: quantize recorded there but missing here; `eibert run` restores or rebuilds"
+    ]
     shutil.rmtree(workspace.folder / "data")
     (workspace.folder / "dvc.lock").unlink()
     verdict = verify(workspace.folder, everything=False)
     assert f"{workspace.folder}: nothing is built here yet" in str(verdict.not_checked[0])
-    assert list(verdict.lines())[-1] == f"sound but for what was not checked: {workspace.folder}"
+    assert list(verdict.lines())[-1] == f"sound except for what was not checked: {workspace.folder}"
 
 
 def test_manifest_and_file_altered_together_disagree_with_what_was_made_of_them(workspace: Workspace) -> None:
@@ -114,7 +116,7 @@ def test_manifest_and_file_altered_together_disagree_with_what_was_made_of_them(
     manifest["metrics"]["accuracy"] = 0.9
     (folder / "manifest.json").write_text(json.dumps(manifest))
     found = said(workspace)
-    assert found[0].startswith("data/quantize/manifest.json: was made from another finetune (SHA-256 ")
+    assert found[0].startswith("data/quantize/manifest.json: was built from a different finetune (SHA-256 ")
     assert found[1:] == [f"data/finetune: {LOCK}"]
 
 
@@ -151,12 +153,12 @@ def test_remote_that_cannot_be_listed_is_named_as_not_checked(workspace: Workspa
         f"[core]\n    remote = far\n['remote \"far\"']\n    url = {scheme}://localhost/store\n"
     )
     verdict = verify(workspace.folder, everything=True)
-    unchecked = {"place": "DVC remote far", "reason": "nothing can be listed over HTTP"}
+    unchecked = {"place": "DVC remote far", "reason": "HTTP remotes cannot be listed"}
     assert verdict.as_object()["not_checked"] == [unchecked]
     assert verdict.as_object()["sound"] is True
     assert list(verdict.lines()) == [
-        "not checked: DVC remote far: nothing can be listed over HTTP",
-        f"sound but for what was not checked: {workspace.folder}",
+        "not checked: DVC remote far: HTTP remotes cannot be listed",
+        f"sound except for what was not checked: {workspace.folder}",
     ]
 
 
@@ -166,7 +168,7 @@ def test_bundle_is_checked_against_its_description(tmp_path: Path, bundle: Path)
     (folder / "extra.txt").write_text("x")
     (folder / "more").symlink_to(folder / "vocab.txt")
     problems = [(Path(f.place).name, f.problem.partition(",")[0]) for f in said_of(folder)]
-    assert problems == [("more", "a link"), ("extra.txt", "not named by eibert.json")]
+    assert problems == [("more", "a link"), ("extra.txt", "not listed in eibert.json")]
     (folder / "vocab.txt").write_text("x")
     assert [f.problem.partition(" ")[0] for f in said_of(folder)] == ["a", "altered"]
 
@@ -213,9 +215,9 @@ def test_all_of_none_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / ".dvc").mkdir()
     done = command(name, "--all", folder=tmp_path)
     assert done.returncode == 1
-    assert "no workspace in it; make one with `eibert new`" in done.stderr
+    assert "no workspace in it; create one with `eibert new`" in done.stderr
 
 
 def test_bundle_knows_of_no_repository(bundle: Path) -> None:
-    with pytest.raises(RunError, match="--all is about a repository"):
+    with pytest.raises(RunError, match="--all applies to a repository"):
         verify(bundle, everything=True)

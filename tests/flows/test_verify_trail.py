@@ -78,7 +78,7 @@ def test_a_promotion_that_was_cut_off_is_told(place: Workspace) -> None:
     assert list(check_promotion(place)) == []
     (place.private() / "promotion.json").write_text("{}")
     [finding] = check_promotion(place)
-    assert finding.problem == "a promotion was cut off"
+    assert finding.problem == "a promotion was interrupted"
     assert finding.place.endswith(".eibert/promotion.json")
 
 
@@ -113,12 +113,12 @@ def test_a_bundle_alone_is_not_taken_for_sound(away: Path) -> None:
     accepted = verify(away, everything=False, unsigned=True)
     assert accepted.sound
     assert [one.place for one in accepted.not_checked] == [str(away)]
-    assert list(accepted.lines())[-1] == f"sound but for what was not checked: {away}"
+    assert list(accepted.lines())[-1] == f"sound except for what was not checked: {away}"
 
 
 def test_a_bundle_without_papers_is_looked_up_in_the_trail_that_is_named(away: Path, made: Path) -> None:
     found = verify(away, everything=False, trusted=made)
-    assert list(found.lines()) == [f"sound: {away}, by the keys and the trail of {made}"]
+    assert list(found.lines()) == [f"sound: {away}, per the keys and trail of {made}"]
     forge(away)
     [finding] = verify(away, everything=False, trusted=made / toy.FOLDER).findings
     assert "not in any of the 1 records as a whole: vocab.txt belongs to record 1" in finding.problem
@@ -162,7 +162,7 @@ def test_an_altered_trail_vouches_for_nothing(away: Path, made: Path, tmp_path: 
 
 def test_what_is_about_a_bundle_is_refused_for_a_workspace(place: Workspace) -> None:
     for options in ({"unsigned": True}, {"trusted": place.root}):
-        with pytest.raises(RunError, match="about a bundle"):
+        with pytest.raises(RunError, match="apply to bundles only"):
             verify(place.folder, everything=False, **options)
 
 
