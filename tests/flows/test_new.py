@@ -99,7 +99,7 @@ def test_assignments_come_last(root: Path) -> None:
     [
         ({"data": "nowhere.csv"}, DataError, "--data nowhere.csv: no such file"),
         ({"unlabelled": ["nowhere"]}, DataError, "--unlabelled nowhere: no such file"),
-        ({"preset": "slow"}, RunError, "no such preset; available: default, fast, low-latency"),
+        ({"preset": "slow"}, RunError, "no such preset; available: best, default, fast, low-latency"),
         ({"assignments": ["prune.kep=1"]}, ParamsError, "prune.kep: unknown key"),
         ({"name": "."}, RunError, "root is a workspace already"),
         ({"name": "params.yaml"}, RunError, "params.yaml: a file, expected a folder"),
