@@ -72,9 +72,7 @@ def _beaten(comparisons: Mapping[str, Comparison], name: str) -> bool:
 
 def _headline(metric: str, scores: Mapping[str, float], sizes: Mapping[str, int], recommended: str) -> str:
     if recommended == "majority":
-        return (
-            "Do not ship this bundle: it is not better than the same answer for every input. Look at data and teacher."
-        )
+        return "Do not ship this bundle: it is no better than one constant answer. Check the data and the teacher."
     if recommended != BUNDLE:
         return f"Ship something simpler: the bundle is not measurably better than {_NAMED[recommended]}."
     kept = scores[BUNDLE] / scores[TEACHER] if scores[TEACHER] > 0 else 0.0
@@ -88,8 +86,8 @@ def _headline(metric: str, scores: Mapping[str, float], sizes: Mapping[str, int]
 def _against(name: str, comparison: Comparison) -> str:
     outcome = {
         Verdict.BETTER: "The bundle is better than",
-        Verdict.TIE: "The bundle cannot be told from",
+        Verdict.TIE: "The bundle is not significantly different from",
         Verdict.WORSE: "The bundle is worse than",
     }[comparison.verdict]
     interval = f"{comparison.low:+.4f} to {comparison.high:+.4f}"
-    return f"{outcome} {_NAMED[name]}: difference {comparison.difference:+.4f}, interval {interval}."
+    return f"{outcome} {_NAMED[name]}: difference {comparison.difference:+.4f}, confidence interval {interval}."

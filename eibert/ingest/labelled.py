@@ -200,11 +200,11 @@ class _Intake:
         here = f"{file}:{raw.line}"
         earlier = self._ids.setdefault((split, str(key)), here)
         if earlier != here:
-            raise UnusableError(f"`{column}` {str(key)!r} already stands at {earlier}; give each row its own id")
+            raise UnusableError(f"`{column}` {str(key)!r} already occurs at {earlier}; give each row its own id")
 
 
 def _unseen(row: Row) -> Refused:
-    reason = f"label {row.label!r} never stands in train; add such rows to train or correct the label"
+    reason = f"label {row.label!r} never occurs in train; add such rows to train or correct the label"
     texts = {"text": row.text} if row.text_b is None else {"text": row.text, "text_b": row.text_b}
     return Refused(row.file, row.line, reason, {**texts, "label": row.label})
 

@@ -193,7 +193,7 @@ def _json_lines(data: bytes, name: str) -> Table:
             reason = f"not UTF-8: byte 0x{content[error.start]:02X} at byte {error.start + 1}; save the file as UTF-8"
             refused.append(Refused(name, line, reason, content.decode("utf-8", "backslashreplace")))
         except (ValueError, RecursionError) as error:
-            refused.append(Refused(name, line, f"not a JSON object ({error}); mend the line", content.decode()))
+            refused.append(Refused(name, line, f"not a JSON object ({error}); fix the line", content.decode()))
         else:
             columns.update(dict.fromkeys(values))
             rows.append(Raw(line, values))
@@ -204,7 +204,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in names if names.count(key) > 1)!r} stands twice")
+        raise ValueError(f"duplicate key {next(key for key in names if names.count(key) > 1)!r}")
     return values
 
 

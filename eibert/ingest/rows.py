@@ -122,10 +122,10 @@ def number_of(values: dict[str, Any], column: str) -> float:
             raise ValueError
         number = float(label)
     except (ValueError, OverflowError) as error:
-        remedy = "mend the row, or set ingest.target to class"
+        remedy = "fix the row, or set ingest.target to class"
         raise UnusableError(f"`{column}` is {label!r}, expected a number; {remedy}") from error
     if not math.isfinite(number):
-        raise UnusableError(f"`{column}` is {label!r}, expected a finite number; mend or delete the row")
+        raise UnusableError(f"`{column}` is {label!r}, expected a finite number; fix or delete the row")
     return number
 
 

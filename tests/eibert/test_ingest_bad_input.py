@@ -79,9 +79,9 @@ REFUSED_ROWS = {
         ["not valid CSV", "double every quotation mark"],
     ),
     "line after a cell of two lines": ("train.csv", SOUND + b'"two\nlines",no\nalone\n', 44, ["1 cells"]),
-    "bad JSON": ("train.jsonl", b'{"text": "a", "label": "no"\n', 1, ["not a JSON object", "mend the line"]),
+    "bad JSON": ("train.jsonl", b'{"text": "a", "label": "no"\n', 1, ["not a JSON object", "fix the line"]),
     "JSON that is no object": ("train.jsonl", b'["a", "no"]\n', 1, ["list, expected an object"]),
-    "JSON key twice": ("train.jsonl", b'{"text": "a", "text": "b", "label": "no"}\n', 1, ["key 'text' stands twice"]),
+    "JSON key twice": ("train.jsonl", b'{"text": "a", "text": "b", "label": "no"}\n', 1, ["duplicate key 'text'"]),
     "deep JSON": ("train.jsonl", b"[" * 100000 + b"\n", 1, ["not a JSON object"]),
     "key missing in JSON": ("train.jsonl", b'{"text": "a"}\n', 1, ["no `label`, found text"]),
     "label missing": ("train.csv", SOUND + b"a,\n", 42, ["`label` is empty", "fill it in"]),
@@ -317,7 +317,7 @@ def test_true_is_no_number(tmp_path: Path) -> None:
 
 def test_label_that_train_never_has_is_refused_in_dev_and_test(tmp_path: Path) -> None:
     put(tmp_path, {"data/train.csv": SOUND, "data/dev.csv": b"text,label\na,no\nb,maybe\n", "data/test.csv": SOUND})
-    with pytest.raises(RefusedRowsError, match=r"data/dev\.csv:3: label 'maybe' never stands in train"):
+    with pytest.raises(RefusedRowsError, match=r"data/dev\.csv:3: label 'maybe' never occurs in train"):
         ingest(params(), 1, tmp_path)
     allowed = ingest(params(refused_rows_limit=1), 1, tmp_path)
     assert [row.text for row in allowed.splits["dev"]] == ["a"]
@@ -330,7 +330,7 @@ def test_id_that_stands_twice_in_a_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedRowsError) as caught:
         ingest(params(columns={"id": "id"}), 1, tmp_path)
     first, second = caught.value.refused
-    assert str(first).startswith("data/train.csv:42: `id` '7' already stands at data/train.csv:9")
+    assert str(first).startswith("data/train.csv:42: `id` '7' already occurs at data/train.csv:9")
     assert str(second).startswith("data/train.csv:43: `id` is missing")
 
 

@@ -198,7 +198,7 @@ def test_real_data_set_is_read_whole(tmp_path: Path, name: str, metric: str, out
 @pytest.mark.realdata
 def test_real_labels_that_train_never_has_stop_ingest_unless_allowed(tmp_path: Path) -> None:
     _real("atis")
-    with pytest.raises(DataError, match=r"6 row\(s\) refused(.|\n)*'atis_day_name' never stands in train"):
+    with pytest.raises(DataError, match=r"6 row\(s\) refused(.|\n)*'atis_day_name' never occurs in train"):
         run(tmp_path, params(str(DATASETS / "atis")), SHARED)
     folder = run(tmp_path, params(str(DATASETS / "atis"), refused_rows_limit=6), SHARED)
     metrics = read_json(folder / "metrics.json")
