@@ -65,13 +65,10 @@ def feedback_share(feedback: Feedback, step: int, total: int) -> float:
 def _learn(student: Student, room: Room, report: Report) -> None:
     params, teacher = room.params, room.teacher
     learning = teacher.train_upper(params.teacher_layers)
-    optimizers = [  # one for each, so that neither's gradient shortens the other's
-        optimize.adamw([(parameters, rate)], weight_decay=params.weight_decay)
-        for parameters, rate in (
-            (student.parameters(), params.learning_rate),
-            (learning, params.teacher_learning_rate),
-        )
-    ]
+    optimizers = (  # one per model, so that neither's gradient norm clips the other
+        optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay),
+        optimize.adamw([(learning, params.teacher_learning_rate)], weight_decay=params.weight_decay),
+    )
     labelled = room.rows.lengths[: room.lessons.labelled]
     plan = Schedule(labelled, params.batch_size, params.epochs, params.teacher_rows, room.seed + 1)
     scale = _scale(room)

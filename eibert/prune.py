@@ -102,13 +102,16 @@ def essential(tokens: Sequence[str]) -> Array:
     known = set(tokens)
     keep = []
     for token in tokens:
-        letters = token.removeprefix(CONTINUES) if len(token) > len(CONTINUES) else token
-        continues = letters is not token and token.startswith(CONTINUES)
-        spelling = [
-            letter if index == 0 and not continues else CONTINUES + letter for index, letter in enumerate(letters)
-        ]
-        keep.append(token in SPECIALS or len(letters) == 1 or not known.issuperset(spelling))
+        pieces = _spelled(token)
+        keep.append(token in SPECIALS or len(pieces) == 1 or not known.issuperset(pieces))
     return np.array(keep)
+
+
+def _spelled(token: str) -> list[str]:
+    """Returns an entry as entries of one character each: `ab` as `a` and `##b`, `##ab` as `##a` and `##b`."""
+    continues = token.startswith(CONTINUES) and len(token) > len(CONTINUES)
+    letters = token.removeprefix(CONTINUES) if continues else token
+    return [CONTINUES + letter if continues or index else letter for index, letter in enumerate(letters)]
 
 
 def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PruneParams) -> Array:
@@ -162,13 +165,12 @@ def needed(tokens: Sequence[str], *, characters: bool = True) -> Array:
 
 def _unusable(tokens: Sequence[str]) -> Array:
     """Returns which entries no text can contain, bool (V,): placeholders, and those the tokenizer always splits."""
-    found = []
-    for token in tokens:
-        continues = token.startswith(CONTINUES) and len(token) > len(CONTINUES)
-        letters = token.removeprefix(CONTINUES) if continues else token
-        splits = (continues or len(letters) > 1) and any(stands_alone(letter) for letter in letters)
-        found.append(token not in SPECIALS and splits)
-    return np.array(found)
+    return np.array(
+        [
+            token not in SPECIALS and len(token) > 1 and any(stands_alone(piece[-1]) for piece in _spelled(token))
+            for token in tokens
+        ]
+    )
 
 
 def slice_student(student: Student, kept_ids: Array) -> Student:

@@ -36,10 +36,10 @@ def run(workspace: Path, params: FinetuneParams, shared: Shared) -> Path:
     kept = checkpoint(workspace, STAGE, "teacher", shaped_by, inputs)
     with reporting(STAGE, "teacher") as report:
         found = finetune(teacher, spec, train, dev, params, seed=shared.seed, checkpoint=kept, report=report)
-    say(STAGE, f"dev {spec.metric} {found.dev_score:.4f} after {len(found.history)} epoch(s)")
+    say(STAGE, f"dev {spec.metric} {found.dev_score:.4f} after {len(found.history)} evaluation(s)")
     with artifact.writing(workspace, STAGE, params=shaped_by, inputs=inputs) as out:
         save_teacher(found.teacher, out)
         artifact.write_json(out / "history.json", found.history)
-        artifact.write_json(out / artifact.METRICS, {"dev_score": found.dev_score, "epochs": len(found.history)})
+        artifact.write_json(out / artifact.METRICS, {"dev_score": found.dev_score, "evaluations": len(found.history)})
     kept.clear()
     return artifact.folder(workspace, STAGE)

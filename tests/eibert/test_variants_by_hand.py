@@ -70,3 +70,12 @@ def test_an_unlabelled_text_meets_another_text_as_often_as_a_variant_of_itself(o
     assert len({*others}) > len(WORDS) / 2
     assert len(others) + len(own) > 0.95 * len(pairs)  # the rest: variants spliced from another text alone
     assert sum(first != second for first, second in own) > len(own) / 2
+
+
+def test_a_variant_may_end_as_another_text_does(over: Make) -> None:
+    """A run of five words of the other text in their order; words exchanged one by one do not make one."""
+    own, other = " ".join(WORDS[:15]), " ".join(WORDS[15:])
+    made = over([own, other])
+    ends = {" ".join(WORDS[at : at + 5]) for at in range(15, 26)}
+    found = [made.of(own) for _ in range(1000)]
+    assert sum(any(end in variant for end in ends) for variant in found) > 20
