@@ -1,6 +1,7 @@
 """State of a training loop after its last finished interval, in one safetensors file, written atomically."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from eibert import atomic
 
 
 class Checkpoint:
-    """Saves and restores named modules and an optimiser, for runs with equal inputs only.
+    """Saves and restores named modules and optimisers, for runs with equal inputs only.
 
     Args:
         path: The file; its folder is created on first save. None: nothing is ever saved or restored.
@@ -25,21 +26,28 @@ class Checkpoint:
         self.key = key
 
     def save(
-        self, done: int, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, memory: dict[str, Any]
+        self,
+        done: int,
+        modules: Mapping[str, nn.Module],
+        optimizers: Sequence[torch.optim.Optimizer],
+        memory: dict[str, Any],
     ) -> None:
         """Saves the state after `done` intervals; `memory` holds JSON values such as the history so far."""
         if self.path is None:
             return
         tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in _owned(module).items()}
-        for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{key}": value.reshape(value.shape) for key, value in state.items()}
+        for number, optimizer in enumerate(optimizers):
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer {number}/{index}/{key}": value for key, value in state.items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"key": self.key, "intervals": str(done), "memory": json.dumps(memory)}
         with atomic.file(self.path) as part:
             save_file({name: value.contiguous() for name, value in tensors.items()}, part, metadata)
 
-    def restore(self, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
-        """Loads saved state into modules and optimiser; returns intervals done and the memory, or (0, {}) if none."""
+    def restore(
+        self, modules: Mapping[str, nn.Module], optimizers: Sequence[torch.optim.Optimizer]
+    ) -> tuple[int, dict[str, Any]]:
+        """Loads saved state into modules and optimisers; returns intervals done and the memory, or (0, {}) if none."""
         if self.path is None or not self.path.is_file():
             return 0, {}
         try:
@@ -51,21 +59,25 @@ class Checkpoint:
         except (SafetensorError, OSError):
             return 0, {}
         for name, module in modules.items():
-            found = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(f"{name}/")}
-            module.load_state_dict(found, strict=False)
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer/"):
-                _, index, name = key.split("/")
+            module.load_state_dict(_under(name, tensors), strict=False)
+        for number, optimizer in enumerate(optimizers):
+            states: dict[int, dict[str, Tensor]] = {}
+            for key, value in _under(f"optimizer {number}", tensors).items():
+                index, _, name = key.partition("/")
                 states.setdefault(int(index), {})[name] = value
-        if states:
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
+            if states:
+                optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
         return int(metadata["intervals"]), json.loads(metadata["memory"])
 
     def clear(self) -> None:
         """Removes the saved state once the run is complete."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _under(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the tensors of one module or optimiser by their own names."""
+    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
 
 
 def _owned(module: nn.Module) -> dict[str, Tensor]:

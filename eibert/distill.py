@@ -37,7 +37,7 @@ def distill(
     student: Student,
     room: Room,
     *,
-    checkpoint: Checkpoint,
+    checkpoints: Callable[[str], Checkpoint],
     reports: Callable[[str], Report] = lambda what: silent,  # noqa: ARG005
 ) -> Distilled:
     """Returns the student after cross-distillation.
@@ -45,15 +45,15 @@ def distill(
     Args:
         student: Pre-trained and pruned; not changed.
         room: Teacher, rows and parameters; the teacher is trained in place.
-        checkpoint: Saves the state after each interval of the second phase.
+        checkpoints: Returns the checkpoint of a phase, `together` or `student`.
         reports: Returns the report callback of a named part.
     """
     params = room.params
     learner = with_head(student, room, reuse=params.head_reuse)
-    drift = learn_together(learner, room, reports("together"))
+    drift = learn_together(learner, room, checkpoints("together"), reports("together"))
     said = room.teacher_says(reports("teacher reads"))
     weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight, params.token_weight)
-    learnt = follow(learner, said, room, weights, checkpoint, reports("student"))
+    learnt = follow(learner, said, room, weights, checkpoints("student"), reports("student"))
     confident = said.confident(room.lessons, params.unlabelled_confidence, regression=room.spec.regression)
     labelled, answered = room.lessons.labelled, len(confident) - room.lessons.labelled
     left_out = len(room.lessons.texts) - len(confident)
@@ -69,7 +69,7 @@ def distill_plainly(
 ) -> Learnt:
     """Returns the same student after plain distillation: a new head, a frozen teacher, no MSE on representations.
 
-    Source: Hinton et al. 2015. The arguments are those of `distill`.
+    Source: Hinton et al. 2015. The arguments are those of `distill`, with a single checkpoint.
     """
     learner = with_head(student, room, reuse=False)
     said = room.teacher_says(reports("teacher reads"))

@@ -2,16 +2,18 @@
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from eibert import optimize
 from eibert.batches import encode, predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec
 from eibert.errors import TeacherError
+from eibert.loop import Loop, Record, Selection
 from eibert.losses import task_loss
 from eibert.params.finetune import FinetuneParams
 from eibert.progress import Report, silent
@@ -29,7 +31,7 @@ class Finetuned:
 
     teacher: Teacher
     dev_score: float
-    history: list[dict[str, float]]
+    history: list[Record]
 
 
 def finetune(
@@ -67,55 +69,39 @@ def finetune(
             "pairs"
         )
     device = optimize.prepare(params.threads)
-    torch.manual_seed(seed)
-    teacher.head = nn.Linear(teacher.hidden, spec.outputs)
-    if spec.regression:
-        teacher.head.bias.data.zero_()  # the mean, in standard units
     unit = Unit.of(spec, train.targets)
-    teacher.max_tokens = min(teacher.max_tokens, params.max_tokens)
-    teacher.encoder.get_input_embeddings().weight.requires_grad_(False)  # type: ignore[operator]
+    head = _set_up(teacher, spec, params, seed)
     teacher.to(device)
     best = copy.deepcopy(teacher)
     optimizer = optimize.adamw(
-        [(teacher.encoder.parameters(), params.learning_rate), (teacher.head.parameters(), params.head_learning_rate)],
+        [(teacher.encoder.parameters(), params.learning_rate), (head.parameters(), params.head_learning_rate)],
         weight_decay=params.weight_decay,
     )
     rows = encode(teacher.tokenizer, train.texts, train.texts_b, max_tokens=teacher.max_tokens)
     targets = torch.from_numpy(unit.standard(train.targets)).to(device)
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
-    modules: dict[str, nn.Module] = {"teacher": teacher, "best": best}
-    done, memory = checkpoint.restore(modules, optimizer)
-    history: list[dict[str, float]] = memory.get("history", [])
-    while done < plan.intervals and not _out_of_patience(history, params.patience):
-        torch.manual_seed(seed + done)
-        teacher.train()
-        losses: list[float] = []
-        for position, batch_rows in enumerate(plan.interval(done)):
-            step = plan.start(done) + position
-            with optimize.autocast(params.precision, device):
-                logits = teacher.logits(rows.batch(batch_rows, device))
-            loss = task_loss(logits.float(), targets[batch_rows], regression=spec.regression)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), _REMEDY)
-            losses.append(float(loss.detach()))
-            report(step + 1, plan.total, loss=losses[-1])
-        dev_score = score(spec.metric, predict(teacher, dev, batch_size=params.batch_size), dev.targets)
-        if dev_score >= max((entry["dev_score"] for entry in history), default=-np.inf):
-            best.load_state_dict(teacher.state_dict())
-        done += 1
-        history.append(
-            {
-                "step": plan.start(done),
-                "loss": float(np.mean(losses)),
-                "dev_score": dev_score,
-            }
-        )
-        checkpoint.save(done, modules, optimizer, {"history": history})
+
+    def terms(batch_rows: np.ndarray[Any, Any]) -> dict[str, Tensor]:
+        with optimize.autocast(params.precision, device):
+            logits = teacher.logits(rows.batch(batch_rows, device))
+        return {"loss": task_loss(logits.float(), targets[batch_rows], regression=spec.regression)}
+
+    def dev_score() -> float:
+        return score(spec.metric, predict(teacher, dev, batch_size=params.batch_size), dev.targets)
+
+    loop = Loop(teacher, plan, [optimizer], params.warmup_share, seed, _REMEDY, checkpoint, report)
+    history = loop.run(terms, lambda _: {"loss": 1.0}, Selection(best, dev_score, params.patience))
     assert best.head is not None
     best.head = unit.restored(best.head)
     return Finetuned(best.cpu().eval(), max(entry["dev_score"] for entry in history), history)
 
 
-def _out_of_patience(history: list[dict[str, float]], patience: int) -> bool:
-    scores = [entry["dev_score"] for entry in reversed(history)]
-    return bool(scores) and scores.index(max(scores)) >= patience
+def _set_up(teacher: Teacher, spec: TaskSpec, params: FinetuneParams, seed: int) -> nn.Linear:
+    """Gives the teacher the token limit of the task, freezes its token embeddings, and returns its new head."""
+    torch.manual_seed(seed)
+    teacher.head = nn.Linear(teacher.hidden, spec.outputs)
+    if spec.regression:
+        teacher.head.bias.data.zero_()  # the mean, in standard units
+    teacher.max_tokens = min(teacher.max_tokens, params.max_tokens)
+    teacher.encoder.get_input_embeddings().weight.requires_grad_(False)  # type: ignore[operator]
+    return teacher.head

@@ -1,17 +1,17 @@
 """Second phase of cross-distillation: the student learns from a frozen teacher on all rows."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from eibert import optimize
 from eibert.batches import moved
 from eibert.checkpoint import Checkpoint
 from eibert.lessons import Answers
+from eibert.loop import Loop, Record, Selection
 from eibert.losses import logits_divergence, representation_distance, task_loss, variance
 from eibert.progress import Report, silent
 from eibert.room import Room
@@ -37,7 +37,7 @@ class Learnt:
 
     student: Student
     dev_score: float
-    history: list[dict[str, float]]
+    history: list[Record]
 
 
 def follow(
@@ -59,32 +59,13 @@ def follow(
     scale = variance(said.pooled[: room.lessons.labelled])
     best = copy.deepcopy(student)
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
-    modules: dict[str, nn.Module] = {"student": student, "best": best}
-    done, memory = checkpoint.restore(modules, optimizer)
     optimize.compile_student(student, params.compilation, room.device, plan.total)
-    history: list[dict[str, float]] = memory.get("history", [])
-    while done < plan.intervals:
-        torch.manual_seed(room.seed + done)
-        student.train()
-        sums: dict[str, float] = {}
-        batches = plan.interval(done)
-        for position, places in enumerate(batches):
-            step = plan.start(done) + position
-            terms = _terms(student, said, room, rows[places], weights, scale)
-            loss = sum(getattr(weights, name) * term for name, term in terms.items())
-            assert isinstance(loss, Tensor)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), _REMEDY)
-            values = {name: float(term.detach()) for name, term in terms.items()}
-            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-            report(step + 1, plan.total, **values)
-        dev_score = room.dev_score(student)
-        if dev_score >= max((entry["dev_score"] for entry in history), default=-np.inf):
-            best.load_state_dict(student.state_dict())
-        done += 1
-        means = {name: value / len(batches) for name, value in sums.items()}
-        history.append({"step": plan.start(done), **means, "dev_score": dev_score})
-        checkpoint.save(done, modules, optimizer, {"history": history})
+
+    def terms(places: np.ndarray[Any, Any]) -> dict[str, Tensor]:
+        return _terms(student, said, room, rows[places], weights, scale)
+
+    loop = Loop(student, plan, [optimizer], params.warmup_share, room.seed, _REMEDY, checkpoint, report)
+    history = loop.run(terms, lambda _: asdict(weights), Selection(best, lambda: room.dev_score(student)))
     assert best.head is not None
     best.head = room.unit.restored(best.head)
     best.cpu().eval().fold()

@@ -1,5 +1,7 @@
 """Distillation losses: pure functions from tensors to unweighted scalars."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 — torch's own custom
@@ -32,6 +34,11 @@ def task_loss(logits: Tensor, targets: Tensor, *, regression: bool) -> Tensor:
     if regression:
         return F.mse_loss(logits.squeeze(-1)[labelled], targets[labelled]) * share
     return F.cross_entropy(logits[labelled], targets[labelled]) * share
+
+
+def weighted(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """Returns the sum of the terms, each times the weight of its name."""
+    return sum((weights[name] * term for name, term in terms.items()), start=torch.zeros(()))
 
 
 def logits_divergence(learner: Tensor, guide: Tensor, *, temperature: float, regression: bool) -> Tensor:

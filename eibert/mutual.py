@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from eibert import optimize
+from eibert.checkpoint import Checkpoint
+from eibert.loop import Loop
 from eibert.losses import Spread, logits_divergence, representation_distance, task_loss
 from eibert.params.distill import Feedback
 from eibert.passes import ROWS
@@ -21,6 +23,7 @@ from eibert.room import Room
 from eibert.schedule import Schedule
 from eibert.student import Student
 
+_TERMS = ("task", "logits", "hidden", "teacher_task", "teacher_logits", "teacher_hidden")
 _FEEDBACK = ("teacher_logits", "teacher_hidden")
 """Loss terms that carry the student's feedback to the teacher."""
 _SCALE_ROWS = 512
@@ -37,18 +40,24 @@ class Drift:
     put_back: bool
 
 
-def learn_together(student: Student, room: Room, report: Report = silent) -> Drift:
+def learn_together(student: Student, room: Room, checkpoint: Checkpoint, report: Report = silent) -> Drift:
     """Trains both, in place, at learning rates that warm up and stay constant; returns the teacher's drift.
 
     If the teacher's dev score falls by more than `teacher_drift`, both are rolled back, because the student has learnt
     from a degraded teacher.
+
+    Args:
+        student: With its head.
+        room: Teacher, rows and parameters.
+        checkpoint: Saves the state of both after each interval.
+        report: Called after each batch.
     """
     params, teacher = room.params, room.teacher
     first = room.dev_score(teacher)
     if not params.teacher_rows:
         return Drift(first, first, put_back=False)
     before = [copy.deepcopy(model.state_dict()) for model in (teacher, student)]
-    _learn(student, room, report)
+    _learn(student, room, checkpoint, report)
     last = room.dev_score(teacher)
     put_back = last < first - params.teacher_drift
     if put_back:
@@ -62,7 +71,7 @@ def feedback_share(feedback: Feedback, step: int, total: int) -> float:
     return 1.0 if feedback is Feedback.CONSTANT else (step + 1) / total
 
 
-def _learn(student: Student, room: Room, report: Report) -> None:
+def _learn(student: Student, room: Room, checkpoint: Checkpoint, report: Report) -> None:
     params, teacher = room.params, room.teacher
     learning = teacher.train_upper(params.teacher_layers)
     optimizers = (  # one per model, so that neither's gradient norm clips the other
@@ -72,20 +81,18 @@ def _learn(student: Student, room: Room, report: Report) -> None:
     labelled = room.rows.lengths[: room.lessons.labelled]
     plan = Schedule(labelled, params.batch_size, params.epochs, params.teacher_rows, room.seed + 1)
     scale = _scale(room)
-    student.train()
-    torch.manual_seed(room.seed)
-    for step, rows in enumerate(plan.batches()):
-        terms = _terms(student, room, rows, scale)
+
+    def terms(rows: np.ndarray[Any, Any]) -> dict[str, Tensor]:
+        return _terms(student, room, rows, scale)
+
+    def weights(step: int) -> dict[str, float]:
         share = feedback_share(params.teacher_feedback, step, plan.total)
-        loss = sum(
-            getattr(params, f"{name}_weight") * term * (share if name in _FEEDBACK else 1.0)
-            for name, term in terms.items()
-        )
-        assert isinstance(loss, Tensor)
-        loss.backward()  # type: ignore[no-untyped-call]
-        for optimizer in optimizers:
-            optimize.step(optimizer, min(1.0, (step + 1) / max(1.0, params.warmup_share * plan.total)), _REMEDY)
-        report(step + 1, plan.total, **{name: float(term.detach()) for name, term in terms.items()})
+        return {name: getattr(params, f"{name}_weight") * (share if name in _FEEDBACK else 1.0) for name in _TERMS}
+
+    Loop(
+        student, plan, optimizers, params.warmup_share, room.seed, _REMEDY, checkpoint, report,
+        decay=False, others={"teacher": teacher},
+    ).run(terms, weights)  # fmt: skip
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
 

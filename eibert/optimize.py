@@ -67,12 +67,15 @@ def adamw(groups: Iterable[tuple[Iterable[nn.Parameter], float]], *, weight_deca
     return torch.optim.AdamW(options, fused=True)
 
 
-def rate_factor(step: int, total: int, warmup_share: float) -> float:
-    """Returns the factor on the peak rate at a step (0-based): linear warm-up, then linear decay to zero at `total`."""
+def rate_factor(step: int, total: int, warmup_share: float, *, decay: bool = True) -> float:
+    """Returns the factor on the peak rate at a step (0-based): linear warm-up, then linear decay to zero at `total`.
+
+    Without `decay`, the factor stays 1 after the warm-up.
+    """
     warmup = max(1, round(total * warmup_share))
     if step < warmup:
         return (step + 1) / warmup
-    return max(0.0, (total - step) / max(1, total - warmup))
+    return max(0.0, (total - step) / max(1, total - warmup)) if decay else 1.0
 
 
 def step(optimizer: torch.optim.Optimizer, factor: float, remedy: str) -> None:

@@ -1,6 +1,7 @@
 """Pre-training: the student learns language from the base teacher's representations of plain text."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from eibert.checkpoint import Checkpoint
 from eibert.corpus import Pretraining, Text
 from eibert.errors import RunError
 from eibert.inherit import inherit
+from eibert.loop import Loop, Record
 from eibert.losses import representation_distance
 from eibert.matching import HeldOut
 from eibert.outputs import Outputs
@@ -42,7 +44,7 @@ class Pretrained:
     texts: int
     variants: int
     inherited: dict[str, float] | None
-    history: list[dict[str, float]]
+    history: list[Record]
 
 
 def pretrain(
@@ -91,41 +93,25 @@ def pretrain(
     student.to(device)
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
     optimizer = optimize.adamw([(student.parameters(), params.learning_rate)], weight_decay=params.weight_decay)
-    done, memory = checkpoint.restore({"student": student}, optimizer)
     optimize.compile_student(student, params.compilation, device, plan.total)
-    history: list[dict[str, float]] = memory.get("history", [])
     targets = TokenTargets.read(
         teacher.to(device), rows, precision=params.precision, outputs=outputs,
         fewer="pretrain.texts_limit", report=read,
     )  # fmt: skip
-    while done < plan.intervals:
-        torch.manual_seed(seed + done)
-        student.train()
-        sums: dict[str, float] = {}
-        batches = plan.interval(done)
-        for position, batch_rows in enumerate(batches):
-            step = plan.start(done) + position
-            batch = rows.batch(batch_rows, device)
-            guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask)
-            with optimize.autocast(params.precision, device):
-                tokens, pooled = student(batch)
-                tokens, pooled = student.project(tokens), student.project(pooled)
-            terms = {
-                "token": representation_distance(
-                    tokens, guide_tokens, scale=targets.token_scale, keep=batch.mask.bool()
-                ),
-                "sentence": representation_distance(pooled, guide_pooled, scale=targets.sentence_scale),
-            }
-            loss = params.token_weight * terms["token"] + params.sentence_weight * terms["sentence"]
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimize.step(optimizer, optimize.rate_factor(step, plan.total, params.warmup_share), _REMEDY)
-            values = {name: float(term.detach()) for name, term in terms.items()}
-            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-            report(step + 1, plan.total, **values)
-        done += 1
-        means = {name: value / len(batches) for name, value in sums.items()}
-        history.append({"step": plan.start(done), **means})
-        checkpoint.save(done, {"student": student}, optimizer, {"history": history})
+
+    def terms(batch_rows: np.ndarray[Any, Any]) -> dict[str, Tensor]:
+        batch = rows.batch(batch_rows, device)
+        guide_tokens, guide_pooled = targets.of(batch_rows, batch.mask)
+        with optimize.autocast(params.precision, device):
+            tokens, pooled = student(batch)
+            tokens, pooled = student.project(tokens), student.project(pooled)
+        return {
+            "token": representation_distance(tokens, guide_tokens, scale=targets.token_scale, keep=batch.mask.bool()),
+            "sentence": representation_distance(pooled, guide_pooled, scale=targets.sentence_scale),
+        }
+
+    loop = Loop(student, plan, [optimizer], params.warmup_share, seed, _REMEDY, checkpoint, report)
+    history = loop.run(terms, lambda _: {"token": params.token_weight, "sentence": params.sentence_weight})
     return Pretrained(student.cpu().eval(), len(filled), len(filled) - len(chosen), inherited, history)
 
 

@@ -31,14 +31,14 @@ def run(workspace: Path, params: DistillParams, shared: Shared) -> Path:
         "finetune", "prune",
     )  # fmt: skip
     shaped_by = recorded(STAGE, params, shared)
-    kept = {part: checkpoint(workspace, STAGE, part, shaped_by, inputs) for part in ("student", "control")}
+    kept = {part: checkpoint(workspace, STAGE, part, shaped_by, inputs) for part in ("together", "student", "control")}
     with contextlib.ExitStack() as stack:
         control: Beside | None = None
         if params.control:
             control = stack.enter_context(beside(learn_control, workspace, params, shared, kept["control"]))
         room = _room(workspace, params, shared)
         found = distill(
-            load_student(artifact.folder(workspace, "prune")), room, checkpoint=kept["student"],
+            load_student(artifact.folder(workspace, "prune")), room, checkpoints=kept.__getitem__,
             reports=lambda what: _checking(control, stack.enter_context(reporting(STAGE, what))),
         )  # fmt: skip
         said = f"dev {room.spec.metric} {found.student.dev_score:.4f}"

@@ -24,7 +24,7 @@ def room(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Para
 
 
 def learnt(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Distilled:
-    return distill(young, room(young, fine, spec, rows, quick, **changes), checkpoint=NOWHERE)
+    return distill(young, room(young, fine, spec, rows, quick, **changes), checkpoints=lambda _: NOWHERE)
 
 
 def pretrained(teacher: Teacher, texts: list[Text], quick: Params, scratch: Path, *, pairs: bool = False) -> Pretrained:

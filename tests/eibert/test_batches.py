@@ -73,6 +73,7 @@ def test_rate_rises_then_falls_to_zero() -> None:
     assert factors[9] == factors[10] == 1.0
     assert factors[55] == 0.5
     assert factors[100] == 0.0
+    assert [rate_factor(at, 100, 0.1, decay=False) for at in (0, 9, 55, 99)] == [0.1, 1.0, 1.0, 1.0]
 
 
 def test_a_step_is_torch_adamw_with_clipped_gradients() -> None:

@@ -98,7 +98,7 @@ def test_both_divergences_are_those_of_their_direction(
         for temperature in (1.5, 3.0)
     )
     said: list[dict[str, float]] = []
-    learn_together(student, here, lambda _step, _total, **values: said.append(values))
+    learn_together(student, here, NOWHERE, lambda _step, _total, **values: said.append(values))
     assert said[0]["logits"] == pytest.approx(9.0 * entropy(softer[0], softer[1], axis=1).mean(), rel=1e-4)
     assert said[0]["teacher_logits"] == pytest.approx(2.25 * entropy(soft[1], soft[0], axis=1).mean(), rel=1e-4)
     assert said[0]["logits"] != pytest.approx(said[0]["teacher_logits"], rel=1e-2)
@@ -117,7 +117,7 @@ def test_rising_feedback_is_the_constant_one_in_a_phase_of_one_step_only(
     left = []
     for feedback in Feedback:
         here = room(young, fine, spec, rows, quick, teacher_feedback=feedback, teacher_rows=16 * steps, teacher_drift=1)
-        learn_together(with_head(young, here, reuse=True), here)
+        learn_together(with_head(young, here, reuse=True), here, NOWHERE)
         left.append(weights(here.teacher))
         fine.load_state_dict(state)
     assert same(*left) == equal
@@ -133,7 +133,7 @@ def test_a_teacher_that_drifts_too_far_is_put_back_and_the_student_with_it(
         student = with_head(young, here, reuse=True)
         before = [weights(here.teacher), weights(student)]
         state = {name: value.clone() for name, value in fine.state_dict().items()}
-        found[drift] = learn_together(student, here)
+        found[drift] = learn_together(student, here, NOWHERE)
         unchanged = [same(*pair) for pair in zip(before, (weights(here.teacher), weights(student)), strict=True)]
         assert unchanged == [drift == 0.0] * 2
         fine.load_state_dict(state)
@@ -155,36 +155,49 @@ def test_half_precision_learns_as_well(
     assert all(value.dtype == torch.float32 for value in found.student.student.state_dict().values())
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "distill"])
+@pytest.mark.parametrize("part", ["pretraining", "together", "student"])
 def test_learning_goes_on_from_its_last_epoch_to_the_same_weights(
-    stage: str, teacher_folder: Path, young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params,
+    part: str, teacher_folder: Path, young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    def run(kept: Checkpoint, report: Any) -> tuple[dict[str, torch.Tensor], Any]:
-        if stage == "pretrain":
+    """A complete phase is not repeated when a later one resumes."""
+    state = weights(fine)
+
+    def run(folder: Path | None, reports: Any) -> tuple[dict[str, torch.Tensor], Any]:
+        def kept(phase: str) -> Checkpoint:
+            return Checkpoint(folder / f"{phase}.safetensors" if folder else None, "key")
+
+        if part == "pretraining":
             corpus = Pretraining(lone(rows.texts), False, HeldOut())
             base = load_base(teacher_folder, fine.pooling)
             found = pretrain(
-                base, corpus, quick.pretrain, seed=3, outputs=Outputs(tmp_path), checkpoint=kept, report=report
-            )
+                base, corpus, quick.pretrain, seed=3, outputs=Outputs(tmp_path), checkpoint=kept(part),
+                report=reports(part),
+            )  # fmt: skip
             return weights(found.student), found.history
-        here = room(young, fine, spec, rows, quick, epochs=3, teacher_rows=0)
-        learning = distill(young, here, checkpoint=kept, reports=lambda what: report if what == "student" else silent)
-        return weights(learning.student.student), learning.student.history
+        fine.load_state_dict(state)
+        here = room(young, fine, spec, rows, quick, epochs=3, teacher_rows=3 * len(rows), teacher_drift=1.0)
+        learning = distill(young, here, checkpoints=kept, reports=reports)
+        return weights(learning.student.student), [learning.drift, learning.student.history]
 
-    steps: list[int] = []
+    seen: list[tuple[str, int]] = []
 
-    def stop_in_the_last_epoch(step: int, total: int, **_: float) -> None:
-        steps.append(step)
-        if step == total - 1:
-            raise StopError
+    def reports(what: str) -> Any:
+        return lambda step, _total, **_: seen.append((what, step))
 
-    straight = run(NOWHERE, silent)
-    kept = Checkpoint(tmp_path / "state.safetensors", "key")
+    def stopping(what: str) -> Any:
+        def stop_in_the_last_epoch(step: int, total: int, **_: float) -> None:
+            if step == total - 1 and what == part:
+                raise StopError
+
+        return stop_in_the_last_epoch
+
+    straight = run(None, lambda _: silent)
     with pytest.raises(StopError):
-        run(kept, stop_in_the_last_epoch)
-    steps.clear()
-    resumed = run(kept, lambda step, _total, **_: steps.append(step))
-    assert steps[0] > 1  # complete epochs
+        run(tmp_path, stopping)
+    resumed = run(tmp_path, reports)
+    seen = [(what, step) for what, step in seen if what in {"pretraining", "together", "student"}]
+    assert seen[0][0] == part
+    assert seen[0][1] > 1  # complete epochs
     assert resumed[1] == straight[1]
     assert same(resumed[0], straight[0])

@@ -80,9 +80,9 @@ def test_state_of_another_run_is_ignored(
 def test_a_torn_checkpoint_is_ignored(tmp_path: Path, student: Student) -> None:
     path = tmp_path / "state.safetensors"
     optimizer = torch.optim.AdamW(student.parameters())
-    Checkpoint(path, "k").save(2, {"student": student}, optimizer, {})
+    Checkpoint(path, "k").save(2, {"student": student}, [optimizer], {})
     path.write_bytes(path.read_bytes()[:100])
-    assert Checkpoint(path, "k").restore({"student": student}, optimizer) == (0, {})
+    assert Checkpoint(path, "k").restore({"student": student}, [optimizer]) == (0, {})
 
 
 def test_early_stopping_keeps_the_best_epoch(teacher: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> None:

@@ -7,8 +7,16 @@ import pytest
 import torch
 
 from eibert.errors import ShapeError
-from eibert.losses import Spread, logits_divergence, pool, representation_distance, task_loss, variance
+from eibert.losses import Spread, logits_divergence, pool, representation_distance, task_loss, variance, weighted
 from eibert.params.section import Pooling
+
+
+def test_terms_are_added_with_the_weights_of_their_names() -> None:
+    terms = {"a": torch.tensor(2.0, requires_grad=True), "b": torch.tensor(3.0, requires_grad=True)}
+    loss = weighted(terms, {"b": 10.0, "a": 0.5, "other": 7.0})
+    loss.backward()
+    assert float(loss.detach()) == 31.0
+    assert {name: float(term.grad) for name, term in terms.items()} == {"a": 0.5, "b": 10.0}
 
 
 def test_divergence_of_two_classes_matches_hand_arithmetic() -> None:

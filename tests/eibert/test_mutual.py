@@ -15,7 +15,7 @@ from eibert.params.load import Params
 from eibert.room import Room
 from eibert.student import Student
 from eibert.teacher import Teacher
-from tests.rooms import room, weights
+from tests.rooms import NOWHERE, room, weights
 
 TERMS = {
     "task": {"student", "student's head"},
@@ -48,7 +48,7 @@ def largest_changes(student: Student, here: Room) -> dict[str, float]:
     """Lets both learn; returns the largest change of a weight in each part."""
     models = {"student": student, "teacher": here.teacher}
     before = {name: weights(model) for name, model in models.items()}
-    learn_together(student, here)
+    learn_together(student, here, NOWHERE)
     found: dict[str, float] = {}
     for name, model in models.items():
         for key, value in weights(model).items():
@@ -83,7 +83,7 @@ def test_representations_differ_in_units_of_the_teachers_variance(one_step: OneS
     def listen(step: int, total: int, **values: float) -> None:
         said.append(values)
 
-    learn_together(student, here, listen)
+    learn_together(student, here, NOWHERE, listen)
     distance = np.square(own - guide).mean() / guide.var(axis=0).mean()
     assert len(said) == 1
     assert [said[0]["hidden"], said[0]["teacher_hidden"]] == pytest.approx([distance] * 2, rel=1e-4)
