@@ -44,7 +44,7 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
     "mean-attention-pruning": {"prune.importance": "mean_attention"},
     "no-piece-fallback": {"prune.keep_characters": False},
     "larger-vocabulary": {"prune.keep": 12_000},
-    "wider-table": {"prune.keep": 9_500, "pretrain.student.embedding": 96},
+    "wider-table": {"pretrain.student.feed_forward": 384, "pretrain.student.embedding": 128},
     "four-bit-table": {"quantize.embedding.bits": 4, "quantize.embedding.granularity": "group"},
     "four-bit-table-tuned": {
         "quantize.embedding.bits": 4,

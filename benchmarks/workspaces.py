@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -104,11 +105,22 @@ def _files(source: Path) -> dict[str, str]:
 
 
 def run(folder: Path, *options: str) -> tuple[dict[str, Any], float]:
-    """Runs `eibert run --json` in a workspace; returns its answer and the seconds it took."""
+    """Runs `eibert run --json` in a workspace; returns its answer and the seconds it took.
+
+    The run ends with the benchmark, on Ctrl-C and SIGTERM.
+    """
     started = time.monotonic()
     command = [COMMAND, "run", "-C", folder, "--json", *options]
-    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout), time.monotonic() - started
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE) as process:
+        try:
+            answer, _ = process.communicate()
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return json.loads(answer), time.monotonic() - started
 
 
 def scores(folder: Path, splits: Sequence[str] = ("dev", "test")) -> dict[str, float]:

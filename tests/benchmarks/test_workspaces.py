@@ -1,11 +1,32 @@
 """A benchmark's workspace matches the current parameters, sources and settings."""
 
 import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.benchmarks.conftest import BENCHMARKS
+
+RUN = """#!/bin/sh
+trap 'exit 130' TERM
+echo $$ > pid
+while :; do sleep 0.1; done
+"""
+STARTER = """
+import sys
+from pathlib import Path
+import workspaces
+workspaces.COMMAND, workspaces.PROJECT = Path("eibert").resolve(), Path.cwd()
+workspaces.run(Path("models/one"))
+"""
 
 
 def replace(path: Path, old: str, new: str) -> None:
@@ -58,3 +79,32 @@ def test_settings_belong_to_the_workspace_and_reach_it(project: Path, benchmark:
 def test_setting_of_another_form_is_told(benchmark: Any, text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"expected section\.key=value"):
         benchmark("workspaces").setting(text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_ends_with_its_benchmark(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "eibert").write_text(RUN)
+    (tmp_path / "eibert").chmod(0o755)
+    environment = os.environ | {"PYTHONPATH": f"{BENCHMARKS}{os.pathsep}{BENCHMARKS.parent}"}
+    with subprocess.Popen(
+        [sys.executable, "-c", STARTER], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+    ) as one:
+        until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text().endswith("\n"))
+        one.send_signal(number)
+        assert one.wait(20) != 0
+    run = int((tmp_path / "pid").read_text())
+    until(lambda: not alive(run))
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
