@@ -53,6 +53,13 @@ INGREDIENTS: dict[str, dict[str, Any]] = {
         "quantize.tune_learning_rate": 3e-4,
     },
 }
+SMALLER: dict[str, Any] = {
+    "pretrain.student.layers": 2,
+    "pretrain.student.hidden": 64,
+    "pretrain.student.heads": 2,
+    "pretrain.student.feed_forward": 256,
+}
+"""A student further from its teacher."""
 CROSS: dict[str, dict[str, Any]] = {
     BASE: {},
     "update": {"distill.teacher_rows": 6000},
@@ -66,8 +73,10 @@ CROSS: dict[str, dict[str, Any]] = {
     "update-temperature-1": {"distill.teacher_rows": 6000, "distill.temperature": 1.0},
     "temperature-4": {"distill.temperature": 4.0},
     "update-temperature-4": {"distill.teacher_rows": 6000, "distill.temperature": 4.0},
+    "smaller-student": SMALLER,
+    "update-smaller-student": SMALLER | {"distill.teacher_rows": 6000},
 }
-"""When updating the teacher pays: for how long, at which rate, how many layers, at which temperature."""
+"""When updating the teacher pays: how long, at which rate, how many layers, which temperature, for which student."""
 GROUPS = {"ingredients": INGREDIENTS, "cross-distillation": CROSS}
 VARIANTS = INGREDIENTS | CROSS
 
