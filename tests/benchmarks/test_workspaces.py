@@ -21,9 +21,10 @@ echo $$ > pid
 while :; do sleep 0.1; done
 """
 STARTER = """
-import sys
+import signal, sys
 from pathlib import Path
 import workspaces
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests run in the background of a shell
 workspaces.COMMAND, workspaces.PROJECT = Path("eibert").resolve(), Path.cwd()
 workspaces.run(Path("models/one"))
 """
@@ -91,7 +92,10 @@ def test_a_run_ends_with_its_benchmark(number: signal.Signals, tmp_path: Path) -
     ) as one:
         until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text().endswith("\n"))
         one.send_signal(number)
-        assert one.wait(20) != 0
+        try:
+            assert one.wait(20) != 0
+        finally:
+            one.kill()
     run = int((tmp_path / "pid").read_text())
     until(lambda: not alive(run))
 
