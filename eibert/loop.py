@@ -1,4 +1,4 @@
-"""The training loop of all stages: the intervals of a schedule, each ending with a dev score and a checkpoint."""
+"""The training loop of `finetune`, `pretrain` and `distill`: intervals that end with a dev score and a checkpoint."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from eibert.progress import Report, silent
 from eibert.schedule import Schedule
 
 Terms = Callable[[np.ndarray[Any, Any]], Mapping[str, Tensor]]
-"""From the rows of a batch to the unweighted terms of its loss, by name."""
-Weights = Callable[[int], Mapping[str, float]]
-"""From a step (0-based) to the weight of each term."""
+"""From a batch's row indices, int (B,), to the unweighted terms of its loss: scalars by name."""
+WeightsAt = Callable[[int], Mapping[str, float]]
+"""From a step (0-based) to the weight of each term; those of other names are ignored."""
 Record = dict[str, float]
 """Of an interval: `step`, the means of the terms, and `dev_score` if there is one."""
 
@@ -70,7 +70,7 @@ class Loop:
     decay: bool = True
     others: Mapping[str, nn.Module] = field(default_factory=dict)
 
-    def run(self, terms: Terms, weights: Weights, selection: Selection | None = None) -> list[Record]:
+    def run(self, terms: Terms, weights: WeightsAt, selection: Selection | None = None) -> list[Record]:
         """Minimises the weighted sum of the terms until schedule or patience ends; returns one record per interval.
 
         Raises:
@@ -91,7 +91,7 @@ class Loop:
             self.checkpoint.save(done, modules, self.optimizers, {"history": history})
         return history
 
-    def _interval(self, number: int, terms: Terms, weights: Weights) -> Record:
+    def _interval(self, number: int, terms: Terms, weights: WeightsAt) -> Record:
         """Trains on the batches of one interval; returns the mean of each term."""
         torch.manual_seed(self.seed + number)
         self.model.train()

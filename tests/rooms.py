@@ -18,6 +18,10 @@ from eibert.teacher import Teacher
 NOWHERE = Checkpoint(None)
 
 
+class StopError(Exception):
+    """Stands for a kill."""
+
+
 def room(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params, **changes: object) -> Room:
     params = quick.distill.model_copy(update=changes)
     return Room.of(young, fine, spec, rows, rows, ["stop mum now"], HeldOut(), params, seed=3)

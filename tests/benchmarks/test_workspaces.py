@@ -1,7 +1,6 @@
 """A benchmark's workspace matches the current parameters, sources and settings."""
 
 import argparse
-import contextlib
 import os
 import signal
 import subprocess
@@ -11,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.benchmarks.conftest import BENCHMARKS
+from tests.flows.conftest import heed_interrupts
 
 RUN = """#!/bin/sh
 trap 'exit 130' TERM
@@ -21,10 +22,9 @@ echo $$ > pid
 while :; do sleep 0.1; done
 """
 STARTER = """
-import signal, sys
+import sys
 from pathlib import Path
 import workspaces
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests run in the background of a shell
 workspaces.COMMAND, workspaces.PROJECT = Path("eibert").resolve(), Path.cwd()
 workspaces.run(Path("models/one"))
 """
@@ -88,7 +88,11 @@ def test_a_run_ends_with_its_benchmark(number: signal.Signals, tmp_path: Path) -
     (tmp_path / "eibert").chmod(0o755)
     environment = os.environ | {"PYTHONPATH": f"{BENCHMARKS}{os.pathsep}{BENCHMARKS.parent}"}
     with subprocess.Popen(
-        [sys.executable, "-c", STARTER], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", STARTER],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
     ) as one:
         until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text().endswith("\n"))
         one.send_signal(number)
@@ -97,7 +101,7 @@ def test_a_run_ends_with_its_benchmark(number: signal.Signals, tmp_path: Path) -
         finally:
             one.kill()
     run = int((tmp_path / "pid").read_text())
-    until(lambda: not alive(run))
+    until(lambda: not psutil.pid_exists(run))
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -105,10 +109,3 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def alive(process: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, 0)
-        return True
-    return False

@@ -28,13 +28,9 @@ from eibert.schedule import Schedule
 from eibert.student import Student
 from eibert.teacher import Teacher
 from eibert.teacher_files import load_base
-from tests.rooms import NOWHERE, learnt, lone, room, same, weights
+from tests.rooms import NOWHERE, StopError, learnt, lone, room, same, weights
 
 TERMS = ("task", "logits", "hidden", "token")
-
-
-class StopError(Exception):
-    """Stands for a kill."""
 
 
 @pytest.fixture

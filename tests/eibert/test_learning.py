@@ -22,11 +22,7 @@ from eibert.quantize.post_training import quantize
 from eibert.student import Student
 from eibert.teacher import Teacher
 from eibert.teacher_files import load_base
-from tests.rooms import NOWHERE, learnt, lone, pretrained, room, same, weights
-
-
-class StopError(Exception):
-    """Stands for a kill."""
+from tests.rooms import NOWHERE, StopError, learnt, lone, pretrained, room, same, weights
 
 
 def test_teacher_learns_the_toy_task(fine: Teacher, rows: Split) -> None:

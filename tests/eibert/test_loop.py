@@ -13,7 +13,7 @@ from eibert.errors import RunError
 from eibert.loop import Loop, Selection
 from eibert.optimize import adamw, rate_factor
 from eibert.schedule import Schedule
-from tests.rooms import NOWHERE, same, weights
+from tests.rooms import NOWHERE, StopError, same, weights
 
 INPUTS = torch.linspace(-1.0, 1.0, 40).reshape(20, 2)
 TARGETS = INPUTS.sum(dim=1, keepdim=True)
@@ -28,8 +28,8 @@ def fresh() -> nn.Linear:
     return nn.Linear(2, 1)
 
 
-def loop_of(model: nn.Linear, checkpoint: Checkpoint = NOWHERE, rate: float = RATE, **changes: Any) -> Loop:
-    optimizer = adamw([(model.parameters(), rate)], weight_decay=DECAY)
+def loop_of(model: nn.Linear, checkpoint: Checkpoint = NOWHERE, **changes: Any) -> Loop:
+    optimizer = adamw([(model.parameters(), RATE)], weight_decay=DECAY)
     return Loop(model, PLAN, [optimizer], WARMUP, 3, "lower it", checkpoint, **changes)
 
 
@@ -89,10 +89,6 @@ def test_the_best_interval_is_selected_until_patience_ends(
     assert same(weights(best), states[selected - 1])
 
 
-class KilledError(Exception):
-    """Stands for a kill."""
-
-
 @pytest.mark.parametrize("killed_at", [2, 5, 8, 11])
 def test_a_killed_loop_resumes_both_models_both_optimizers_and_dropout(killed_at: int, tmp_path: Path) -> None:
     def run(checkpoint: Checkpoint, kill: int | None) -> tuple[Any, ...]:
@@ -105,14 +101,14 @@ def test_a_killed_loop_resumes_both_models_both_optimizers_and_dropout(killed_at
 
         def report(step: int, _total: int, **_: float) -> None:
             if step == kill:
-                raise KilledError
+                raise StopError
 
         loop = Loop(model, PLAN, optimizers, WARMUP, 3, "", checkpoint, report, others={"other": other})
         return loop.run(terms, lambda _: {"own": 1.0, "its": 1.0}), weights(model), weights(other)
 
     kept = Checkpoint(tmp_path / "state.safetensors", "key")
     straight = run(NOWHERE, None)
-    with pytest.raises(KilledError):
+    with pytest.raises(StopError):
         run(kept, killed_at)
     resumed = run(kept, None)
     assert resumed[0] == straight[0]
