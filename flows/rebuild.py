@@ -85,16 +85,16 @@ def rebuild(folder: Path, target: str) -> Rebuilt:
     Raises:
         TrailError: the trail is altered, or does not know the target.
         RunError: the record cannot be rebuilt from a commit, or a stage failed.
-        DataError: a source is missing or has changed.
+        DataError: a source that the commit does not hold is missing or has changed.
     """
     root, found, _ = trace.find(folder, target)
     record = _chosen(root, found)
     body = record.body
     commit = _commit(root, record)
-    _check_sources(root / body["folder"], body)
     started = time.time()
     with checked_out(root, commit, _outside(body)) as place, tempfile.TemporaryDirectory() as private:
         workspace = place / body["folder"]
+        _check_sources(workspace, root / body["folder"], body)
         _reproduce(place, workspace, Path(private))
         stages = {stage: _compared(workspace, stage, body["stages"][stage]) for stage in body["order"]}
         bundle = facts.bundle_facts(artifact.read_manifest(workspace, facts.EXPORT))["sha256"]
@@ -142,26 +142,36 @@ def _commit(root: Path, record: Record) -> str:
     return commit
 
 
-def _check_sources(workspace: Path, body: Mapping[str, Any]) -> None:
-    """Raises DataError unless the sources are, byte for byte, the recorded ones."""
-    named = {name: digest for source in body["data"].get("sources") or [] for name, digest in source["files"].items()}
-    if _is_local(body["teacher"]["model"]):
-        named |= {posixpath.join(body["teacher"]["model"], n): d for n, d in body["teacher"]["files"].items()}
-    for name, digest in named.items():
-        path = workspace / name
-        if name.startswith("hf:"):
-            continue
-        if not path.is_file():
+def _check_sources(checkout: Path, workspace: Path, body: Mapping[str, Any]) -> None:
+    """Raises DataError unless the sources are, byte for byte, the recorded ones.
+
+    Args:
+        checkout: The workspace as of the recorded commit, with links to the sources which that does not hold.
+        workspace: The workspace itself, where these lie.
+        body: The record.
+    """
+    for name, digest in _read_by(body).items():
+        path = Path(os.path.normpath(workspace / name))
+        if not (checkout / name).is_file():
             raise DataError(f"{path}: missing; the recorded run read a file there with SHA-256 {digest}; restore it")
-        if (found := artifact.sha256(path)) != digest:
+        if (found := artifact.sha256(checkout / name)) != digest:
             raise DataError(f"{path}: changed (SHA-256 {found[:16]}…, recorded {digest[:16]}…); restore the old file")
 
 
 def _outside(body: Mapping[str, Any]) -> list[str]:
-    """Paths, relative to the root, of what the workspace reads besides its own artifacts."""
+    """Paths, relative to the root, of what the workspace reads besides its own artifacts: folders before files."""
     sources = [source["source"] for source in body["data"].get("sources") or [] if source["files"]]
-    named = [*sources, body["teacher"]["model"]]
+    named = [*sources, body["teacher"]["model"], *_read_by(body)]
     return [posixpath.normpath(posixpath.join(body["folder"], name)) for name in named if _is_local(name)]
+
+
+def _read_by(body: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the SHA-256 of each local file that a record's sources and teacher consisted of."""
+    named = {name: digest for source in body["data"].get("sources") or [] for name, digest in source["files"].items()}
+    teacher = body["teacher"]
+    if _is_local(teacher["model"]):
+        named |= {posixpath.join(teacher["model"], name): digest for name, digest in teacher["files"].items()}
+    return {name: digest for name, digest in named.items() if not name.startswith("hf:")}
 
 
 def _is_local(name: str) -> bool:

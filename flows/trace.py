@@ -160,6 +160,8 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
     for source in data.get("sources") or []:
         version = f", version {source['version']}" if "version" in source else ""
         yield from _pairs({source["use"]: f"{source['source']}{version}"})
+        if source["files"]:
+            yield from _pairs({"licence": source.get("licence") or "not stated"})
         yield from _digests(source["files"])
     rows = data.get("rows") or {}
     counts = [f"{split} {found['kept']:,} ({found['refused']:,} refused)" for split, found in rows.items()]

@@ -22,7 +22,7 @@ def checked_out(root: Path, commit: str, outside: Sequence[str]) -> Iterator[Pat
         root: The repository.
         commit: A commit it has.
         outside: Paths relative to the root that are read but may lie outside it or be ignored by git; in the checkout,
-            the same relative paths link to what is there now.
+            the same relative paths link to what is there now, unless the commit holds them.
 
     Raises:
         RunError: git cannot check it out.
@@ -55,7 +55,7 @@ def _worktree(root: Path, *arguments: str) -> str | None:
 
 def _link(path: Path, target: Path) -> None:
     path = Path(os.path.normpath(path))
-    if not path.exists():
+    if target.exists() and not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(target.resolve())
 

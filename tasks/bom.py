@@ -96,6 +96,7 @@ def _data(data: Mapping[str, Any]) -> list[Component]:
                 bom_ref=ref,
                 description=f"{source['use']} data",
                 version=str(source["version"]) if "version" in source else None,
+                licenses=[_licence(source["licence"])] if source.get("licence") else [],
                 components=[_file(name, digest, ref) for name, digest in source["files"].items()],
             )
         )

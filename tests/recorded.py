@@ -24,7 +24,9 @@ stages:
 
 def make(folder: Path) -> None:
     """Writes the artifacts of a workspace."""
-    sources = [{"source": "../rows.csv", "use": "labelled", "files": {"../rows.csv": "ab" * 32}}]
+    sources = [
+        {"source": "../rows.csv", "use": "labelled", "files": {"../rows.csv": "ab" * 32}, "licence": "cc-by-4.0"},
+    ]
     dataset = {"name": "toy", "pair": False, "labels": ["call", "play"], "metric": "accuracy", "sources": sources}
     rows = {split: {"read": 5, "refused": 0, "kept": 5} for split in ("train", "dev", "test")}
     params = {"seed": 17, "ingest": {"source": "../rows.csv"}}

@@ -161,6 +161,7 @@ def _record(sources: list[tuple[Source, list[File]]], digests: list[dict[str, st
     uses = ["labelled", *["unlabelled"] * (len(sources) - 1)]
     return [
         {"source": redacted(source.origin), "use": use, "files": redacted(digested)}
+        | ({"licence": redacted(source.licence)} if source.licence else {})
         | ({"ignored": unread} if (unread := source.unread(files)) else {})
         | ({"version": sample.VERSION} if source.origin == SAMPLE else {})
         for (source, files), use, digested in zip(sources, uses, digests, strict=True)

@@ -18,6 +18,7 @@ from eibert.params.ingest import IngestParams
 SAMPLE = "sample"
 SPLITS: tuple[SplitName, ...] = ("train", "dev", "test")
 _HUB = "hf:"
+_LICENCE = ("licence", "license")
 _HUB_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)@(?P<revision>[\w./-]+)")
 _SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train", "training": "train",
@@ -56,6 +57,11 @@ class Source:
     other: list[File] = field(default_factory=list)
     unknown: list[File] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def licence(self) -> str | None:
+        """The licence that the source's dataset.json states."""
+        return next((str(self.about[key]) for key in _LICENCE if self.about.get(key)), None)
 
     def unread(self, read: Iterable[File]) -> list[str]:
         """Returns the names of the source's files that were not read."""
@@ -182,7 +188,7 @@ def _description(path: Path, name: str) -> dict[str, Any]:
         raise DataError(f"{name}: cannot be read ({error}); fix or delete the file") from error
     if not isinstance(about, dict):
         raise DataError(f"{name}:1: {type(about).__name__}, expected an object; fix or delete the file")
-    for key in ("name", "task", "metric", "language"):
+    for key in ("name", "task", "metric", "language", *_LICENCE):
         if not isinstance(about.get(key), str | None):
             raise DataError(f"{name}: `{key}` is {about[key]!r}, expected text; fix or delete it")
     return about

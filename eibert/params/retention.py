@@ -17,5 +17,7 @@ class RetentionParams(Section):
         description="Days for which MLflow runs are kept, and as many again in which they can be restored (runs of "
         "registered versions stay with their version); also for Prefect flow runs unless a server keeps them.",
     )
-    retrainings: int = Field(ge=1, description="Newest retrainings shown in the history.")
-    collect: bool = Field(description="Clean up after each retraining; else only `eibert collect` does.")
+    retrainings: int = Field(ge=1, description="Newest retrainings kept in the history; older ones are deleted.")
+    collect: bool = Field(
+        description="Clean up after each retraining that did not fail; else only `eibert collect` does."
+    )

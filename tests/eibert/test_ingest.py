@@ -224,7 +224,9 @@ def test_local_sources_are_those_that_are_paths() -> None:
 def test_sources_are_recorded_with_digests(tmp_path: Path) -> None:
     task(tmp_path / "data")
     (tmp_path / "more.txt").write_text("hello\n")
+    (tmp_path / "data" / "dataset.json").write_text('{"license": "CC BY 4.0"}')
     ingested = ingest(params(unlabelled=["more.txt", "sample"]), 1, tmp_path)
+    assert [entry.get("licence") for entry in ingested.dataset["sources"]] == ["CC BY 4.0", None, None]
     uses = [(entry["source"], entry["use"], sorted(entry["files"])) for entry in ingested.dataset["sources"]]
     assert uses == [
         ("data", "labelled", ["data/dev.jsonl", "data/test.jsonl", "data/train.jsonl"]),

@@ -163,15 +163,58 @@ def test_interrupted_rebuild_leaves_nothing(history: tuple[Workspace, str], numb
 
 
 @pytest.mark.parametrize(("content", "message"), [(None, "missing"), ("other", "changed")])
-def test_sources_are_compared_first(signed: Path, content: str | None, message: str) -> None:
+def test_sources_no_commit_holds_are_compared_first(
+    signed: Path, content: str | None, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = signed / "rows.csv"
+    digest = artifact.sha256(path)
+    monkeypatch.setattr(rebuild, "_read_by", lambda _: {"../rows.csv": digest})
     path.unlink()
+    commit(signed)
     if content:
         path.write_text(content)
+    monkeypatch.setattr(rebuild, "_commit", lambda *_: git.answer(signed, "rev-parse", "HEAD"))
     with pytest.raises(DataError, match=rf"rows\.csv: {message}.*restore") as caught:
         rebuild.rebuild(signed, str(signed / "w" / "data" / "export" / "bundle"))
     assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:")
     assert worktrees(signed) == 1
+
+
+@pytest.mark.parametrize("content", [None, "other"])
+def test_sources_in_the_commit_are_read_there(
+    signed: Path, content: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = signed / "rows.csv"
+    earlier, digest = path.read_text(), artifact.sha256(path)
+    monkeypatch.setattr(rebuild, "_read_by", lambda _: {"../rows.csv": digest})
+    path.unlink()
+    if content:
+        path.write_text(content)
+    seen = []
+
+    def reproduce(place: Path, *_: Path) -> None:
+        seen.append((place / "rows.csv").read_text())
+        raise RunError("enough seen")
+
+    monkeypatch.setattr(rebuild, "_reproduce", reproduce)
+    with pytest.raises(RunError, match="enough seen"):
+        rebuild.rebuild(signed, str(signed / "w" / "data" / "export" / "bundle"))
+    assert seen == [earlier]
+
+
+def test_a_folder_partly_in_the_commit_is_completed(signed: Path) -> None:
+    (signed / "rows").mkdir()
+    (signed / "rows" / "LICENCE").write_text("free")
+    (signed / ".gitignore").write_text("*.csv\n")
+    commit(signed)
+    (signed / "rows" / "train.csv").write_text("x")
+    head = git.answer(signed, "rev-parse", "HEAD")
+    assert head
+    with checked_out(signed, head, ["rows", "rows/train.csv", "rows/lost.csv"]) as place:
+        assert (place / "rows" / "train.csv").read_text() == "x"
+        assert not (place / "rows" / "LICENCE").is_symlink()
+        assert not (place / "rows" / "lost.csv").is_symlink()
 
 
 def test_lost_commit_is_told(signed: Path) -> None:

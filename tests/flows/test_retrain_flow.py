@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import history
+from eibert.errors import RunError
+from flows import cli_retraining, history
 from flows.alone import retraining
 from flows.history import Outcome, Retraining
 from flows.refresh import refresh
@@ -103,14 +104,25 @@ def test_command_with_several_models_passes_on_not_to_wait(
 
     def run_many(folders: list[Path], *, parallel: int, wait: bool) -> list[Retraining]:
         asked.append(wait)
+        assert [folder.name for folder in folders] == ["broken", "v"]  # `w` is on the sample
         return [Retraining(folder.name, Outcome.UNCHANGED, "") for folder in folders]
 
-    shutil.copytree(unbuilt.folder, unbuilt.folder.parent / "v")
+    for name, text in {"v": "source: ../rows.csv", "broken": "unknown: key"}.items():
+        shutil.copytree(unbuilt.folder, unbuilt.folder.parent / name)
+        params = unbuilt.folder.parent / name / "params.yaml"
+        params.write_text(params.read_text().replace("source: sample", text, 1))
     monkeypatch.setattr("flows.retrain_flow.run_many", run_many)
     monkeypatch.setattr("flows.cli_retraining._page", lambda folder: None)  # noqa: ARG005
     monkeypatch.setattr("flows.server.server", contextlib.nullcontext)
     done = CliRunner().invoke(app, ["retrain", "--all", "-C", str(unbuilt.folder), *options])
     assert (done.exit_code, asked) == (0, [not options])
+
+
+def test_all_leaves_out_the_built_in_sample(unbuilt: Workspace) -> None:
+    with pytest.raises(RunError, match="no workspace with data of its own in it; create one"):
+        cli_retraining._chosen([unbuilt.folder], everything=True, sample=False)
+    assert cli_retraining._chosen([unbuilt.folder], everything=True) == [unbuilt.folder]  # to collect from
+    assert cli_retraining._chosen([unbuilt.folder], everything=False, sample=False) == [unbuilt.folder]
 
 
 def test_parameters_that_are_not_valid_are_in_the_history(unbuilt: Workspace) -> None:

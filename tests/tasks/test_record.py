@@ -39,6 +39,20 @@ def test_record_holds_what_an_auditor_asks(signed: Path) -> None:
     assert "mlflow" in body["libraries"]
 
 
+@pytest.mark.parametrize(("card", "licence"), [("---\nlicense: mit\n---\nA model.", "mit"), (None, None)])
+def test_licence_of_a_hub_teacher_is_that_of_its_cached_card(
+    card: str | None, licence: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    snapshot = tmp_path / "models--some--model" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    if card:
+        (snapshot / "README.md").write_text(card)
+    manifests = {"finetune": {"params": {"teacher": {"model": f"hf:some/model@{'a' * 40}"}}}}
+    found = facts.teacher_facts(tmp_path, manifests)
+    assert (found["revision"], found["licence"]) == ("a" * 40, licence)
+
+
 def test_digest_of_the_bundle_is_that_of_sha256sum(signed: Path) -> None:
     bundle = facts.bundle_folder(signed / "w")
     said = subprocess.run("sha256sum * | sha256sum", shell=True, cwd=bundle, capture_output=True, text=True, check=True)

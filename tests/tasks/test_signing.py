@@ -149,6 +149,7 @@ def test_provenance_and_bill_name_the_record(signed: Path) -> None:
     assert {"type": "test.bundle", "value": "0.9"} in metrics
     components = {component["bom-ref"]: component for component in bill["components"]}
     assert components["teacher"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
+    assert components["data/source/0"]["licenses"] == [{"license": {"id": "CC-BY-4.0"}}]
     assert components["teacher"]["hashes"][0]["content"] == "cd" * 32
     assert components["data/source/0"]["components"][0]["hashes"][0]["content"] == "ab" * 32
     assert "library/mlflow" in components
