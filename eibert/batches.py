@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eibert.corpus import Split
 from eibert.progress import Report, silent
+from eibert.truncate import truncated
 
 _POOL_BATCHES = 50
 """Shuffled rows are sorted by length within pools of this many batches: little padding, yet random."""
@@ -62,11 +63,11 @@ def moved(rows: Tensor, device: torch.device | str) -> Tensor:
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] | None, *, max_tokens: int) -> Encoded:
     """Returns the tokens of texts, or of pairs, truncated to max_tokens."""
-    tokenizer.enable_truncation(max_tokens, strategy="longest_first")
-    tokenizer.no_padding()
-    inputs = list(texts) if texts_b is None else list(zip(texts, texts_b, strict=True))
-    found = tokenizer.encode_batch_fast(inputs)
-    return Encoded([np.array(x.ids, np.int32) for x in found], [np.array(x.type_ids, np.int32) for x in found])
+    found = Encoded([], [])
+    for row in truncated(tokenizer, texts, texts_b, max_tokens=max_tokens):
+        found.ids.append(row.ids)
+        found.segments.append(row.segments)
+    return found
 
 
 def shuffled(

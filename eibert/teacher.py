@@ -12,6 +12,12 @@ from eibert.errors import TeacherError
 from eibert.losses import pool
 from eibert.params.section import Pooling
 
+_BERTS_OWN: dict[str, dict[str, Any]] = {
+    "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True},
+    "pre_tokenizer": {"type": "BertPreTokenizer"},
+}
+"""What finds the words of a text in the bundle's tokenizer."""
+
 
 @dataclass(frozen=True)
 class Casing:
@@ -71,12 +77,16 @@ class Teacher(nn.Module):
     @property
     def casing(self) -> Casing:
         """How the tokenizer normalises text; raises TeacherError unless it does so as BERT does."""
-        normalizer = json.loads(self.tokenizer.to_str())["normalizer"] or {}
-        if normalizer.get("type") != "BertNormalizer":
-            raise TeacherError(
-                f"teacher.model: its tokenizer normalizes text with {normalizer.get('type')}; expected BertNormalizer, "
-                "as in the bundle's tokenizer; save the teacher with BERT's own tokenizer"
-            )
+        parts = json.loads(self.tokenizer.to_str())
+        for name, expected in _BERTS_OWN.items():
+            found = parts[name] or {}
+            if others := [f"{key} {found.get(key)}" for key, value in expected.items() if found.get(key) != value]:
+                raise TeacherError(
+                    f"teacher.model: the {name} of its tokenizer has {', '.join(others)}; expected "
+                    f"{', '.join(f'{key} {value}' for key, value in expected.items())}, as in the bundle's tokenizer; "
+                    "save the teacher with BERT's own tokenizer"
+                )
+        normalizer = parts["normalizer"]
         return Casing(bool(normalizer.get("lowercase", False)), normalizer.get("strip_accents"))
 
     @property

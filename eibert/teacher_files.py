@@ -155,11 +155,23 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
             "once, as they index the embedding table"
         )
     if tokenizer is None:
-        config = folder / "tokenizer_config.json"
-        lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
-        tokenizer = wordpiece(list(tokens), lowercase=lowercase, strip_accents=None, max_tokens=512)
+        tokenizer = _berts_own(list(tokens), folder / "tokenizer_config.json")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     tokenizer.encode_special_tokens = True  # "[MASK]" in a text is plain text, as for the student
     return tokenizer
+
+
+def _berts_own(tokens: list[str], path: Path) -> Tokenizer:
+    """Returns BERT's tokenizer as a tokenizer_config.json, if there is one, sets it up."""
+    config = read_json(path) if path.is_file() else {}
+    if not config.get("tokenize_chinese_chars", True):
+        raise TeacherError(
+            f"{path}: `tokenize_chinese_chars` is false; expected true, as in the bundle's tokenizer; save the teacher "
+            "with BERT's own tokenizer"
+        )
+    lowercase, strip_accents = config.get("do_lower_case", True), config.get("strip_accents")
+    return wordpiece(tokens, lowercase=lowercase, strip_accents=strip_accents, max_tokens=512)
 
 
 def _tokenizer_file(path: Path) -> Tokenizer:

@@ -17,11 +17,11 @@ from eibert.batches import moved
 from eibert.losses import representation_distance
 from eibert.student import Student
 from eibert.token_targets import TokenTargets
+from eibert.truncate import NO_WORD, truncated
 
 Places = list[np.ndarray[Any, Any]]
 """For each row the word of each token, int32 (T_n,), -1: none; after `shared` int16, and only words in both models."""
 
-_CHUNK = 4096
 _SECOND_TEXT = 1 << 16
 """Offset of the word numbers in a pair's second text."""
 
@@ -30,17 +30,8 @@ def word_places(
     tokenizer: Tokenizer, texts: Sequence[str], texts_b: Sequence[str] | None, *, max_tokens: int
 ) -> Places:
     """Returns the word of each token of texts, or of pairs, truncated as in `encode`; -1 for special tokens."""
-    tokenizer.enable_truncation(max_tokens, strategy="longest_first")
-    tokenizer.no_padding()
-    inputs = list(texts) if texts_b is None else list(zip(texts, texts_b, strict=True))
-    places = []
-    for start in range(0, len(inputs), _CHUNK):
-        for found in tokenizer.encode_batch(inputs[start : start + _CHUNK]):
-            pairs = zip(found.word_ids, found.sequence_ids, strict=True)
-            places.append(
-                np.array([-1 if w is None or s is None else w + _SECOND_TEXT * s for w, s in pairs], np.int32)
-            )
-    return places
+    rows = truncated(tokenizer, texts, texts_b, max_tokens=max_tokens)
+    return [np.where(row.second & (row.words != NO_WORD), row.words + _SECOND_TEXT, row.words) for row in rows]
 
 
 def shared(teacher: Places, student: Places) -> tuple[Places, Places]:

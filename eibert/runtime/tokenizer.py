@@ -51,16 +51,16 @@ class Encoder:
             row = [self._first, *ids[: self._max_tokens - 2], self._end]
             return row, len(row)
         ids_b = self._ids(text_b)
-        kept, kept_b = _kept(len(ids), len(ids_b), self._max_tokens - 3)
-        row = [self._first, *ids[:kept], self._end]
-        return [*row, *ids_b[:kept_b], self._end], len(row)
+        cut, cut_b = kept(len(ids), len(ids_b), self._max_tokens - 3)
+        row = [self._first, *ids[:cut], self._end]
+        return [*row, *ids_b[:cut_b], self._end], len(row)
 
     def _ids(self, text: str) -> list[int]:
         found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return found
 
 
-def _kept(first: int, second: int, room: int) -> tuple[int, int]:
+def kept(first: int, second: int, room: int) -> tuple[int, int]:
     """Returns how many tokens of each text of a pair are kept: the longer is cut first, then both to half."""
     if first + second <= room:
         return first, second

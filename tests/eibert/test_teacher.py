@@ -5,16 +5,22 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers, pre_tokenizers
+from transformers import AutoTokenizer
 
+from eibert import artifact
 from eibert.artifact import sha256
+from eibert.augment import Variants
 from eibert.batches import encode
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec
 from eibert.errors import TeacherError
 from eibert.finetune import finetune
+from eibert.matching import HeldOut
 from eibert.params.load import Params
 from eibert.params.section import Pooling, TeacherParams
 from eibert.teacher import Teacher
@@ -130,6 +136,65 @@ def test_a_teacher_of_one_text_is_refused_for_pairs(
     pairs = Split(rows.texts, rows.texts, rows.targets)
     with pytest.raises(TeacherError, match="takes only single texts"):
         finetune(teacher, spec, pairs, pairs, quick.finetune, seed=1, checkpoint=Checkpoint(None))
+
+
+def test_a_tokenizer_saved_with_padding_does_not_pad(teacher: Teacher, teacher_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(teacher_folder, tmp_path / "t")
+    teacher.tokenizer.enable_padding(length=32)
+    teacher.tokenizer.enable_truncation(4)
+    teacher.tokenizer.save(str(tmp_path / "t" / "tokenizer.json"))
+    found = load_base(tmp_path / "t", Pooling.MEAN)
+    assert len(found.tokenizer.encode("play the song now").ids) == 6
+    made = Variants(["singing"], found, np.random.default_rng(1), HeldOut())
+    assert {made._shortened("singing") for _ in range(100)} == {"sing", "inging"}  # s ##ing ##ing
+
+
+def cased(folder: Path, to: Path, **config: bool) -> Path:
+    """Copies a teacher, adds two spellings to its vocabulary in place of others, and writes a tokenizer_config.json."""
+    shutil.copytree(folder, to)
+    tokens = (to / "vocab.txt").read_text().split("\n")
+    tokens[tokens.index("play")], tokens[tokens.index("stop")] = "für", "fur"
+    (to / "vocab.txt").write_text("\n".join(tokens))
+    artifact.write_json(to / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", **config})
+    return to
+
+
+@pytest.mark.parametrize("strip_accents", [None, False, True])
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_accents_are_treated_as_transformers_does(
+    strip_accents: bool | None, lowercase: bool, teacher_folder: Path, tmp_path: Path
+) -> None:
+    config = {"do_lower_case": lowercase} | ({} if strip_accents is None else {"strip_accents": strip_accents})
+    folder = cased(teacher_folder, tmp_path / "t", **config)
+    expected = AutoTokenizer.from_pretrained(folder)("für Für")["input_ids"]
+    assert load_base(folder, Pooling.MEAN).tokenizer.encode("für Für").ids == expected
+
+
+def test_ideographs_that_are_no_words_are_refused(teacher_folder: Path, tmp_path: Path) -> None:
+    folder = cased(teacher_folder, tmp_path / "t", tokenize_chinese_chars=False)
+    with pytest.raises(TeacherError, match=r"tokenizer_config\.json: `tokenize_chinese_chars` is false; expected true"):
+        load_base(folder, Pooling.MEAN)
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "message"),
+    [
+        ("normalizer", normalizers.Lowercase(), "the normalizer of its tokenizer has type Lowercase, clean_text None"),
+        (
+            "normalizer",
+            normalizers.BertNormalizer(handle_chinese_chars=False),
+            "has handle_chinese_chars False; exp",
+        ),
+        ("normalizer", normalizers.BertNormalizer(clean_text=False), "has clean_text False; expected type BertNorm"),
+        ("pre_tokenizer", pre_tokenizers.Whitespace(), "the pre_tokenizer of its tokenizer has type Whitespace; exp"),
+    ],
+)
+def test_a_tokenizer_with_other_words_than_the_bundles_is_refused(
+    part: str, other: object, message: str, teacher: Teacher
+) -> None:
+    setattr(teacher.tokenizer, part, other)
+    with pytest.raises(TeacherError, match=message):
+        _ = teacher.casing
 
 
 def test_a_saved_teacher_answers_alike(teacher: Teacher, tmp_path: Path) -> None:
