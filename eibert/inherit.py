@@ -21,6 +21,8 @@ from eibert.student import MASKED, Layer, Student
 from eibert.teacher import Teacher
 
 _BATCH_ROWS = 64
+_SMALLEST_SPREAD = 1e-12
+"""In place of the variance of a single text, which is 0."""
 
 
 class Sample:
@@ -100,7 +102,7 @@ def inherit(student: Student, teacher: Teacher, rows: Encoded, *, tokens: int, s
 
 def _drawn(rows: Encoded, tokens: int, seed: int) -> list[Batch]:
     order = np.random.default_rng([seed, 4]).permutation(len(rows))
-    enough = int(np.searchsorted(np.cumsum(rows.lengths[order]), tokens)) + 1
+    enough = max(2, int(np.searchsorted(np.cumsum(rows.lengths[order]), tokens)) + 1)  # one row has no variance
     chosen = order[:enough]
     chosen = chosen[np.argsort(rows.lengths[chosen], kind="stable")]
     return [rows.batch(chosen[first : first + _BATCH_ROWS]) for first in range(0, len(chosen), _BATCH_ROWS)]
@@ -175,4 +177,5 @@ def _largest(worth: Tensor, count: int) -> list[int]:
 
 
 def _distance(found: Tensor, wanted: Tensor) -> float:
-    return float((found - wanted).square().sum() / (wanted - wanted.mean(dim=0)).square().sum())
+    spread = float((wanted - wanted.mean(dim=0)).square().sum())
+    return float((found - wanted).square().sum()) / max(spread, _SMALLEST_SPREAD)

@@ -51,7 +51,7 @@ def agreement(reference: Array, logits: Array, *, regression: bool) -> float:
     """Returns the share of rows on which two models agree.
 
     Choice: numbers agree if they differ by at most a hundredth of the reference's range, and always if they differ only
-    by rounding (a ten-thousandth of the largest magnitude, at least 1e-4).
+    by the rounding of float32 (a millionth of the largest magnitude).
 
     Args:
         reference: Logits, float (N, C).
@@ -60,6 +60,6 @@ def agreement(reference: Array, logits: Array, *, regression: bool) -> float:
     """
     expected, found = (predicted(each, regression=regression) for each in (reference, logits))
     if regression:
-        tolerance = max(0.01 * float(np.ptp(expected)), 1e-4 * max(1.0, float(np.abs(expected).max())))
+        tolerance = max(0.01 * float(np.ptp(expected)), 1e-6 * float(np.abs(expected).max()))
         return float(np.mean(np.abs(found - expected) <= tolerance))
     return float(np.mean(found == expected))

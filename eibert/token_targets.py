@@ -1,5 +1,6 @@
 """A frozen teacher's representation of every token of some rows, in half precision, usually memory-mapped."""
 
+import errno
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,7 @@ class TokenTargets:
                     _fill(memory, teacher, rows, batch_size, precision, report)
                     memory.flush()
             except OSError as error:
-                raise RunError(
-                    f"{outputs.folder}: no space for {size:,} bytes of the teacher's outputs ({error.strerror}); "
-                    f"free some, or lower {fewer}"
-                ) from error
+                raise RunError(f"{outputs.folder}: {_refused(error, size, fewer)}") from error
         return cls(memory, rows, teacher.pooling)
 
     def of(self, rows: np.ndarray[Any, Any], mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -109,6 +107,12 @@ class TokenTargets:
         for chosen in by_length(self.rows.lengths, _SCALE_ROWS):
             found[chosen] = self.of(chosen, self.rows.batch(chosen).mask)[1].half()
         return found
+
+
+def _refused(error: OSError, size: int, fewer: str) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return f"no space for {size:,} bytes of the teacher's outputs ({error.strerror}); free some, or lower {fewer}"
+    return f"the teacher's outputs cannot be written there ({error.strerror}); make it a folder that can be written"
 
 
 def _fill(

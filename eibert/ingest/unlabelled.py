@@ -62,8 +62,9 @@ class Collection:
 
     @cached_property
     def _barred(self) -> set[str]:
-        # Sentences of long dev or test texts are held out too: the text may occur split differently.
-        return {text_key(part) for text in self.held_out for part in (text, *self._pieces(text))}
+        # The sentences of dev and test texts are held out too: they may occur within a longer text, which is split.
+        parts = (part for text in self.held_out for part in (text, *sentences.split(text, self.sentence_chars)))
+        return {text_key(part) for part in parts}
 
     def add(self, text: str) -> None:
         """Adds one text, or the sentences of a long one."""

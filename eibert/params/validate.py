@@ -17,8 +17,8 @@ class Severity(StrEnum):
 class ValidateParams(Section):
     """Bounds of the data gate."""
 
-    min_rows: int = Field(ge=1, description="Minimum training rows.")
-    min_class_rows: int = Field(ge=1, description="Minimum training rows per class.")
+    min_rows: int = Field(ge=1, description="Minimum training rows that are in neither dev nor test.")
+    min_class_rows: int = Field(ge=1, description="The same per class.")
     max_chars: int = Field(ge=1, description="Maximum text length in characters.")
     max_duplicate_share: Share = Field(description="Maximum share of training rows that repeat an earlier one.")
     max_contradictory_share: Share = Field(

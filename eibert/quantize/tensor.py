@@ -11,8 +11,8 @@ PACKED_BITS = 4
 """Values of at most this many bits are packed two to a byte."""
 _SHRINK = torch.linspace(0.5, 1.0, 21).tolist()
 """Clipping ranges tried for packed matrices, as shares of the largest weight."""
-_SMALLEST = 2.0**-14
-"""Smallest normal number of float16; smaller scales would lose precision."""
+_SMALLEST, _LARGEST = 2.0**-14, 65504.0
+"""Smallest normal and largest number of float16; smaller scales would lose precision."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Quantized:
 
     Attributes:
         values: Integers, int8 (R, C).
-        scale: Float32 () per tensor, or (R,) per row; float16 (R, G) for G groups of C/G columns each.
+        scale: Float32 () per tensor, or (R,) per row; (R, G) for G groups of C/G columns each, float16 if
+            that can hold them (not the head of a regression whose targets are tiny or huge).
         bits: Bits per value; values of at most 4 bits are packed two to a byte.
     """
 
@@ -73,19 +74,21 @@ def quantize_tensor(weight: Tensor, bits: int, granularity: Granularity, group: 
         Granularity.CHANNEL: lambda: rows,
         Granularity.GROUP: lambda: rows.reshape(-1, group),
     }[granularity]()
-    scale = _scales(parts, bits, half=granularity is Granularity.GROUP)
+    half = granularity is Granularity.GROUP and _SMALLEST <= float(parts.abs().max()) / _limit(bits) <= _LARGEST
+    scale = _scales(parts, bits, half=half)
     values = _rounded(parts, scale, bits).reshape(rows.shape).to(torch.int8)
     match granularity:
         case Granularity.TENSOR:
             scale = scale.reshape(())
         case Granularity.GROUP:
-            scale = scale.reshape(len(rows), -1).half()
+            scale = scale.reshape(len(rows), -1)
+            scale = scale.half() if half else scale
     return Quantized(values, scale, bits)
 
 
 def _scales(parts: Tensor, bits: int, *, half: bool) -> Tensor:
     """Returns a scale for each row of parts, (P,); with `half`, exactly representable in float16."""
-    limit = 2 ** (bits - 1) - 1
+    limit = _limit(bits)
     largest = parts.abs().amax(dim=1)
     shares = _SHRINK if bits <= PACKED_BITS else [1.0]
     best, least = torch.ones_like(largest), torch.full_like(largest, torch.inf)
@@ -100,8 +103,12 @@ def _scales(parts: Tensor, bits: int, *, half: bool) -> Tensor:
 
 
 def _rounded(parts: Tensor, scale: Tensor, bits: int) -> Tensor:
-    limit = 2 ** (bits - 1) - 1
+    limit = _limit(bits)
     return (parts / scale.unsqueeze(-1)).round().clamp(-limit, limit)
+
+
+def _limit(bits: int) -> int:
+    return int(2 ** (bits - 1) - 1)
 
 
 def pack(values: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from eibert.corpus import TaskSpec
 from eibert.params.validate import Severity, ValidateParams
 from eibert.validate import unclean_at
 from tasks.gate.findings import Example, Finding, clipped, quoted
-from tasks.gate.rows import MarkedRows, listed, mark, text_columns
-from tasks.gate.rules import Rule, percent, row_rules, schema_rules
+from tasks.gate.rows import TRAIN, MarkedRows, listed, mark, text_columns
+from tasks.gate.rules import Rule, learning_rules, percent, row_rules, schema_rules
 
 _EXAMPLES = 3
 # The faster of the two formats that include examples: listing all unexpected rows can take seconds.
@@ -22,11 +22,14 @@ _RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": _EXAMPLE
 _SEVERITIES = {Severity.FAIL: "critical", Severity.WARN: "warning"}
 
 
-def check(frames: Mapping[str, pd.DataFrame], spec: TaskSpec, params: ValidateParams) -> list[Finding]:
+def check(
+    frames: Mapping[str, pd.DataFrame], learnt: pd.DataFrame, spec: TaskSpec, params: ValidateParams
+) -> list[Finding]:
     """Returns the finding of each rule, split by split; the rows of a split with a wrong schema are not examined.
 
     Args:
         frames: The splits by name, `train` first, with the columns as ingested.
+        learnt: The rows of train that are learnt from, with the same columns: those in neither dev nor test.
         spec: The task.
         params: Bounds and severities.
     """
@@ -38,7 +41,9 @@ def check(frames: Mapping[str, pd.DataFrame], spec: TaskSpec, params: ValidatePa
         findings += schema
         if all(finding.passed for finding in schema):
             sound[split] = frame
-    target_range = _target_range(sound["train"]) if spec.regression and "train" in sound else None
+    target_range = _target_range(learnt) if spec.regression and TRAIN in sound else None
+    if TRAIN in sound:
+        findings += _judge(batches, MarkedRows(TRAIN, learnt, {}), learning_rules(spec, params))
     for split in sound:
         rows = mark(split, sound)
         findings += _judge(batches, rows, row_rules(rows, spec, params, target_range=target_range))

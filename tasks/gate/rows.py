@@ -10,6 +10,7 @@ from eibert import validate
 
 SPLITS = ("train", "dev", "test", "unlabelled")
 LABELLED = SPLITS[:3]
+TRAIN = SPLITS[0]
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def mark(split: str, frames: Mapping[str, pd.DataFrame]) -> MarkedRows:
 
 def _twins(split: str, frames: Mapping[str, pd.DataFrame]) -> dict[str, Twins]:
     keys = _keys(frames[split])
-    if split == "train":
+    if split == TRAIN:
         labels = listed(frames[split], "label")
         return {
             "repeated": Twins(split, validate.repeated(keys, labels)),

@@ -11,7 +11,7 @@ import pandas as pd
 from eibert.corpus import TaskSpec
 from eibert.params.validate import Severity, ValidateParams
 from tasks.gate.expectations import ExpectClassRatioToBeAtMost, ExpectClassRowsToBeAtLeast, ExpectMarkedShareToBeAtMost
-from tasks.gate.rows import LABELLED, MarkedRows, text_columns
+from tasks.gate.rows import LABELLED, TRAIN, MarkedRows, text_columns
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -72,10 +72,9 @@ def row_rules(
 
 
 def _text_rules(rows: MarkedRows, params: ValidateParams) -> Iterator[Rule]:
-    if rows.split in LABELLED:
-        least, keys = (params.min_rows, ("min_rows",)) if rows.split == "train" else (1, ())
-        enough = gxe.ExpectTableRowCountToBeBetween(min_value=least)
-        yield Rule("rows", rows.split, "There are enough rows.", f"at least {least}", enough, keys=keys)
+    if rows.split in LABELLED and rows.split != TRAIN:
+        some = gxe.ExpectTableRowCountToBeBetween(min_value=1)
+        yield Rule("rows", rows.split, "There are enough rows.", "at least 1", some)
     for column in text_columns(rows.frame):
         present = gxe.ExpectColumnValuesToNotBeNull(column=column)
         yield Rule(f"nulls_{column}", rows.split, f"Column {column} has no missing values.", "0 %", present)
@@ -123,32 +122,37 @@ def _label_rules(
 ) -> Iterator[Rule]:
     nulls = gxe.ExpectColumnValuesToNotBeNull(column="label")
     yield Rule("nulls_label", split, "Every row has a label.", "0 %", nulls)
-    if split == "train":
-        distinct = gxe.ExpectColumnUniqueValueCountToBeBetween(column="label", min_value=2)
-        yield Rule("distinct_labels", split, "The labels are not all the same.", "at least 2", distinct)
     if spec.regression:
         yield from _number_rules(split, params, target_range)
     else:
-        yield from _class_rules(split, list(spec.labels), params)
+        classes = list(spec.labels)
+        known = gxe.ExpectColumnValuesToBeInSet(column="label", value_set=classes)
+        bound = f"0 % outside the {len(classes)} classes"
+        yield Rule("labels", split, "Every label is one of the classes.", bound, known)
 
 
-def _class_rules(split: str, classes: list[str], params: ValidateParams) -> Iterator[Rule]:
-    known = gxe.ExpectColumnValuesToBeInSet(column="label", value_set=classes)
-    yield Rule("labels", split, "Every label is one of the classes.", f"0 % outside the {len(classes)} classes", known)
-    if split == "train":
-        enough = ExpectClassRowsToBeAtLeast(column="label", classes=classes, min_rows=params.min_class_rows)
-        meaning, bound = "Every class has enough rows.", f"at least {params.min_class_rows}"
-        yield Rule("class_rows", split, meaning, bound, enough, keys=("min_class_rows",))
-        even = ExpectClassRatioToBeAtMost(column="label", classes=classes, max_ratio=params.max_class_ratio)
-        bound, keys = f"at most {params.max_class_ratio:g} to 1", ("max_class_ratio", "balance")
-        meaning = "The classes are not too imbalanced."
-        yield Rule("balance", split, meaning, bound, even, params.balance, keys)
+def learning_rules(spec: TaskSpec, params: ValidateParams) -> Iterator[Rule]:
+    """Yields the rules for how many training rows there are to learn from: those in neither dev nor test."""
+    least = params.min_rows
+    enough = gxe.ExpectTableRowCountToBeBetween(min_value=least)
+    yield Rule("rows", TRAIN, "There are enough rows to learn from.", f"at least {least}", enough, keys=("min_rows",))
+    distinct = gxe.ExpectColumnUniqueValueCountToBeBetween(column="label", min_value=2)
+    yield Rule("distinct_labels", TRAIN, "The labels are not all the same.", "at least 2", distinct)
+    if spec.regression:
+        return
+    classes = list(spec.labels)
+    each = ExpectClassRowsToBeAtLeast(column="label", classes=classes, min_rows=params.min_class_rows)
+    meaning, bound = "Every class has enough rows to learn from.", f"at least {params.min_class_rows}"
+    yield Rule("class_rows", TRAIN, meaning, bound, each, keys=("min_class_rows",))
+    even = ExpectClassRatioToBeAtMost(column="label", classes=classes, max_ratio=params.max_class_ratio)
+    bound, keys = f"at most {params.max_class_ratio:g} to 1", ("max_class_ratio", "balance")
+    yield Rule("balance", TRAIN, "The classes are not too imbalanced.", bound, even, params.balance, keys)
 
 
 def _number_rules(split: str, params: ValidateParams, target_range: tuple[float, float] | None) -> Iterator[Rule]:
     finite = gxe.ExpectColumnValuesToBeBetween(column="label", min_value=-_FLOAT32_MAX, max_value=_FLOAT32_MAX)
     yield Rule("finite", split, "Every target is finite as a 32-bit float.", "0 %", finite)
-    if target_range and split != "train":
+    if target_range and split != TRAIN:
         low, high = target_range
         within = gxe.ExpectColumnValuesToBeBetween(column="label", min_value=low, max_value=high)
         meaning, bound = "Targets lie in the range of the training targets.", f"0 % outside {low:g} … {high:g}"

@@ -90,6 +90,17 @@ def test_numbers_agree_within_a_hundredth_of_the_range() -> None:
     assert agreement(reference, column(0.2, 5, 10), regression=True) == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize(("offset", "size"), [(0.0, 1e-5), (1e6, 10.0), (0.0, 1e9)])
+def test_numbers_agree_whatever_their_unit(offset: float, size: float) -> None:
+    reference = offset + size * column(0, 5, 10)
+    assert agreement(reference, np.full_like(reference, reference.mean()), regression=True) == pytest.approx(1 / 3)
+
+
+def test_equal_numbers_agree_but_for_rounding() -> None:
+    reference = np.full((3, 1), 12345.678, np.float32)
+    assert agreement(reference, np.nextafter(reference, np.float32(np.inf)), regression=True) == 1.0
+
+
 def test_weakest_class_comes_first_and_absent_ones_are_left_out() -> None:
     assert [row["label"] for row in per_class(SPEC, logits_of(ANSWERS), TARGETS)] == ["c", "a", "b"]
     absent = np.array([0, 0, 0, 1, 1, 1])

@@ -380,12 +380,14 @@ def test_both_texts_of_held_out_pairs_are_removed(tmp_path: Path) -> None:
     assert ingested.metrics["unlabelled"]["in_dev_or_test"] == 16
 
 
-def test_long_document_is_split_and_held_out_sentences_fall_out(tmp_path: Path) -> None:
-    long_test = "The hall was full of smoke. Nobody could see the door any more."
-    task(tmp_path / "data", test=(long_test,))
-    (tmp_path / "u.txt").write_text(f"{long_test}\nNobody could see the door any more. Then the lights came back on.\n")
-    ingested = ingest(params(unlabelled=["u.txt"]), 1, tmp_path)
-    assert ingested.unlabelled == ["Then the lights came back on."]
+@pytest.mark.parametrize("limit", [60, 80], ids=["a long test text", "a short one"])
+def test_long_document_is_split_and_held_out_sentences_fall_out(limit: int, tmp_path: Path) -> None:
+    test = "The hall was full of smoke. Nobody could see the door any more."
+    task(tmp_path / "data", test=(test,))
+    document = "Nobody could see the door any more. Then the lights came back on, first in the hall."
+    (tmp_path / "u.txt").write_text(f"{test}\n{document}\n")
+    ingested = ingest(params(unlabelled=["u.txt"], sentence_chars=limit), 1, tmp_path)
+    assert ingested.unlabelled == ["Then the lights came back on, first in the hall."]
     assert ingested.metrics["unlabelled"]["in_dev_or_test"] == 2
     assert ingested.metrics["unlabelled"]["split_into"] == 2
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel
@@ -62,6 +63,14 @@ def test_a_student_with_room_for_everything_is_the_teacher(grown: Teacher, texts
     assert found is not None
     assert found["token"] < 0.01
     assert distance(student, grown, texts) == pytest.approx(found["token"], rel=1e-3)  # all texts were used
+
+
+@pytest.mark.parametrize("count", [1, 90])
+def test_distances_of_a_text_or_two_are_numbers(grown: Teacher, texts: Encoded, count: int) -> None:
+    few = Encoded(texts.ids[:count], texts.segments[:count])
+    found = inherit(started(grown), grown, few, tokens=1, seed=1)
+    assert found is not None
+    assert np.isfinite(list(found.values())).all()
 
 
 def test_a_student_pools_as_its_teacher_does(grown: Teacher, texts: Encoded) -> None:

@@ -1,5 +1,6 @@
 """Cached teacher outputs: found by content, never altered, never over the size limit."""
 
+import errno
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,13 @@ import pytest
 import torch
 
 from eibert.batches import Encoded, encode
+from eibert.errors import RunError
 from eibert.lessons import Answers, answers
 from eibert.outputs import Outputs
 from eibert.params.section import Pooling, Precision
 from eibert.teacher import Teacher
 from eibert.teacher_files import load_base
+from eibert.token_targets import TokenTargets
 
 FP32 = Precision.FP32
 
@@ -200,3 +203,21 @@ def test_where_the_teacher_lies_does_not_change_the_key(teacher_folder: Path, ro
     folders = (teacher_folder, copied)
     keys = {Outputs(tmp_path).key_of(load_base(folder, Pooling.MEAN), rows, FP32) for folder in folders}
     assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOSPC, "no space for .* free some, or lower pretrain.texts_limit"),
+        (errno.EACCES, "cannot be written there .Permission denied.; make it a folder that can be written"),
+    ],
+)
+def test_outputs_that_cannot_be_kept_say_why(
+    number: int, message: str, teacher: Teacher, rows: Encoded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Outputs, "writing", refuse)
+    with pytest.raises(RunError, match=message):
+        TokenTargets.read(teacher, rows, precision=FP32, outputs=Outputs(tmp_path), fewer="pretrain.texts_limit")

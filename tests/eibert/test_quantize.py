@@ -61,6 +61,23 @@ def test_a_group_has_its_own_scale() -> None:
     assert found.bytes == 4 + 2 * 2
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("size", [1e-9, 1e-5, 1.0, 1e6, 1e12])
+def test_groups_of_weights_of_any_size_lose_the_same_share(size: float, bits: int) -> None:
+    weight = torch.randn(4, 64, generator=torch.Generator().manual_seed(1))
+    lost = [
+        float((quantize_tensor(w, bits, Granularity.GROUP, 32).dequantize() / w.abs().max() - w / w.abs().max()).norm())
+        for w in (weight, weight * size)
+    ]
+    assert lost[1] == pytest.approx(lost[0], rel=0.02)
+
+
+def test_scales_of_groups_are_in_half_precision_where_that_holds_them() -> None:
+    weight = torch.randn(4, 64, generator=torch.Generator().manual_seed(1))
+    halves = [quantize_tensor(weight * size, 8, Granularity.GROUP, 32).scale.dtype for size in (1e-5, 0.1, 1e4, 1e9)]
+    assert halves == [torch.float32, torch.float16, torch.float16, torch.float32]
+
+
 def test_two_values_share_a_byte() -> None:
     values = torch.tensor([[-7, 7, 0, 1]], dtype=torch.int8)
     assert pack(values).tolist() == [[16 * 1 + 8, 16 * 15 + 9]]

@@ -234,6 +234,20 @@ def test_rows_that_nothing_learns_from_are_judged_as_rows_of_train(gate):
         gate.run(data, leakage=Severity.FAIL)
 
 
+def test_rows_that_nothing_learns_from_do_not_count_as_rows_to_learn_from(gate):
+    data = data_of("class")
+    train = data.splits["train"]
+    yes = [row for row, label in enumerate(train["label"]) if label == "yes"][:6]
+    data.splits["leaked"] = {name: [values[row] for row in yes] for name, values in train.items()}
+    data.splits["train"] = {
+        name: [value for row, value in enumerate(values) if row not in yes] for name, values in train.items()
+    }
+    gate.run(data, min_rows=14, min_class_rows=4, max_class_ratio=2.5, balance=Severity.FAIL)
+    for bound in ({"min_rows": 15}, {"min_class_rows": 5}, {"max_class_ratio": 2.4, "balance": Severity.FAIL}):
+        with pytest.raises(GateError, match="1 expectation failed"):
+            gate.run(data, **bound)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_healthy_data_passes(gate, kind, capsys):
     gate.run(data_of(kind), **dict.fromkeys(SEVERITIES, Severity.FAIL))
