@@ -1,9 +1,10 @@
 """Takes in new rows: from `retrain.incoming` to the folder named by `ingest.source`, which belongs to the retraining.
 
 Files are kept byte for byte, as shards in order of arrival, and identified by SHA-256: a file already there is not
-taken twice, and one that begins with the bytes of an earlier file is that file grown, and replaces it. The folder is
-swapped as a whole, carrying over whatever in it holds no rows. A copy of the old folder is kept until both gates pass:
-if one refuses the rows, `put_back` restores the copy, and a corrected delivery is taken in next time.
+taken twice, and one that begins with the bytes of an earlier file is that file grown, and replaces it; the earlier file
+is still there then, as its beginning. The folder is swapped as a whole, carrying over whatever in it `ingest` does not
+read. A copy of the old folder is kept until both gates pass: if one refuses the rows, `put_back` restores the copy, and
+a corrected delivery is taken in next time.
 """
 
 import shutil
@@ -15,7 +16,7 @@ from eibert import artifact, atomic
 from eibert.corpus import SplitName
 from eibert.errors import DataError
 from eibert.ingest.reading import stem_of, suffix_of
-from eibert.ingest.sources import SAMPLE, Source, find
+from eibert.ingest.sources import SAMPLE, File, Source, find
 from eibert.params.load import Params
 from eibert.params.retrain import Mode
 from flows.workspace import Workspace
@@ -26,6 +27,7 @@ _ROWS, _PLACE = "rows", "place.txt"
 """In the backup: the rows, and their folder's path relative to the workspace."""
 _BLOCK_BYTES = 1 << 20
 _DESCRIPTION = "dataset.json"
+_NO_ROWS = Source("", "", {})
 
 
 def refresh(workspace: Workspace, params: Params) -> str:
@@ -44,7 +46,8 @@ def refresh(workspace: Workspace, params: Params) -> str:
     _clear(workspace)
     source = find(incoming, workspace.folder, _KEY)
     arrived = _by_split(source)
-    earlier = _by_split(find(str(target), workspace.folder, "ingest.source")) if _holds_files(target) else {}
+    before = find(str(target), workspace.folder, "ingest.source") if _holds_files(target) else _NO_ROWS
+    earlier = _paths(before.labelled)
     if mode is Mode.REPLACE:
         wanted, new = arrived, sum(map(len, arrived.values()))
         if _digests(arrived) == _digests(earlier):
@@ -55,7 +58,7 @@ def refresh(workspace: Workspace, params: Params) -> str:
             return f"{incoming}: nothing new"
     _check_formats(wanted)
     _set_aside(workspace, target)
-    _exchange(target, {path for paths in earlier.values() for path in paths}, wanted, source.about)
+    _exchange(target, before, wanted, source.about)
     return f"{incoming}: copied {new} file{'' if new == 1 else 's'} into {params.ingest.source} ({mode})"
 
 
@@ -132,9 +135,13 @@ def _holds_files(folder: Path) -> bool:
     return any(path.is_file() or path.is_symlink() for path in folder.rglob("*"))  # a link may point to a whole folder
 
 
+def _paths(files: Mapping[SplitName, list[File]]) -> dict[SplitName, list[Path]]:
+    return {split: [file.path for file in group] for split, group in files.items()}
+
+
 def _by_split(source: Source) -> dict[SplitName, list[Path]]:
-    """The files of each split; a file whose name tells no split holds training rows."""
-    found = {split: [file.path for file in files] for split, files in source.files.items()}
+    """The arriving files of each split; a file whose name tells no split holds training rows."""
+    found = _paths(source.files)
     if source.other:
         found["train"] = [*found.get("train", []), *(file.path for file in source.other)]
     return found
@@ -149,21 +156,25 @@ def _together(
 ) -> tuple[dict[SplitName, list[Path]], int]:
     """The earlier files followed by the new ones, grown files in place of their old versions; and how many are new."""
     wanted = {split: list(paths) for split, paths in earlier.items()}
-    new = 0
     for split, paths in arrived.items():
         listed = wanted.setdefault(split, [])
         known = {artifact.sha256(path) for path in listed}
         for path in paths:
-            if (digest := artifact.sha256(path)) in known:
+            digest = artifact.sha256(path)
+            if digest in known or any(_begins_with(other, path) for other in listed):
                 continue
             known.add(digest)
-            new += 1
-            grown = next((index for index, old in enumerate(listed) if _begins_with(path, old)), None)
-            if grown is None:
-                listed.append(path)
-            else:
-                listed[grown] = path
+            _add(path, listed)
+    new = sum(path not in earlier.get(split, ()) for split, paths in wanted.items() for path in paths)
     return wanted, new
+
+
+def _add(path: Path, listed: list[Path]) -> None:
+    """Adds a file to a list, in place of those with whose bytes it begins."""
+    outgrown = [old for old in listed if _begins_with(path, old)]
+    listed.insert(listed.index(outgrown[0]) if outgrown else len(listed), path)
+    for old in outgrown:
+        listed.remove(old)
 
 
 def _begins_with(path: Path, earlier: Path) -> bool:
@@ -184,19 +195,21 @@ def _check_formats(files: Mapping[SplitName, list[Path]]) -> None:
             raise DataError(f"{_KEY}: {names} have different formats, expected one for {split}; convert the new one")
 
 
-def _exchange(
-    target: Path, replaced: Collection[Path], files: Mapping[SplitName, list[Path]], about: Mapping[str, Any]
-) -> None:
-    """Replaces files in a folder by copies of others, as shards, and carries over everything else in it.
+def _exchange(target: Path, before: Source, files: Mapping[SplitName, list[Path]], about: Mapping[str, Any]) -> None:
+    """Replaces the files with rows in a folder by copies of others, as shards, and carries over everything else in it.
 
     If the folder has no description, the arriving one is written.
     """
+    replaced = {file.path for group in before.labelled.values() for file in group}
+    held = (file.path.parent.relative_to(target) for group in (*before.files.values(), before.other) for file in group)
+    rows = next(held, Path())
     with atomic.folder(target) as part:
         if target.is_dir():
-            _carry_over(target, part, replaced)
-        place = part / next((path.parent.relative_to(target) for path in replaced), Path())
+            _carry_over(target, part, replaced, links=True)
+        place = part / rows
         if place.is_symlink():
             place.unlink()  # its target belongs to others
+            _carry_over(target / rows, place, replaced, links=False)
         place.mkdir(exist_ok=True)
         for split, paths in files.items():
             for index, path in enumerate(paths):
@@ -206,8 +219,11 @@ def _exchange(
             artifact.write_json(part / _DESCRIPTION, about)
 
 
-def _carry_over(source: Path, target: Path, replaced: Collection[Path]) -> None:
-    def left_out(folder: str, names: list[str]) -> list[str]:
-        return [name for name in names if Path(folder, name) in replaced]
+def _carry_over(source: Path, target: Path, replaced: Collection[Path], *, links: bool) -> None:
+    """Copies a folder without some of its files; links stay links, or what they point to is copied."""
 
-    shutil.copytree(source, target, symlinks=True, ignore=left_out, dirs_exist_ok=True)
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        paths = {name: Path(folder, name) for name in names}
+        return [name for name, path in paths.items() if path in replaced or not (links or path.exists())]
+
+    shutil.copytree(source, target, symlinks=links, ignore=left_out, dirs_exist_ok=True)

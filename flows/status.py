@@ -14,7 +14,7 @@ from flows.graph import Graph, collect, collect_all, opened
 from flows.healing import reading
 from flows.rows import files_changed, listed, source_changes
 from flows.stage import recorded_code
-from flows.steady import CODE
+from flows.steady import CODE, outside
 from flows.workspace import Workspace
 from tasks import code
 
@@ -89,20 +89,23 @@ def _dep_lines(repo: Any, workspace: Workspace, stage: str, dep: Any, current: M
         return code_changes(before, current[stage])
     if not dep.hash_info:
         return [f"data {dep.def_path} is a new dependency"]
-    match next(iter(dep.status().values()), None):
-        case None:
-            return []
-        case "deleted":
-            # A stage's output is restored before it is needed; a source is not.
-            return [] if dep.def_path.startswith(f"{artifact.DATA}/") else [f"data {dep.def_path} missing"]
-        case _:
-            return _data_lines(repo, workspace, dep)
+    found = next(iter(dep.status().values()), None)
+    if found is None:
+        return []
+    if dep.def_path in outside(workspace.folder, stage):
+        return _source_lines(workspace, dep.def_path, missing=found == "deleted")
+    # A deleted output of a stage is restored before it is needed.
+    return [] if found == "deleted" else _artifact_lines(repo, workspace, dep)
 
 
-def _data_lines(repo: Any, workspace: Workspace, dep: Any) -> list[str]:
-    if _stage_of(dep.def_path) is None:
-        rows = source_changes(workspace, [dep.def_path])
-        return [f"{', '.join(rows)} ({dep.def_path})" if rows else f"data {dep.def_path} changed"]
+def _source_lines(workspace: Workspace, path: str, *, missing: bool) -> list[str]:
+    if missing:
+        return [f"data {path} missing"]
+    rows = source_changes(workspace, [path])
+    return [f"{', '.join(rows)} ({path})" if rows else f"data {path} changed"]
+
+
+def _artifact_lines(repo: Any, workspace: Workspace, dep: Any) -> list[str]:
     earlier = Path(repo.cache.local.oid_to_path(dep.hash_info.value))
     before = {"": earlier}
     if dep.hash_info.isdir:

@@ -5,9 +5,10 @@ return it for them ever after.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -24,6 +25,15 @@ _BY_DVC = "DVC_STAGE"
 """Variable in which DVC names the stage to the process it starts."""
 
 _AGAIN = "its output is not recorded; run it again"
+
+
+def outside(workspace: Path, stage: str) -> list[str]:
+    """Returns a stage's dependencies that no stage writes, as named in dvc.yaml; [] if that has no such stage."""
+    path = workspace / GRAPH
+    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.is_file() else {}
+    written = [out for found in stages.values() for out in _named(found, "outs")]
+    deps = _named(stages.get(stage, {}), "deps")
+    return [dep for dep in deps if not any(Path(dep).is_relative_to(out) for out in written)]
 
 
 @contextmanager
@@ -62,11 +72,13 @@ def _check_code(workspace: Path, stage: str) -> None:
 
 def _files(workspace: Path, stage: str) -> dict[str, tuple[int, ...]]:
     """Returns size, mtime and inode of each file outside the pipeline that a stage depends on."""
-    path = workspace / GRAPH
-    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.is_file() else {}
-    named = [dep if isinstance(dep, str) else next(iter(dep)) for dep in stages.get(stage, {}).get("deps", [])]
-    outside = [workspace / name for name in named if not name.startswith(f"{artifact.DATA}/")]
-    return {str(path): _identity(path.stat()) for place in outside for path in _below(place)}
+    places = [workspace / name for name in outside(workspace, stage)]
+    return {str(path): _identity(path.stat()) for place in places for path in _below(place)}
+
+
+def _named(stage: Mapping[str, Any], key: str) -> list[str]:
+    """Returns the paths of a stage's `deps` or `outs`, some of which may have options."""
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in stage.get(key, [])]
 
 
 def _below(place: Path) -> Iterator[Path]:

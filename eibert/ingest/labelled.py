@@ -77,9 +77,7 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
 
 
 def _files(source: Source) -> dict[SplitName, list[File]]:
-    files = source.files
-    if len(source.other) == 1 and not files:
-        files = {"train": source.other}  # a single file holds everything
+    files = source.labelled
     if "train" not in files:
         found = ", ".join(file.name for group in (*files.values(), source.other) for file in group)
         raise DataError(f"{source.origin}: no train file, found {found}; name one train.csv, .tsv, .jsonl or .parquet")

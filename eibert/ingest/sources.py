@@ -63,6 +63,11 @@ class Source:
         """The licence that the source's dataset.json states."""
         return next((str(self.about[key]) for key in _LICENCE if self.about.get(key)), None)
 
+    @property
+    def labelled(self) -> dict[SplitName, list[File]]:
+        """Files that hold labelled rows, by split; a single file whose name indicates no split holds everything."""
+        return {"train": self.other} if len(self.other) == 1 and not self.files else self.files
+
     def unread(self, read: Iterable[File]) -> list[str]:
         """Returns the names of the source's files that were not read."""
         known = [file for group in self.files.values() for file in group]

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import itertools
 import shutil
 from pathlib import Path
 
@@ -94,6 +95,61 @@ def test_a_file_that_has_grown_takes_its_own_place(place: Workspace, params: Par
     deliver(place, "log.csv", TRAIN + "halt,stop\n")
     refresh(place, taking(params))
     assert rows(place) == {"train-00000-of-00001.csv": TRAIN + "halt,stop\n"}
+
+
+def test_a_file_that_another_continues_is_not_taken_again(place: Workspace, params: Params) -> None:
+    grown = TRAIN + "halt,stop\n"
+    deliver(place, "2026-01.csv", TRAIN)
+    refresh(place, taking(params))
+    accept(place)
+    deliver(place, "2026-02.csv", grown)
+    assert "copied 1 file" in refresh(place, taking(params))
+    accept(place)
+    for _ in range(2):
+        assert refresh(place, taking(params)).endswith("nothing new")
+        assert rows(place) == {"train-00000-of-00001.csv": grown}
+
+
+@pytest.mark.parametrize("lengths", list(itertools.permutations([2, 3, 4])))
+def test_of_files_that_continue_each_other_the_longest_is_taken(
+    lengths: tuple[int, ...], place: Workspace, params: Params
+) -> None:
+    lines = ["text,label\n", "play a song,play\n", "stop it,stop\n", "halt,stop\n"]
+    for number, length in enumerate(lengths):
+        deliver(place, f"{number}.csv", "".join(lines[:length]))
+    assert "copied 1 file into" in refresh(place, taking(params))
+    assert rows(place) == {"train-00000-of-00001.csv": "".join(lines)}
+
+
+def test_a_grown_file_takes_the_place_of_all_that_it_continues(place: Workspace, params: Params) -> None:
+    """As where a file and its beginning were both taken in."""
+    put(place, {
+        "train-00000-of-00003.csv": TRAIN + "halt,stop\n",
+        "train-00001-of-00003.csv": "text,label\nhush,stop\n",
+        "train-00002-of-00003.csv": TRAIN,
+    })  # fmt: skip
+    deliver(place, "log.csv", TRAIN + "halt,stop\nsing,play\n")
+    assert "copied 1 file" in refresh(place, taking(params))
+    assert rows(place) == {
+        "train-00000-of-00002.csv": TRAIN + "halt,stop\nsing,play\n",
+        "train-00001-of-00002.csv": "text,label\nhush,stop\n",
+    }
+
+
+def test_a_packed_file_that_another_continues_is_not_taken_again(place: Workspace, params: Params) -> None:
+    first, second = (gzip.compress(text.encode(), mtime=0) for text in (TRAIN, "halt,stop\n"))
+    (place.folder / "rows" / "train.csv.gz").write_bytes(first + second)
+    (place.root / "in" / "day.csv.gz").write_bytes(first)
+    assert refresh(place, taking(params)).endswith("nothing new")
+
+
+def test_an_empty_file_is_the_beginning_of_no_other(place: Workspace, params: Params) -> None:
+    put(place, {"train.csv": TRAIN})
+    deliver(place, "empty.csv", "")
+    assert "copied 1 file" in refresh(place, taking(params))
+    accept(place)
+    assert rows(place) == {"train-00000-of-00002.csv": TRAIN, "train-00001-of-00002.csv": ""}
+    assert refresh(place, taking(params)).endswith("nothing new")
 
 
 def test_replacing_forgets_what_was_there(place: Workspace, params: Params) -> None:
@@ -248,6 +304,64 @@ def test_what_is_no_row_is_carried_over(mode: Mode, place: Workspace, params: Pa
     found = rows(place)
     assert {name: found.get(name) for name in ABOUT} == ABOUT
     assert (place.folder / "rows" / "latest").readlink() == Path("train.csv")
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("folder", ["", "data/"])
+def test_rows_that_ingest_does_not_read_stay_as_they_are(
+    folder: str, mode: Mode, place: Workspace, params: Params
+) -> None:
+    before = put(place, {f"{folder}{name}.csv": f"text,label\n{name},stop\n" for name in ("train", "dev", "excluded")})
+    deliver(place, "train.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params, mode=mode))
+    expected = {f"{folder}excluded.csv": "text,label\nexcluded,stop\n"}
+    if mode is Mode.APPEND:
+        expected |= {
+            f"{folder}dev-00000-of-00001.csv": "text,label\ndev,stop\n",
+            f"{folder}train-00000-of-00002.csv": "text,label\ntrain,stop\n",
+            f"{folder}train-00001-of-00002.csv": "text,label\nhalt,stop\n",
+        }
+    else:
+        expected |= {f"{folder}train-00000-of-00001.csv": "text,label\nhalt,stop\n"}
+    assert rows(place) == expected
+    assert put_back(place)
+    assert rows(place) == before
+
+
+def test_new_rows_lie_beside_files_none_of_which_ingest_reads(place: Workspace, params: Params) -> None:
+    before = put(place, {"data/a.csv": TRAIN, "data/b.csv": TRAIN})
+    deliver(place, "train.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    assert rows(place) == before | {"data/train-00000-of-00001.csv": "text,label\nhalt,stop\n"}
+
+
+def test_a_single_first_file_holds_training_rows_whatever_its_name(place: Workspace, params: Params) -> None:
+    put(place, {"mine.csv": TRAIN})
+    deliver(place, "day.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    assert rows(place) == {
+        "train-00000-of-00002.csv": TRAIN,
+        "train-00001-of-00002.csv": "text,label\nhalt,stop\n",
+    }
+
+
+def test_what_lies_beside_rows_behind_a_link_is_copied(place: Workspace, params: Params) -> None:
+    store, linked = place.root / "store", place.root / "linked"
+    store.mkdir()
+    linked.mkdir()
+    (store / "blob").write_text(TRAIN)
+    for name in ("train.csv", "excluded.csv"):
+        (linked / name).symlink_to("../store/blob")
+    (linked / "gone.csv").symlink_to("../store/gone")
+    (place.folder / "rows" / "data").symlink_to(linked)
+    deliver(place, "day.csv", "text,label\nhalt,stop\n")
+    refresh(place, taking(params))
+    assert rows(place) == {
+        "data/excluded.csv": TRAIN,
+        "data/train-00000-of-00002.csv": TRAIN,
+        "data/train-00001-of-00002.csv": "text,label\nhalt,stop\n",
+    }
+    assert len(list(linked.iterdir())) == 3
 
 
 def test_rows_behind_a_link_are_left_as_they_are(place: Workspace, params: Params) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +65,32 @@ def test_new_source_is_named(workspace: Workspace) -> None:
     assert texts(workspace)["ingest"] == ["data rows.csv is a new dependency", "params ingest.source sample → rows.csv"]
 
 
+@pytest.fixture
+def with_raw_rows(workspace: Workspace) -> Path:
+    """The workspace's source, which lies beside the artifacts and was ingested."""
+    path = workspace.folder / "data" / "raw" / "train.csv"
+    path.parent.mkdir()
+    path.write_text("text,label\n" + "".join(f"row {n},{'ab'[n % 2]}\n" for n in range(20)))
+    set_params(workspace.folder, ["ingest.source=data/raw/train.csv", "ingest.unlabelled=[]"])
+    assert follow_params(workspace, workspace.params())
+    subprocess.run(["dvc", "commit", "-q", "-f"], cwd=workspace.folder, check=True)
+    assert texts(workspace)["ingest"] == []
+    return path
+
+
+def test_missing_source_is_named_wherever_it_lies(workspace: Workspace, with_raw_rows: Path) -> None:
+    with_raw_rows.unlink()
+    assert texts(workspace)["ingest"] == ["data data/raw/train.csv missing"]
+
+
+def test_rows_of_a_changed_source_are_counted_wherever_it_lies(workspace: Workspace, with_raw_rows: Path) -> None:
+    """The stub wrote no rows, so all count as added."""
+    with_raw_rows.write_text(with_raw_rows.read_text() + "one more,a\n")
+    assert texts(workspace)["ingest"] == [
+        "17 rows added to train, 2 rows added to dev, 2 rows added to test (data/raw/train.csv)"
+    ]
+
+
 def test_changed_code_is_named_by_definition_and_library(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     digests = {"modules": {"eibert/losses.py": {"": "1", "kl": "1"}}, "data": {}, "libraries": {"torch": "2.12"}}
     later = {"modules": {"eibert/losses.py": {"": "1", "kl": "2"}}, "data": {}, "libraries": {"torch": "2.13"}}
@@ -92,8 +120,6 @@ def test_every_stage_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def _add_code_stage(workspace: Workspace, digests: dict[str, object]) -> None:
     """Makes `export` depend on its code, and records the current state as the one it was built from."""
-    import subprocess
-
     path = workspace.folder / "dvc.yaml"
     stage = "stages:\n  code:\n    cmd: 'true'\n    deps: [params.yaml]\n    outs: [data/code]\n"
     graph = path.read_text().replace("stages:\n", stage)

@@ -15,9 +15,17 @@ from tests.flows.conftest import PROJECT
 
 GRAPH = """
 stages:
+  code:
+    cmd: none
+    outs: [data/code]
   ingest:
     cmd: none
-    deps: [data/code/ingest.json, ../rows, ../text.txt]
+    deps: [data/code/ingest.json, ../rows, ../text.txt, data/raw/train.csv, data/pretrained.txt]
+  pretrain:
+    cmd: none
+    outs:
+      - data/pretrain:
+          cache: false
   prune:
     cmd: none
     deps: [data/code/prune.json, data/pretrain]
@@ -34,7 +42,10 @@ def folder(tmp_path: Path) -> Path:
     for name in ("rows/train.csv", "rows/deep/dev.csv", "text.txt"):
         (tmp_path / name).write_text("text,label\n")
     (place / "data" / "code").mkdir(parents=True)
-    (place / "data" / "pretrain").mkdir()
+    for name in ("pretrain", "raw"):
+        (place / "data" / name).mkdir()
+    for name in ("raw/train.csv", "pretrained.txt"):
+        (place / "data" / name).write_text("text,label\n")
     (place / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
     (place / "dvc.yaml").write_text(GRAPH)
     for stage in ("ingest", "prune"):
@@ -76,6 +87,12 @@ def rewrite(folder: Path) -> None:
         ("ingest", rewrite, r"text\.txt: changed while"),
         ("ingest", lambda folder: (folder / "../rows/test.csv").write_text("x"), r"rows/test\.csv: changed while"),
         ("ingest", lambda folder: (folder / "../text.txt").unlink(), r"text\.txt: changed while"),
+        (
+            "ingest",
+            edit("data/raw/train.csv", "text", "words"),
+            r"data/raw/train\.csv: changed while ingest was running",
+        ),
+        ("ingest", edit("data/pretrained.txt", "text", "words"), r"data/pretrained\.txt: changed while ingest was"),
     ],
 )
 def test_what_changes_meanwhile_ends_the_stage(folder: Path, stage: str, change: Change, expected: str) -> None:
