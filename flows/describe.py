@@ -1,29 +1,48 @@
 """Generates docs/params.md from the parameter models: `python -m flows.describe > docs/params.md`."""
 
+import json
 import sys
 from collections.abc import Iterator
 from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from eibert.params.load import Params
+from tasks.notes import flat
+
+_WIDTH = 32
+_ROOT = Path(__file__).resolve().parents[1]
 
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥", "pattern": "like"}
 
 
 def markdown() -> str:
-    """Returns a table of all keys with type, bounds and meaning, section by section."""
+    """Returns a table of all keys with type, bounds, values and meaning, section by section."""
+    sample, default = (_values(_ROOT / name) for name in ("params.yaml", "presets/default.yaml"))
     lines = [
         "# Parameters",
         "",
-        "Every key of `params.yaml`; unknown keys are rejected, and no key has a hidden default.",
+        "Every key of `params.yaml`; unknown keys are rejected, and no key has a hidden default. *sample* is the value",
+        "in the repository's own `params.yaml`, for the built-in sample; *default*: that of preset `default` if another.",
         "",
     ]
-    lines += ["| key | type | bounds | meaning |", "|---|---|---|---|"]
-    lines += [f"| `{key}` | {kind} | {bounds} | {meaning} |" for key, kind, bounds, meaning in _rows(Params, "")]
+    lines += ["| key | type | bounds | sample | default | meaning |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| `{key}` | {kind} | {bounds} | {sample[key]} | {default.get(key, '')} | {meaning} |"
+        for key, kind, bounds, meaning in _rows(Params, "")
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _values(path: Path) -> dict[str, str]:
+    """Returns the values of a YAML file by dotted key."""
+    values = flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    return {key: f"`{text if len(text) <= _WIDTH else text[:_WIDTH] + '…'}`" for key, text in texts.items()}
 
 
 def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:

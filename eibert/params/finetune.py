@@ -21,5 +21,8 @@ class FinetuneParams(Section):
     weight_decay: Share = Field(description="Decoupled weight decay.")
     warmup_share: Share = Field(description="Share of all steps for linear warm-up; then linear decay.")
     max_tokens: MaxTokens = Field(description="Maximum tokens per row; longer rows are truncated.")
-    precision: Precision = Field(strict=False, description="Numeric precision of training.")
+    precision: Precision = Field(
+        strict=False,
+        description="Numeric precision of training; `auto`: bf16 on CUDA and CPUs with bf16 instructions, else fp32.",
+    )
     threads: Threads = Field(description="torch threads; the exact result depends on their number.")

@@ -42,7 +42,9 @@ class IngestParams(Section):
     source: str = Field(min_length=1, description="`sample`, a file, a folder, or `hf:owner/name@revision`.")
     unlabelled: Annotated[tuple[str, ...], Field(strict=False)] = Field(description="Additional sources of plain text.")
     columns: ColumnParams
-    inputs: Inputs = Field(strict=False, description="Single texts or pairs.")
+    inputs: Inputs = Field(
+        strict=False, description="Single texts or pairs; `auto`: pairs if the column of the second text exists."
+    )
     target: Target = Field(
         strict=False,
         description="A class, or a number (regression); `auto`: what the source's dataset.json says, else a class.",

@@ -60,6 +60,12 @@ class PretrainParams(Section):
     )
     sentence_weight: Weight = Field(description="Weight of the loss on sentence representations.")
     token_weight: Weight = Field(description="Weight of the loss on token representations.")
-    precision: Precision = Field(strict=False, description="Numeric precision of training.")
-    compilation: Compilation = Field(strict=False, description="Whether training runs through torch.compile.")
+    precision: Precision = Field(
+        strict=False,
+        description="Numeric precision of training; `auto`: bf16 on CUDA and CPUs with bf16 instructions, else fp32.",
+    )
+    compilation: Compilation = Field(
+        strict=False,
+        description="Whether training runs through torch.compile; `auto`: on CUDA, if training is long enough to gain.",
+    )
     threads: Threads = Field(description="torch threads; the exact result depends on their number.")

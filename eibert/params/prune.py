@@ -27,7 +27,10 @@ class PruneParams(Section):
     keep_characters: bool = Field(
         description="Keep all characters, so a dropped word splits into pieces; false: it may become [UNK]."
     )
-    importance: Importance = Field(strict=False, description="Score by which entries are ranked.")
+    importance: Importance = Field(
+        strict=False,
+        description="Score by which entries are ranked: attention received, the same per occurrence, or occurrences.",
+    )
     texts_limit: int = Field(
         ge=1, description="Maximum texts scored, sampled by seed: half labelled, half not, if there are enough of both."
     )

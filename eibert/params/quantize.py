@@ -35,8 +35,13 @@ class ModuleParams(Section):
     bits: int = Field(
         ge=4, le=8, description="Bits per weight; 4-bit weights are packed two to a byte, wider ones stored as INT8."
     )
-    granularity: Granularity = Field(strict=False, description="Which weights share a scale.")
-    activations: Activations = Field(strict=False, description="Precision of the module's inputs.")
+    granularity: Granularity = Field(
+        strict=False,
+        description="One scale per output channel or table row, per group of its columns, or one for the tensor.",
+    )
+    activations: Activations = Field(
+        strict=False, description="Precision of the module's inputs; `int8`: one calibrated scale each."
+    )
 
 
 class QuantizeParams(Section):

@@ -22,4 +22,6 @@ class RetrainParams(Section):
         description="File, folder or hub data set whose rows are merged into `ingest.source` at each retraining; "
         "null: sources are read in place.",
     )
-    mode: Mode = Field(strict=False, description="What incoming rows do to earlier ones; only with `incoming`.")
+    mode: Mode = Field(
+        strict=False, description="Incoming rows are added to earlier ones, or replace them; only with `incoming`."
+    )
