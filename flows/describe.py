@@ -27,7 +27,7 @@ def markdown() -> str:
         "# Parameters",
         "",
         "Every key of `params.yaml`; unknown keys are rejected, and no key has a hidden default. *sample* is the value",
-        "in the repository's own `params.yaml`, for the built-in sample; *default*: that of preset `default` if another.",
+        "in the repository's own `params.yaml`, for the built-in sample; *default*: that of preset `default` if other.",
         "",
     ]
     lines += ["| key | type | bounds | sample | default | meaning |", "|---|---|---|---|---|---|"]
