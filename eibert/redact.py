@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from eibert.errors import RunError
+
 BLOT = "***"
 
 _WORDS = r"token|secret|passw(?:or)?d|passphrase|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|signature"
@@ -20,10 +22,18 @@ _NAMED = re.compile(
 )
 _FORMS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|\b(?:hf_|npm_|pypi-|dckr_pat_|glpat-|gh[pousr]_|github_pat_|xox[abeprs]-|sk-|dapi)[\w-]{12,}"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\bAIza[\w-]{20,}|\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?",
-    re.DOTALL,
+    r"|(?<![A-Za-z0-9])(?:"
+    r"(?:hf_|npm_|pypi-|gh[pousr]_|sk-|dapi)(?P<body>[\w-]{12,})"
+    r"|(?:dckr_pat_|glpat-|github_pat_|xox[abeprs]-)[\w-]{12,}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{20,}|eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?)",
+    re.DOTALL | re.ASCII,
 )
+_WORD = re.compile(r"[A-Z]?[a-z]{1,20}[0-9]{0,8}|[A-Z]{1,8}[0-9]{0,8}|[0-9]{1,8}[a-z]{0,4}|[a-z0-9]{1,4}|")
+"""Part of a readable name, such as `banking77`, `NLU`, `2024` or `b2b`; shorter than what follows any such prefix."""
+
+_NAME_DIGITS = 10
+"""More digits than this are those of a random key, such as a UUID."""
+
 _VARIABLE = re.compile(
     r"(?i)(?:^|_)(?:token|secret|passw(?:or)?d|pass|passphrase|credentials?|key|apikey|pat|auth|dsn|cookie)(?:_|$)"
 )
@@ -46,6 +56,20 @@ def shown(text: str) -> str:
     return str(redacted(text, os.environ))
 
 
+def identity(name: str) -> str:
+    """Returns the name of a workspace, or its folder's in the trail, by which records are found again.
+
+    Raises:
+        RunError: redaction would alter it, so that a record could name it only by giving away what may be a secret.
+    """
+    if (told := shown(name)) != name:
+        raise RunError(
+            f"{told}: this name contains what looks like a token, a password or the value of a secret variable, which "
+            "no record may contain; choose another name for the folder"
+        )
+    return name
+
+
 def _redacted(value: Any, secrets: list[str]) -> Any:
     match value:
         case str():
@@ -64,7 +88,14 @@ def _text(text: str, secrets: list[str]) -> str:
     text = _ADDRESS.sub(f"{BLOT}@", text)
     text = _QUERY.sub(rf"\g<1>{BLOT}", text)
     text = _NAMED.sub(rf"\g<1>{BLOT}", text)
-    return _FORMS.sub(BLOT, text)
+    return _FORMS.sub(lambda found: found[0] if _is_name(found["body"]) else BLOT, text)
+
+
+def _is_name(body: str | None) -> bool:
+    """Returns whether what follows a token's prefix is readable, as in `hf_banking77_intents`, rather than random."""
+    if body is None or sum(map(str.isdigit, body)) > _NAME_DIGITS:
+        return False
+    return all(_WORD.fullmatch(part) for part in re.split("[-_]", body))
 
 
 def _secrets(environment: Mapping[str, str]) -> list[str]:

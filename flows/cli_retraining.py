@@ -110,6 +110,8 @@ def history(
 
 def collect(workspace: Folders = None, everything: All = False, as_json: Json = False) -> None:
     """Remove old versions, MLflow runs and DVC cache objects. Keeps what is in service or still referenced."""
+    from eibert.errors import EibertError
+    from eibert.redact import shown
     from flows import environment
     from flows.terminal import print_json, print_lines, stdout_reserved
     from flows.workspace import find
@@ -117,15 +119,23 @@ def collect(workspace: Folders = None, everything: All = False, as_json: Json = 
     with stdout_reserved():
         folders = _chosen(workspace, everything=everything)
         environment.prepare(_root(folders))
+        from flows.retention import NOT_COLLECTED
         from flows.retention import collect as remove
 
-        found = {str(folder): remove(find(folder)) for folder in folders}
+        found: dict[str, list[str]] = {}
+        for folder in folders:
+            try:
+                found[str(folder)] = remove(find(folder))
+            except EibertError as error:
+                found[str(folder)] = [f"{NOT_COLLECTED}: {shown(str(error))}"]
     if as_json:
         print_json({"collected": found})
     else:
         print_lines(
             [f"{folder}: {line}" for folder, lines in found.items() for line in lines or ["nothing to collect"]]
         )
+    if any(line.startswith(NOT_COLLECTED) for lines in found.values() for line in lines):
+        raise typer.Exit(1)
 
 
 def _one(folder: Path, *, wait: bool) -> "list[Retraining]":

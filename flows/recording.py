@@ -13,7 +13,7 @@ import yaml
 from eibert import artifact, trail
 from eibert.errors import ArtifactError
 from flows.failure import Failure, failure
-from flows.steady import CODE
+from flows.steady import CODE, outside
 from flows.workspace import GRAPH, Workspace
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def _recorded(workspace: Workspace, states: Mapping[str, str], note: Path | None
     from tasks.record import Built, keep
 
     graph = yaml.safe_load((workspace.folder / GRAPH).read_text(encoding="utf-8"))
-    listed = [dep for stage in graph["stages"].values() for dep in stage.get("deps", [])]
-    deps = [dep if isinstance(dep, str) else next(iter(dep)) for dep in listed]
+    deps = [dep for stage in graph["stages"] for dep in outside(workspace.folder, stage)]
 
     def by_this_code() -> bool:
         return CODE not in states or code_is_current(workspace)

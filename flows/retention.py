@@ -4,8 +4,8 @@ A version is kept while an alias names it, while it is among the newest `retenti
 an MLflow run for `retention.runs_days`, and while it holds a version's files. A cache object is kept while a
 workspace, branch, tag or commit of the last `retention.days` references it, and that long after it was written; a
 run-cache entry as long, and while all its outputs are cached. The cache is left alone during any run in the
-repository, and if it lies outside the repository. Versions are removed only under their workspace's lock: a rollback
-might be about to put one in service.
+repository, if it lies outside the repository, and while DVC cannot read all that may reference its objects. Versions
+are removed only under their workspace's lock: a rollback might be about to put one in service.
 """
 
 import contextlib
@@ -18,7 +18,9 @@ from typing import Any
 
 import yaml
 
+from eibert.errors import RunError
 from eibert.params.retention import RetentionParams
+from eibert.redact import shown
 from flows.alone import alone, at_work
 from flows.cache import DIRECTORY, entry_problem
 from flows.graph import opened
@@ -30,12 +32,15 @@ from tasks import registry, runs
 from tasks.progress import say
 from tasks.registry import Version
 
+NOT_COLLECTED = "not collected"
+"""Begins the line about what could not be collected."""
+
 _SECONDS_PER_DAY = 86400.0
 _DATE = "%Y-%m-%d"
 
 
 def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
-    """Removes what is old and unused; returns what was removed, one line each.
+    """Removes what is old and unused; returns what was removed, and why the cache could not be collected, a line each.
 
     Takes the workspace's lock (`flows/alone.py`), so it must not be called while holding it.
 
@@ -56,9 +61,12 @@ def collect(workspace: Workspace, *, running: bool = False) -> list[str]:
         removed.append(f"{count} MLflow runs")
     places = workspaces(workspace.root)
     busy = any(at_work(one, retrainings=not (running and one.folder == workspace.folder)) for one in places)
-    if not busy and (freed := _collect_cache(workspace, params.days)):
-        removed.append(freed)
-    return [f"collected {line}" for line in removed]
+    said = [f"collected {line}" for line in removed]
+    try:
+        freed = "" if busy else _collect_cache(workspace, params.days)
+    except RunError as error:
+        return [*said, f"{NOT_COLLECTED}: {shown(str(error))}"]
+    return [*said, f"collected {freed}"] if freed else said
 
 
 def _collect_versions(workspace: Workspace, params: RetentionParams) -> list[str]:
@@ -82,14 +90,18 @@ def superfluous(versions: Sequence[Version], params: RetentionParams, *, now: da
 
 
 def _collect_cache(workspace: Workspace, days: float) -> str:
-    """Removes unused objects and run-cache entries; returns how many and how large, or ""."""
+    """Removes unused objects and run-cache entries; returns how many and how large, or "".
+
+    Raises:
+        RunError: DVC cannot open the repository, or read what may reference objects; nothing is removed.
+    """
     oldest = time.time() - days * _SECONDS_PER_DAY
-    with opened(workspace, mending=True) as repo, repo.lock:
+    with opened(workspace) as repo, repo.lock:
         logging.getLogger("dvc").setLevel(logging.ERROR)  # silences warnings about commits where a stage has not run
-        needed = _needed(repo, oldest)
         cache = repo.cache.local
         if not Path(cache.path).resolve().is_relative_to(Path(repo.root_dir).resolve()):
             return ""  # others may share it, and their needs are unknown here
+        needed = _needed(repo, oldest)
         removed = size_bytes = 0
         for name in list(cache.all()):
             path = Path(cache.oid_to_path(name))
@@ -123,13 +135,30 @@ def _restores(repo: Any, entry: Path) -> bool:
 
 
 def _needed(repo: Any, oldest: float) -> set[str]:
-    """Names of the objects that a workspace, branch, tag or recent commit uses, including files in folders."""
+    """Names of the objects that a workspace, branch, tag or recent commit uses, including files in folders.
+
+    Raises:
+        RunError: DVC cannot read one of these.
+    """
     date = time.strftime(_DATE, time.gmtime(oldest - _SECONDS_PER_DAY))  # a day earlier: git is asked in whole days
     git = {"all_branches": True, "all_tags": True, "commit_date": date} if _in_git(repo) else {}
-    used = repo.used_objs(force=True, **git)
+    try:
+        used = repo.used_objs(force=True, **git)
+    except Exception as error:  # errors of several libraries behind DVC become one message
+        raise RunError(f"DVC's cache: {_unreadable(error)}") from error
     names = {info.value for infos in used.values() for info in infos if info.value}
     lists = [Path(repo.cache.local.oid_to_path(name)) for name in names if name.endswith(DIRECTORY)]
     return names | {entry["md5"] for path in lists if path.is_file() for entry in listed(path)}
+
+
+def _unreadable(error: Exception) -> str:
+    """Returns what DVC could not read, where and why, and the remedy, in one line."""
+    revision = getattr(error, "rev", None)
+    cause = error.__cause__ if revision and error.__cause__ else error
+    what = " ".join(str(cause).split()) or type(cause).__name__
+    if revision in (None, "workspace"):
+        return f"{what}; mend it (`eibert run` there repairs a dvc.lock), then repeat the command"
+    return f"{what}, in {revision}; mend or delete that branch or tag, a mere commit counts only for `retention.days`"
 
 
 def _in_git(repo: Any) -> bool:

@@ -13,6 +13,7 @@ from flows.findings import Finding, Unchecked
 from flows.healing import LOCK_FILE, torn_lock_file
 from flows.workspace import GRAPH, Workspace
 
+_DATA = f"{artifact.DATA}/"
 _AGAIN = "run `eibert run`, which restores or rebuilds it"
 
 
@@ -48,11 +49,12 @@ def check_presence(workspace: Workspace) -> Iterator[Unchecked]:
 def check_inputs(workspace: Workspace) -> Iterator[Finding]:
     """Yields each input in a manifest that differs from what is now upstream."""
     manifests = {stage: _manifest(workspace, stage) for stage in _built(workspace)}
+    deps = _deps(workspace)
     for stage, manifest in manifests.items():
         for name, digest in (manifest or {}).get("inputs", {}).items():
             source, _, file = name.partition("/")
             upstream = manifests.get(source)
-            if upstream is None:
+            if upstream is None or not any(f"{name}/".startswith(f"{dep}/") for dep in deps.get(stage, ())):
                 continue  # a file outside the pipeline, or an artifact another check reports
             found = upstream["files"].get(file, {}).get("sha256") if file else _digest(workspace, source)
             if found != digest:
@@ -77,11 +79,24 @@ def check_lock_file(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _built(workspace: Workspace) -> list[str]:
+    return [stage for stage in _stages(workspace) if artifact.folder(workspace.folder, stage).is_dir()]
+
+
+def _deps(workspace: Workspace) -> dict[str, list[str]]:
+    """Returns the artifacts, and the files in them, that each stage depends on, named as in manifests."""
+    found = {}
+    for stage, described in _stages(workspace).items():
+        listed = described.get("deps") or [] if isinstance(described, Mapping) else []
+        paths = [dep if isinstance(dep, str) else next(iter(dep)) for dep in listed]
+        found[stage] = [path.removeprefix(_DATA) for path in paths if path.startswith(_DATA)]
+    return found
+
+
+def _stages(workspace: Workspace) -> Mapping[str, Any]:
     try:
-        stages = yaml.safe_load((workspace.folder / GRAPH).read_text(encoding="utf-8"))["stages"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return []
-    return [stage for stage in stages if artifact.folder(workspace.folder, stage).is_dir()]
+        return dict(yaml.safe_load((workspace.folder / GRAPH).read_text(encoding="utf-8"))["stages"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def _manifest(workspace: Workspace, stage: str) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 from eibert import atomic
 from eibert.errors import DataError, ParamsError, RunError
 from eibert.params.load import Params, load, parse
+from eibert.redact import identity
 
 PARAMS = "params.yaml"
 GRAPH = "dvc.yaml"
@@ -63,7 +64,8 @@ def find(folder: Path) -> Workspace:
     """Returns the workspace in a folder.
 
     Raises:
-        RunError: params.yaml or dvc.yaml is missing, or no folder above is a DVC repository.
+        RunError: params.yaml or dvc.yaml is missing, no folder above is a DVC repository, or records would redact its
+            name.
     """
     folder = folder.resolve()
     for name in (PARAMS, GRAPH):
@@ -71,7 +73,9 @@ def find(folder: Path) -> Workspace:
             raise RunError(
                 f"{folder / name}: missing, so this is not a workspace; choose one with -C, or create one: `eibert new`"
             )
-    return Workspace(folder, repository(folder))
+    found = Workspace(folder, repository(folder))
+    identity(found.name)
+    return found
 
 
 def repository(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eibert import trail
-from eibert.redact import redacted
+from eibert.redact import identity, redacted
 from eibert.trail import Record
 from tasks import keys
 
@@ -37,8 +37,12 @@ def about(records: Iterable[Record], build: Record) -> list[Record]:
 
 
 def place(root: Path, workspace: Path) -> str:
-    """Returns the name of a workspace's folder in the trail: its path from the root."""
-    return workspace.relative_to(root).as_posix()
+    """Returns the name of a workspace's folder in the trail: its path from the root.
+
+    Raises:
+        RunError: it would be redacted there, and not found again.
+    """
+    return identity(workspace.relative_to(root).as_posix())
 
 
 def read(root: Path) -> list[Record]:
@@ -58,11 +62,13 @@ def enter(root: Path, body: Mapping[str, Any]) -> Record:
     Raises:
         TrailError: the trail is altered.
         SignatureError: the trail's head or the key cannot be used.
+        RunError: the workspace's folder would be redacted in the record.
     """
     folder = root / keys.TRAIL
     known = (record for record in promotions(read(root)) if record.body["id"] == body["id"])
     if found := next(known, None):
         return found
+    identity(body["folder"])
     key = keys.private_key(root)
     return trail.append(
         folder, redacted(dict(body) | {"format": FORMAT, "kind": PROMOTION}, os.environ),

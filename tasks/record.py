@@ -11,9 +11,8 @@ from eibert import artifact, trail
 from eibert.errors import ArtifactError
 from eibert.redact import redacted
 from eibert.trail import Record
-from tasks import facts, git, keys
+from tasks import facts, git, keys, promotions
 from tasks.machine import libraries, machine
-from tasks.promotions import builds
 
 FORMAT = 1
 
@@ -27,7 +26,7 @@ class Built:
         root: Folder of the repository.
         name: Name of the workspace.
         states: Up-to-date stage → its state after the run: Completed, Restored or Cached.
-        deps: All dependencies in dvc.yaml.
+        deps: Dependencies in dvc.yaml that no stage writes.
         by_this_code: Returns whether it was built by the current code.
     """
 
@@ -50,6 +49,7 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
         ArtifactError: the bundle is missing or does not match its manifest.
         TrailError: the trail is altered.
         SignatureError: the trail's head or the key cannot be used.
+        RunError: the workspace's folder would be redacted in the record.
     """
     if found := artifact.problems(built.workspace, facts.EXPORT):
         raise ArtifactError(found[0])
@@ -58,11 +58,11 @@ def keep(built: Built, mlflow: Callable[[], Mapping[str, Any]]) -> Record:
     digests = {
         stage: artifact.sha256(artifact.folder(built.workspace, stage) / artifact.MANIFEST) for stage in manifests
     }
-    place = built.workspace.relative_to(built.root).as_posix()
+    place = promotions.place(built.root, built.workspace)
     state = _state(place, digests, bundle["sha256"])
     folder, lock = built.root / keys.TRAIL, built.root / keys.PRIVATE / "trail.lock"
     records = trail.mend(folder, unseal=keys.head_opener(folder), lock=lock)
-    earlier = [record for record in builds(records) if record.body["folder"] == place]
+    earlier = [record for record in promotions.builds(records) if record.body["folder"] == place]
     same = [record for record in earlier if record.body["state"] == state]
     if clean := next((record for record in same if not record.body["git"]["dirty"]), None):
         return clean
@@ -111,10 +111,10 @@ def _stage(manifest: Mapping[str, Any], digest: str, state: str) -> dict[str, An
 
 
 def _shaping(built: Built) -> list[str]:
-    """Paths, relative to the root, of what shapes the bundle: the workspace's two files and its graph's dependencies.
+    """Paths, relative to the root, of what shapes the bundle: the workspace's two files and what its stages read.
 
-    Artifacts, and dependencies outside the repository, are left out: they are identified by their digests.
+    Dependencies outside the repository are left out: they are identified by their digests.
     """
-    names = ["params.yaml", "dvc.yaml", *(dep for dep in built.deps if not dep.startswith(f"{artifact.DATA}/"))]
+    names = ["params.yaml", "dvc.yaml", *built.deps]
     paths = {os.path.relpath(built.workspace / name, built.root) for name in names}
     return sorted(path for path in paths if not path.startswith(os.pardir))

@@ -60,7 +60,7 @@ def commit(root: Path) -> None:
 
 def record(root: Path, *, by_this_code: bool = True) -> Record:
     """Records the build."""
-    built = Built(root / "w", root, "w", STAGES, ["../rows.csv", "data/ingest"], lambda: by_this_code)
+    built = Built(root / "w", root, "w", STAGES, ["../rows.csv"], lambda: by_this_code)
     return keep(built, lambda: {"note": "n", "run": "r"})
 
 

@@ -49,6 +49,10 @@ def test_sources_are_relative_to_the_workspace_and_stand_in_the_graph(root: Path
     assert made.name == "models/trec6"
 
 
+def test_name_of_words_after_a_tokens_prefix_is_a_name_like_any_other(root: Path) -> None:
+    assert make(root, name="models/hf_banking77_intents").name == "models/hf_banking77_intents"
+
+
 def test_all_but_the_paths_is_the_roots(root: Path) -> None:
     made = graph(make(root, data="sample"))
     original = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
@@ -104,6 +108,7 @@ def test_assignments_come_last(root: Path) -> None:
         ({"name": "."}, RunError, "root is a workspace already"),
         ({"name": "params.yaml"}, RunError, "params.yaml: a file, expected a folder"),
         ({"name": "params.yaml/model"}, RunError, "params.yaml: a file, expected a folder"),
+        ({"name": "models/hf_canary21ABCDEFGHIJ"}, RunError, r"^models/\*\*\*: this name contains what looks like"),
     ],
 )
 def test_refusal_leaves_nothing_behind(
@@ -146,6 +151,14 @@ def test_folder_outside_a_repository_is_refused(tmp_path: Path) -> None:
 def test_folder_without_params_is_no_workspace(root: Path) -> None:
     with pytest.raises(RunError, match=r"params\.yaml: missing, so this is not a workspace"):
         find(root / "presets")
+
+
+def test_workspace_whose_name_records_would_redact_is_not_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(root)
+    assert find(made.folder) == made
+    monkeypatch.setenv("SOME_TOKEN", made.name)
+    with pytest.raises(RunError, match=r"^\*\*\*: this name contains what looks like a token"):
+        find(made.folder)
 
 
 def test_graph_follows_sources_and_a_teachers_folder(root: Path) -> None:

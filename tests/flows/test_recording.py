@@ -14,6 +14,7 @@ from flows.run import Selection, run
 from flows.workspace import Workspace
 from tasks import facts, keys, signing
 from tests.flows.conftest import STAGES
+from tests.recorded import commit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc")
 
@@ -59,6 +60,21 @@ def test_change_adds_a_record_and_signs_anew(workspace: Workspace) -> None:
         ).read_bytes(),
     )
     assert statement["predicate"]["runDetails"]["metadata"]["invocationId"] == second.digest
+
+
+def test_a_source_below_data_that_no_commit_holds_is_told(workspace: Workspace) -> None:
+    source = workspace.folder / "data" / "raw" / "train.csv"
+    source.parent.mkdir()
+    source.write_text("rows")
+    run(workspace, Selection(), ["ingest.source=data/raw/train.csv"])
+    subprocess.run(["git", "add", "-f", str(source)], cwd=workspace.root, check=True)
+    commit(workspace.root)
+    run(workspace, Selection())
+    assert records(workspace)[-1].body["git"]["dirty"] is False
+    source.write_text("other rows")
+    run(workspace, Selection(), ["quantize.percentile=99.5"])
+    changed = records(workspace)[-1].body["git"]["changed"]
+    assert changed == ["models/w/data/raw/train.csv", "models/w/params.yaml"]
 
 
 def test_what_dvc_built_alone_is_recorded_by_the_next_run(workspace: Workspace) -> None:

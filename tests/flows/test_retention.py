@@ -1,15 +1,18 @@
 """Which versions, and which cache objects, are collected."""
 
+import json
 import os
 import shutil
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from eibert.params.load import Params
-from flows import retention
+from flows import cli, retention
 from flows.alone import alone, at_work, retraining
 from flows.retention import collect, superfluous
 from flows.run import Selection, run
@@ -107,14 +110,17 @@ def command_of(entry: Path) -> str:
     return entry.read_text().split("\n", 1)[0]
 
 
+def commit(workspace: Workspace) -> str:
+    """Commits everything; returns the commit."""
+    git = ["git", "-C", str(workspace.root)]
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all"], check=True)
+    return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+
 @pytest.mark.usefixtures("empty_registry")
 def test_young_objects_and_those_of_a_commit_stay(built: Workspace) -> None:
-    import subprocess
-
-    subprocess.run(["git", "-C", built.root, "add", "-A"], check=True)
-    subprocess.run(
-        ["git", "-C", built.root, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "all"], check=True
-    )
+    commit(built)
     before = objects(built)
     run(built, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
     run(built, Selection(), ["quantize.percentile=99.25"])
@@ -179,6 +185,95 @@ def test_old_versions_are_discarded_one_by_one_and_nobody_rolls_back_meanwhile(
     assert gone == [2]  # ten are kept, plus the one in service
     assert kept_out == [True, True]
     assert said == [f"collected version 2 of {now - timedelta(days=58):%Y-%m-%d}"]
+
+
+CONFLICT = "<<<<<<< ours\nschema: '2.0'\n=======\nschema: '1.0'\n>>>>>>> theirs\n"
+
+
+@pytest.fixture
+def due(unbuilt: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace with a version and an object of the cache that are due to be removed."""
+    now = datetime.now(UTC)
+    known = [Version(n, f"{n}", now - timedelta(days=60 - n), "run", {}, ()) for n in range(1, 12)]
+    monkeypatch.setattr(registry, "versions", lambda *_: known)
+    monkeypatch.setattr(registry, "discard", lambda _root, _name, number: known.remove(known[number - 1]))
+    monkeypatch.setattr(runs, "collect", lambda *_: 0)
+    unused = unbuilt.root / ".dvc" / "cache" / "files" / "md5" / "00" / ("0" * 30)
+    unused.parent.mkdir(parents=True)
+    unused.write_text("unused")
+    age({unused}, 400)
+    sibling = unbuilt.root / "models" / "v"
+    sibling.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(unbuilt.folder / name, sibling / name)
+    return unbuilt
+
+
+def gone(days: int) -> str:
+    return f"collected version 1 of {datetime.now(UTC) - timedelta(days=days):%Y-%m-%d}"
+
+
+@pytest.mark.parametrize("name", ["v/dvc.lock", "v/dvc.yaml", "w/dvc.lock"])
+def test_cache_stays_while_a_workspace_cannot_be_read_and_what_went_is_told(
+    name: str, due: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(due.root)
+    path = due.root / "models" / name
+    before, good = objects(due), path.read_bytes() if path.exists() else None
+    path.write_text(CONFLICT)
+    assert collect(due) == [
+        gone(59),
+        f"not collected: DVC's cache: unable to read: 'models/{name}', YAML file structure is corrupted; "
+        "mend it (`eibert run` there repairs a dvc.lock), then repeat the command",
+    ]
+    assert objects(due) == before
+    assert path.read_text() == CONFLICT
+    path.unlink() if good is None else path.write_bytes(good)
+    assert collect(due) == ["collected 1 objects from DVC's cache, 6 bytes"]
+    assert objects(due) == set()
+
+
+def test_command_goes_on_with_other_models_and_ends_with_one(due: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(due.root)
+    (due.root / "models" / "v" / "dvc.lock").write_text(CONFLICT)
+    (due.root / "models" / "u").mkdir()
+    (due.root / "models" / "u" / "params.yaml").write_text("seed: none\n")
+    shutil.copy(due.folder / "dvc.yaml", due.root / "models" / "u" / "dvc.yaml")
+    done = CliRunner().invoke(cli.app, ["collect", "--all", "--json"], catch_exceptions=False)
+    assert done.exit_code == 1
+    found = {Path(folder).name: lines for folder, lines in json.loads(done.stdout)["collected"].items()}
+    unread = "not collected: DVC's cache: unable to read: 'models/v/dvc.lock'"
+    assert [line.partition(":")[0] for line in found["u"]] == ["not collected"]
+    assert [line.partition(", ")[0] for line in found["v"]] == [gone(59), unread]
+    assert [line.partition(", ")[0] for line in found["w"]] == [unread]
+    (due.root / "models" / "v" / "dvc.lock").unlink()
+    done = CliRunner().invoke(cli.app, ["collect", "-C", str(due.folder)], catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (0, f"{due.folder}: collected 1 objects from DVC's cache, 6 bytes\n")
+
+
+def test_cache_stays_while_a_branch_cannot_be_read(due: Workspace) -> None:
+    git = ["git", "-C", str(due.root)]
+    commit(due)
+    subprocess.run([*git, "checkout", "-qb", "other"], check=True)
+    (due.root / "models" / "v" / "dvc.lock").write_text(CONFLICT)
+    bad = commit(due)
+    subprocess.run([*git, "checkout", "-q", "-"], check=True)
+    before = objects(due)
+    assert collect(due) == [
+        gone(59),
+        f"not collected: DVC's cache: unable to read: 'models/v/dvc.lock', YAML file structure is corrupted, in "
+        f"other,{bad}; mend or delete that branch or tag, a mere commit counts only for `retention.days`",
+    ]
+    assert objects(due) == before
+    subprocess.run([*git, "branch", "-qD", "other"], check=True)
+    assert collect(due) == ["collected 1 objects from DVC's cache, 6 bytes"]
+
+
+@pytest.mark.usefixtures("empty_registry")
+def test_cache_of_a_repository_that_dvc_cannot_open_is_told(unbuilt: Workspace) -> None:
+    (unbuilt.root / ".dvc" / "config.local").write_text("[core\n")
+    [said] = collect(unbuilt)
+    assert said.startswith(f"not collected: {unbuilt.root / '.dvc'}: rejected by DVC: ")
 
 
 def test_retraining_leaves_versions_for_another_time_while_a_run_is_at_work(

@@ -14,6 +14,7 @@ from eibert.runtime.tokenizer import SPECIALS
 from flows import verify as module
 from flows.findings import Finding
 from flows.verify import verify
+from flows.verify_artifacts import check_inputs
 from flows.workspace import Workspace
 from tests.flows.conftest import command
 from tests.flows.test_cache import cached, runs_of, spoil
@@ -120,6 +121,36 @@ def test_manifest_and_file_altered_together_disagree_with_what_was_made_of_them(
     assert found[1:] == [f"data/finetune: {LOCK}"]
 
 
+def test_source_in_a_folder_named_like_a_stage_is_no_artifact(workspace: Workspace) -> None:
+    ingest = workspace.folder / "data" / "ingest" / "manifest.json"
+    manifest = json.loads(ingest.read_text())
+    manifest["inputs"] = {"export/train.csv": "ab" * 32, "quantize": "cd" * 32}
+    ingest.write_text(json.dumps(manifest))
+    graph = workspace.folder / "dvc.yaml"
+    graph.write_text(
+        graph.read_text().replace("ingest\n    params", "ingest\n    deps: [export, quantize]\n    params", 1)
+    )
+    assert list(check_inputs(workspace)) == []
+
+
+@pytest.mark.parametrize(
+    "dep", ["data/ingest/train.parquet", "data/ingest", "data/ingest/train.parquet: {cache: true}"]
+)
+def test_input_that_is_an_artifact_is_compared_however_the_graph_names_it(workspace: Workspace, dep: str) -> None:
+    graph = workspace.folder / "dvc.yaml"
+    graph.write_text(graph.read_text().replace("deps: [data/ingest/train.parquet]", f"deps: [{dep}]"))
+    assert list(check_inputs(workspace)) == []
+    ingest = workspace.folder / "data" / "ingest" / "manifest.json"
+    manifest = json.loads(ingest.read_text())
+    manifest["files"]["train.parquet"]["sha256"] = "ab" * 32
+    ingest.write_text(json.dumps(manifest))
+    expected = [f"{workspace.folder}/data/{stage}/manifest.json" for stage in ("finetune", "pretrain")]
+    assert [found.place for found in check_inputs(workspace)] == expected
+    assert {found.problem.partition(" (")[0] for found in check_inputs(workspace)} == {
+        "was built from a different ingest/train.parquet"
+    }
+
+
 def test_whole_repository_is_looked_at_on_demand(workspace: Workspace, tmp_path: Path) -> None:
     dvc = ["dvc", "--cd", str(workspace.folder)]
     for arguments in (["remote", "add", "-q", "-d", "store", str(tmp_path / "store")], ["push", "-q", "--run-cache"]):
@@ -210,12 +241,12 @@ def test_a_workspace_called_data_is_found_and_what_lies_in_ones_data_is_not(work
     assert [place.folder for place in module.workspaces(workspace.root)] == [other, workspace.folder]
 
 
-@pytest.mark.parametrize("name", ["retrain", "collect"])
-def test_all_of_none_is_said(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "kind"), [("retrain", "workspace with data of its own"), ("collect", "workspace")])
+def test_all_of_none_is_said(tmp_path: Path, name: str, kind: str) -> None:
     (tmp_path / ".dvc").mkdir()
     done = command(name, "--all", folder=tmp_path)
     assert done.returncode == 1
-    assert "no workspace in it; create one with `eibert new`" in done.stderr
+    assert f"no {kind} in it; create one with `eibert new`" in done.stderr
 
 
 def test_bundle_knows_of_no_repository(bundle: Path) -> None:

@@ -1,13 +1,14 @@
 """What the trail records, when it adds a record, and what it never contains."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from eibert import artifact, trail
-from eibert.errors import ArtifactError
-from tasks import facts, git
+from eibert.errors import ArtifactError, RunError
+from tasks import facts, git, judge
 from tasks.record import Built, keep
 from tests.recorded import STAGES, commit, make, record
 
@@ -147,3 +148,40 @@ def test_hub_teacher_has_its_revision(signed: Path) -> None:
         (part / "model.safetensors").write_bytes(b"weights")
     built = Built(signed / "w", signed, "w", STAGES, [], lambda: True)
     assert keep(built, dict).body["teacher"]["revision"] == "abc123"
+
+
+NAMES = ("hf_banking77_intents", "sk-news-topics-2024", "npm_support_tickets")
+
+
+def record_at(root: Path, name: str) -> trail.Record:
+    """Records the build of a workspace in its models/."""
+    return keep(Built(root / "models" / name, root, f"models/{name}", STAGES, [], lambda: True), dict)
+
+
+def test_workspaces_named_like_tokens_are_told_apart_and_found_again(signed: Path) -> None:
+    for name in NAMES:
+        shutil.copytree(signed / "w", signed / "models" / name)
+    made = [record_at(signed, name) for name in NAMES]
+    assert [found.sequence for found in made] == [2, 3, 4]
+    assert [found.body["folder"] for found in made] == [f"models/{name}" for name in NAMES]
+    assert [found.body["workspace"] for found in made] == [f"models/{name}" for name in NAMES]
+    assert [found.body["parent"] for found in made] == [None, None, None]
+    assert [record_at(signed, name) for name in NAMES] == made
+    assert len(records(signed)) == 4
+    for name, expected in zip(NAMES, made, strict=True):
+        workspace = signed / "models" / name
+        assert judge.build_of(signed, workspace, facts.bundle_folder(workspace)) == expected
+
+
+@pytest.mark.parametrize("name", ["hf_canary21ABCDEFGHIJ", "canary06-plain"])
+def test_workspace_whose_name_would_be_redacted_is_refused_and_nothing_is_recorded(
+    name: str, signed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_API_KEY", "canary06-plain")
+    shutil.copytree(signed / "w", signed / "models" / name)
+    before = records(signed)
+    with pytest.raises(RunError, match=r"^models/\*\*\*: this name contains .* choose another name"):
+        record_at(signed, name)
+    with pytest.raises(RunError, match=r"^models/\*\*\*: this name contains"):
+        judge.build_of(signed, signed / "models" / name, facts.bundle_folder(signed / "models" / name))
+    assert records(signed) == before
