@@ -3,10 +3,13 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from eibert import artifact
 from eibert.errors import RunError
@@ -168,6 +171,45 @@ def test_whole_repository_is_looked_at_on_demand(workspace: Workspace, tmp_path:
     places = [finding.place for finding in verify(workspace.folder, everything=True).findings]
     expected = [other / "data" / "export" / "value.json", other / "data" / "export", path, entry, *pushed]
     assert places == [str(place) for place in expected]
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
+    """The address of an S3 store in memory with the bucket `artifacts`, and a client."""
+    for name, value in {"ACCESS_KEY_ID": "id", "SECRET_ACCESS_KEY": "key", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    client = boto3.client("s3", endpoint_url=address)
+    client.create_bucket(Bucket="artifacts")
+    yield address, client
+    server.stop()
+
+
+def test_remote_on_s3_restores_the_cache_and_is_looked_at(workspace: Workspace, bucket: tuple[str, Any]) -> None:
+    address, client = bucket
+    for arguments in (
+        ["remote", "add", "-q", "-d", "store", "s3://artifacts/store"],
+        ["remote", "modify", "-q", "store", "endpointurl", address],
+        ["push", "-q"],
+    ):
+        subprocess.run(["dvc", "--cd", str(workspace.folder), *arguments], check=True, capture_output=True)
+    cache = workspace.root / ".dvc" / "cache" / "files"
+    before = digests(cache)
+    shutil.rmtree(cache)
+    subprocess.run(["dvc", "--cd", str(workspace.folder), "fetch", "-q"], check=True, capture_output=True)
+    assert digests(cache) == before
+    assert verify(workspace.folder, everything=True).sound
+    key = client.list_objects_v2(Bucket="artifacts")["Contents"][0]["Key"]
+    client.put_object(Bucket="artifacts", Key=key, Body=b"other")
+    [found] = verify(workspace.folder, everything=True).findings
+    assert found.place == f"artifacts/{key}"
+    assert found.problem.startswith("altered")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): artifact.sha256(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_remote_that_cannot_be_reached_is_a_finding(workspace: Workspace) -> None:
