@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from processes import ServerError, serving
+from processes import Server, ServerError, serving
 
 OWNER = "eibert"
 _SYSTEM_USER = "postgres"
@@ -20,10 +20,11 @@ _SOCKET_CHARS = 90
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster: the folder of its socket, and the folder of its programs."""
+    """A running cluster: the folder of its socket, the folder of its programs, and its postmaster."""
 
     socket: Path
     programs: Path
+    server: Server
 
     def url(self, database: str, driver: str) -> str:
         """Returns the address of a database for SQLAlchemy."""
@@ -54,7 +55,7 @@ def postgres(folder: Path, log: Path) -> Iterator[Cluster]:
     As root it runs as the user `postgres`, since PostgreSQL refuses root; that user must be able to reach the folder.
 
     Raises:
-        ServerError: PostgreSQL is not installed, does not start, or the folder is no place for it.
+        ServerError: PostgreSQL is not installed, does not start, runs in the folder already, or cannot run there.
     """
     programs = _programs()
     data, socket = folder / "data", folder / "socket"
@@ -76,15 +77,17 @@ def postgres(folder: Path, log: Path) -> Iterator[Cluster]:
         if made.returncode:
             raise ServerError(f"{data}: PostgreSQL makes no cluster here: {made.stderr.strip()}")
     command = [f"{programs}/postgres", "-D", str(data), "-k", str(socket), "-c", "listen_addresses="]
-    cluster = Cluster(socket, programs)
-
     asking = [f"{programs}/pg_isready", "-q", "-h", str(socket), "-U", OWNER, "-d", "postgres"]
 
     def ready() -> bool:
         return subprocess.run(asking, check=False).returncode == 0
 
-    with serving("PostgreSQL", command, log=log, ready=ready, environment=environment, user=user, stop=signal.SIGINT):
-        yield cluster
+    if ready():
+        raise ServerError(f"{data}: PostgreSQL runs here already; end it: kill -INT $(head -1 {data}/postmaster.pid)")
+    with serving(
+        "PostgreSQL", command, log=log, ready=ready, environment=environment, user=user, stop=signal.SIGINT
+    ) as server:
+        yield Cluster(socket, programs, server)
 
 
 def _programs() -> Path:

@@ -109,6 +109,7 @@ def _wait(server: Server, ready: Callable[[], bool]) -> None:
         if time.monotonic() > deadline:
             raise ServerError(f"{server.name} does not answer after {_SECONDS_TO_START:.0f} s; see {server.log}")
         time.sleep(_PAUSE_SECONDS)
+    server.check()  # else another server answers in its place
 
 
 def _end(process: "subprocess.Popen[bytes]", stop: signal.Signals) -> None:

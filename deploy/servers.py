@@ -62,12 +62,14 @@ def stack(folder: Path, *, ports: Mapping[str, int] | None = None, s3: str | Non
         s3: Address of an S3 store; None: one in memory.
 
     Raises:
-        ServerError: one of them does not start.
+        ServerError: a port is taken, or one of them does not start.
     """
     chosen = dict(ports or {name: _free_port() for name in ("s3", "mlflow", "prefect")})
+    _check_free({name: port for name, port in chosen.items() if name != "s3" or not s3})
     found = Stack(folder)
     with contextlib.ExitStack() as opened:
         cluster = opened.enter_context(postgres(folder / "postgres", folder / "logs" / "postgres.log"))
+        found.servers.append(cluster.server)
         store = s3 or opened.enter_context(_s3(found, chosen["s3"]))
         opened.enter_context(_mlflow(found, cluster, store, chosen["mlflow"]))
         opened.enter_context(_prefect(found, cluster, chosen["prefect"]))
@@ -154,6 +156,14 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])
+
+
+def _check_free(ports: Mapping[str, int]) -> None:
+    """Raises ServerError where somebody listens on a port: it might answer in the place of our server."""
+    for name, port in ports.items():
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                raise ServerError(f"--{name}-port {port}: in use; choose another, or end what listens there")
 
 
 def main() -> None:

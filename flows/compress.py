@@ -3,21 +3,23 @@
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import Task, flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
-from eibert.errors import GateError
+from eibert.errors import EibertError, GateError, RunError
 from eibert.redact import shown
 from flows.adapter import EXIT_BROKEN, EXIT_ERROR
 from flows.failure import Failure, failure
@@ -31,6 +33,8 @@ from tasks.progress import say
 
 NOT_RUN = "NotRun"
 FAILED = "Failed"
+_GAVE_UP = ("Failed to reach API", "exceeded error threshold")
+"""What Prefect's client and its runner say of a server that they cannot reach, whatever the reason."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +115,47 @@ def compress(folder: str, stages: Sequence[str], force: bool) -> State[Any]:
 
 
 def run_flow(folder: Path, stages: Sequence[str], *, force: bool) -> dict[str, Outcome]:
-    """Runs the flow in this process and returns each stage's outcome."""
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):  # joining its thread takes a second
+    """Runs the flow in this process and returns each stage's outcome.
+
+    Raises:
+        RunError: Prefect's server does not answer.
+    """
+    without_heartbeat = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})  # joining its thread takes 1 s
+    with answered(), without_heartbeat:
         state: Any = compress(str(folder), list(stages), force, return_state=True)
     outcomes = state.result(raise_on_failure=False)
     if not isinstance(outcomes, dict):
         state.result()  # the flow itself failed: re-raises its exception
     return dict(outcomes)
+
+
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Turns errors of an unreachable Prefect server into a one-line message.
+
+    Raises:
+        RunError: Prefect's server does not answer, or no longer.
+    """
+    try:
+        yield
+    except Exception as error:
+        outage = _outage(error)
+        if outage is None:
+            raise
+        address = shown(PREFECT_API_URL.value() or "its own server")
+        reason = type(outage.__cause__ or outage).__name__
+        raise RunError(f"Prefect at {address} does not answer ({reason}); start it or correct its address") from error
+
+
+def _outage(error: BaseException) -> BaseException | None:
+    """Returns what says that Prefect is unreachable, the error itself or one behind it; None: it is something else."""
+    if isinstance(error, EibertError):  # says so itself, whatever is behind it
+        return None
+    behind = error.exceptions if isinstance(error, BaseExceptionGroup) else filter(None, [error.__cause__])
+    if outage := next(filter(None, map(_outage, behind)), None):
+        return outage
+    gave_up = any(said in str(error) for said in _GAVE_UP)
+    return error if isinstance(error, httpx.TransportError) or gave_up else None
 
 
 def _outcome(future: Any) -> Outcome:

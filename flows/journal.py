@@ -27,12 +27,14 @@ class Journal:
         number: Version to go into service; None: the one yet to be registered under `id`.
         challenger: Version that had the alias `challenger` before; None if none had.
         body: Its trail record, without `id` and the version number.
+        store: MLflow's store, as in `registry.store`; None, as in journals without it: whichever is in use.
     """
 
     id: str
     number: int | None
     challenger: int | None
     body: Mapping[str, Any]
+    store: str | None = None
 
 
 def open_journal(workspace: Workspace, journal: Journal) -> None:
@@ -66,21 +68,41 @@ def settle(workspace: Workspace) -> tuple[str, Version | None]:
     Raises:
         RegistryError: MLflow does not answer; the journal stays.
         TrailError: the trail is altered; the journal stays.
-        RunError: the journal cannot be read.
+        RunError: the journal cannot be read, or belongs to another MLflow store; it stays.
     """
     journal = _read(workspace)
     if journal is None:
         return "", None
+    _check_store(workspace, journal)
     known = registry.versions(workspace.root, workspace.name)
     wanted = next((version for version in known if _is_of(version, journal)), None)
     event = journal.body["event"]
     if wanted and registry.CHAMPION in wanted.aliases:
         finish(workspace, journal, wanted.number)
         return f"finished what was interrupted: version {wanted.number} was {event}", wanted
+    undo(workspace, journal)
+    return "undid what was interrupted: no version went into service", None
+
+
+def undo(workspace: Workspace, journal: Journal) -> None:
+    """Takes back what precedes the commit point; idempotent.
+
+    Raises:
+        RegistryError: MLflow does not answer; the journal stays.
+    """
     if journal.number is None:
         registry.clear(workspace.root, workspace.name, journal.id, journal.challenger)
     close_journal(workspace)
-    return "undid what was interrupted: no version went into service", None
+
+
+def _check_store(workspace: Workspace, journal: Journal) -> None:
+    root, used = workspace.root, registry.store(workspace.root)
+    if journal.store not in (None, used):
+        raise RunError(
+            f"{_path(workspace)}: a promotion was interrupted in the MLflow store "
+            f"{registry.store_here(journal.store, root)}, found {registry.store_here(used, root)}; "
+            "set MLFLOW_TRACKING_URI to that store, and repeat the command: it finishes or undoes the promotion"
+        )
 
 
 def _is_of(version: Version, journal: Journal) -> bool:

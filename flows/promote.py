@@ -21,12 +21,12 @@ from eibert.redact import redacted, shown
 from eibert.trail import Record
 from flows import environment, service
 from flows.alone import alone
-from flows.journal import Journal, finish, open_journal, settle
+from flows.journal import Journal, finish, open_journal, settle, undo
 from flows.workspace import Workspace
 from tasks import facts, git, packing, promotions, registry
 from tasks import judge as court
 from tasks.progress import say
-from tasks.registry import Version
+from tasks.registry import SupersededError, Version
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ def judge(workspace: Workspace) -> Verdict:
 def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
     """Judges a workspace's bundle, and puts it in service if it passes the gates.
 
-    A bundle already in service stays there and is not judged. Takes the workspace's lock, as `judge` does.
+    A bundle already in service stays there and is not judged. Takes the workspace's lock, as `judge` does. Other clones
+    of the same MLflow server do not know that lock, so the version in service is read again just before it is replaced;
+    MLflow has no compare-and-set, so a small window remains (`registry.set_champion`).
 
     Args:
         workspace: Where.
@@ -89,6 +91,7 @@ def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
     Raises:
         RunError: the reason is empty, or the trail has no record of the bundle.
         RegistryError: MLflow does not answer.
+        SupersededError: another version came into service meanwhile.
         ArtifactError: the bundle or its evaluation is missing, altered or not up to date.
         TrailError: the trail is altered.
     """
@@ -111,7 +114,7 @@ def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
 
 
 def rollback(workspace: Workspace, number: int | None = None) -> Promotion:
-    """Puts an earlier version back in service after checking its files. Takes the workspace's lock, as `judge` does.
+    """Puts an earlier version back in service after checking its files. Locks and reads again as `promote` does.
 
     Args:
         workspace: Where.
@@ -119,6 +122,7 @@ def rollback(workspace: Workspace, number: int | None = None) -> Promotion:
 
     Raises:
         RegistryError: there is no such version, or MLflow does not answer.
+        SupersededError: another version came into service meanwhile.
         RunError: that version is already in service, no version is, or the one in service replaced none.
         CorruptArtifactError: the version's files do not match its tags, the trail or their signature.
         TrailError: the trail is altered, or does not know the version.
@@ -213,7 +217,11 @@ def _carried_out(workspace: Workspace, journal: Journal, registered: Callable[[]
     open_journal(workspace, journal)
     try:
         version = registered()
-        registry.set_champion(workspace.root, workspace.name, version.number)
+        registry.set_champion(workspace.root, workspace.name, version.number, before=journal.body["before"])
+    except SupersededError:
+        with contextlib.suppress(EibertError):  # left for the next command to settle
+            undo(workspace, journal)
+        raise
     except Exception:  # only the registry knows how far it got
         try:
             found = settle(workspace)[1]
@@ -234,7 +242,9 @@ def _carried_out(workspace: Workspace, journal: Journal, registered: Callable[[]
 def _journal(workspace: Workspace, body: Mapping[str, Any], number: int | None) -> Journal:
     known = registry.versions(workspace.root, workspace.name)
     challenger = next((version.number for version in known if registry.CHALLENGER in version.aliases), None)
-    return Journal(uuid.uuid4().hex, number, challenger, redacted(body, os.environ))
+    return Journal(
+        uuid.uuid4().hex, number, challenger, redacted(body, os.environ), store=registry.store(workspace.root)
+    )
 
 
 def _body(workspace: Workspace, event: str, before: int | None) -> dict[str, Any]:

@@ -8,14 +8,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 from prefect import flow, tags
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
@@ -23,10 +22,11 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from prefect.states import Completed, Failed
 
 from eibert import artifact
-from eibert.errors import INTERRUPTED, EibertError, RunError
+from eibert.errors import INTERRUPTED, EibertError
 from eibert.redact import shown
 from flows import history
 from flows.alone import retraining
+from flows.compress import answered
 from flows.flow_runs import OURS, forget, later_due, mark_as_this_process, process_tag, sweep
 from flows.history import Outcome, Retraining
 from flows.history_page import point
@@ -99,29 +99,6 @@ def run_many(folders: Sequence[Path], *, parallel: int, wait: bool = True) -> li
     found = _run(lambda: retrain_all([str(folder) for folder in folders], parallel, wait=wait, return_state=True))
     assert isinstance(found, list)
     return found
-
-
-@contextlib.contextmanager
-def answered() -> Iterator[None]:
-    """Turns errors of an unreachable Prefect server into a one-line message.
-
-    Raises:
-        RunError: Prefect's server does not answer, or no longer.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not _is_outage(error):
-            raise
-        address = shown(PREFECT_API_URL.value() or "its own server")
-        raise RunError(f"Prefect at {address} does not answer ({type(error).__name__}); start it") from error
-
-
-def _is_outage(error: Exception) -> bool:
-    """Whether Prefect is unreachable, according to its client, or its runner, which gives up after some minutes."""
-    if isinstance(error, ExceptionGroup):
-        return any(map(_is_outage, error.exceptions))
-    return isinstance(error, httpx.TransportError) or "exceeded error threshold" in str(error)
 
 
 def _run(flow_run: Callable[[], Any]) -> Any:

@@ -21,8 +21,9 @@ from pydantic import ValidationError
 from eibert.errors import RunError
 from flows import history
 from flows.alone import scheduling
+from flows.compress import answered
 from flows.flow_runs import drop_overdue, overdue, sweep
-from flows.retrain_flow import answered, retrain_all, run_many
+from flows.retrain_flow import retrain_all, run_many
 from flows.server import server
 from flows.workspace import find
 from tasks.progress import say

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from eibert import artifact
 from eibert.errors import CorruptArtifactError, EibertError, RegistryError
-from eibert.redact import shown
+from eibert.redact import redacted, shown
 from tasks import facts, mlflow_store, packing, tracking
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ BUNDLE_TAG, FILES_TAG, RECORD_TAG = "eibert.bundle", "eibert.files", "eibert.rec
 PROMOTION_TAG, WORKSPACE_TAG = "eibert.promotion", "eibert.workspace"
 
 _SECONDS_TO_CREATE = 30
+_ROOT = "REPOSITORY"
+"""Stands for the repository's folder, which may be moved, in the address of a store."""
+
+
+class SupersededError(RegistryError):
+    """Another version came into service meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,16 @@ class Version:
 def model_name(name: str) -> str:
     """Returns the name of a workspace's registered model; MLflow rejects / and :, and cannot search for a '."""
     return re.sub("[/:']", ".", name)
+
+
+def store(root: Path) -> str:
+    """Returns the address of MLflow's store without credentials, the same wherever the repository lies."""
+    return str(redacted(mlflow_store.store(root).replace(f"{root}/", f"{_ROOT}/")))
+
+
+def store_here(address: str, root: Path) -> str:
+    """Returns an address that `store` returned, for a message about the repository in this place."""
+    return address.replace(f"{_ROOT}/", f"{root}/")
 
 
 def champion(root: Path, name: str) -> Version | None:
@@ -109,9 +125,29 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
         return _version(made, {CHALLENGER: made.version})
 
 
-def set_champion(root: Path, name: str, number: int) -> None:
-    """Puts a version in service in one registry transaction; raises as `champion` does."""
+def set_champion(root: Path, name: str, number: int, *, before: int | None) -> None:
+    """Puts a version in service in one registry transaction, provided that the version in service is as expected.
+
+    Processes that share a database file exclude each other. A server has no compare-and-set: what another machine puts
+    in service between this check and the transaction is overwritten.
+
+    Args:
+        root: Folder of the repository.
+        name: Name of the workspace.
+        number: Version number.
+        before: Number of the version expected in service; None: none.
+
+    Raises:
+        RegistryError: as `champion` does.
+        SupersededError: another version is in service.
+    """
     with connected(root) as client:
+        found = (_aliases(client, name) or {}).get(CHAMPION)
+        if str(found) != str(before):
+            raise SupersededError(
+                f"{model_name(name)}: found {_told(found)} in service, expected {_told(before)}: it was replaced "
+                "meanwhile, perhaps from another clone; get the newest trail from git, and repeat the command"
+            )
         client.set_registered_model_alias(model_name(name), CHAMPION, str(number))
 
 
@@ -183,6 +219,10 @@ def discard(root: Path, name: str, number: int) -> None:
     with connected(root) as client:
         client.delete_model_version(model_name(name), str(number))
         _delete_run(client, root, client.get_run(version.run).info)
+
+
+def _told(number: int | str | None) -> str:
+    return "no version" if number is None else f"version {number}"
 
 
 def _version(found: Any, aliases: Mapping[str, str]) -> Version:

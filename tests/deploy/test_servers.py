@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from tests import learner
 from tests.flows.warm import warm_stages
@@ -36,22 +33,8 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
-    """A folder with a short path that PostgreSQL's own user can access."""
-    folder = Path(tempfile.mkdtemp(prefix="eibert-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def servers(place: Path) -> Iterator[dict[str, str]]:
+def servers(place: Path, tools: None) -> Iterator[dict[str, str]]:
     """The environment through which clients find the servers of deploy/servers.py."""
-    with FileLock(Path(tempfile.gettempdir()) / "eibert-tools.lock"):
-        tools = subprocess.run(["sh", PROJECT / "deploy/tools.sh"], capture_output=True, text=True, check=False)
-    if tools.returncode:
-        missing = tools.stderr.strip().splitlines()[-1]
-        pytest.fail(missing) if "EIBERT_CI" in os.environ else pytest.skip(missing)  # .ci/run skips nothing
     ports = [
         part
         for name, port in zip(("s3", "mlflow", "prefect"), free_ports(3), strict=True)

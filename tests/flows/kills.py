@@ -28,7 +28,9 @@ EFFECTS: list[Callable[..., Any]] = [
     atomic.file.__wrapped__,  # type: ignore[attr-defined]
 ]  # fmt: skip
 """Functions that have side effects, or call functions that have."""
-SETTLING: list[Callable[..., Any]] = [journal.settle, journal.finish, journal.close_journal, registry.clear]
+SETTLING: list[Callable[..., Any]] = [
+    journal.settle, journal.undo, journal.finish, journal.close_journal, registry.clear,
+]  # fmt: skip
 
 
 class Lines:

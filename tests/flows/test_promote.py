@@ -1,9 +1,10 @@
 """Promotion, override and rollback on toy bundles: what is in service, and what the trail records about it."""
 
 import json
+import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from flows.verify_service import check_service
 from flows.verify_trail import check_papers, check_trail
 from flows.workspace import Workspace
 from tasks import facts, packing, promotions, registry
+from tasks.registry import SupersededError
 from tests import toy
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
@@ -284,7 +286,7 @@ def test_lost_registry_is_told_and_nothing_is_promoted(workspace: Workspace, mon
 def test_registry_lost_on_the_way_promotes_nothing(
     effect: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(*_: object) -> None:
+    def lost(*_: object, **__: object) -> None:
         raise RegistryError("MLflow is gone")
 
     with monkeypatch.context() as patch:
@@ -296,13 +298,94 @@ def test_registry_lost_on_the_way_promotes_nothing(
     assert [version.number for version in registry.versions(workspace.root, workspace.name)] == [1]
 
 
+def promoted_elsewhere(workspace: Workspace) -> None:
+    """Puts a version in service as another clone would, to which this one's lock and journal mean nothing."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{workspace.root / 'mlflow.db'}")
+    first = client.get_model_version("models.w", "1")
+    made = client.create_model_version("models.w", first.source, first.run_id, tags={registry.BUNDLE_TAG: "another"})
+    for alias in (registry.CHALLENGER, registry.CHAMPION):
+        client.set_registered_model_alias("models.w", alias, made.version)
+
+
+def aliases(workspace: Workspace) -> dict[int, tuple[str, ...]]:
+    return {version.number: version.aliases for version in registry.versions(workspace.root, workspace.name)}
+
+
+def meanwhile(patch: pytest.MonkeyPatch, owner: object, name: str, effect: Callable[[], object]) -> None:
+    """Lets something happen right after a function."""
+    function = getattr(owner, name)
+
+    def followed(*given: Any, **named: Any) -> Any:
+        found = function(*given, **named)
+        effect()
+        return found
+
+    patch.setattr(owner, name, followed)
+
+
+@pytest.mark.parametrize(("owner", "name", "number"), [(promote, "_judged", 2), (registry, "register", 3)])
+def test_version_that_another_clone_put_in_service_meanwhile_stays(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: int
+) -> None:
+    stored = len(list((workspace.root / "mlartifacts").rglob("MLmodel")))
+    with monkeypatch.context() as patch:
+        meanwhile(patch, owner, name, lambda: promoted_elsewhere(workspace))
+        with pytest.raises(SupersededError, match=f"found version {number} in service, expected version 1: .* repeat"):
+            promote.promote(workspace)
+    assert aliases(workspace) == {1: (), number: ("challenger", "champion")}
+    assert len(list((workspace.root / "mlartifacts").rglob("MLmodel"))) == stored
+    assert [body["version"] for body in entered(workspace)] == [1]
+    assert not (workspace.private() / "promotion.json").exists()
+
+
+@pytest.mark.parametrize("elsewhere", ["promoted", "rolled back"])
+def test_rollback_leaves_what_another_clone_did_meanwhile(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, elsewhere: str
+) -> None:
+    promote.promote(workspace)
+
+    def act() -> None:
+        if elsewhere == "promoted":
+            promoted_elsewhere(workspace)
+        else:
+            registry.set_champion(workspace.root, workspace.name, 1, before=2)
+
+    number = 3 if elsewhere == "promoted" else 1
+    with monkeypatch.context() as patch:
+        meanwhile(patch, service, "checked", act)
+        with pytest.raises(SupersededError, match=f"found version {number} in service, expected version 2"):
+            rollback(workspace, 1)
+    assert in_service(workspace) == number
+    assert [body["version"] for body in entered(workspace)] == [1, 2]
+    assert not (workspace.private() / "promotion.json").exists()
+    assert recover(workspace) == ""
+
+
+def test_superseded_promotion_that_cannot_be_undone_yet_is_undone_later(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> None:
+        raise RegistryError("MLflow is gone")
+
+    with monkeypatch.context() as patch:
+        meanwhile(patch, promote, "_judged", lambda: promoted_elsewhere(workspace))
+        patch.setattr(registry, "clear", lost)
+        with pytest.raises(SupersededError):
+            promote.promote(workspace)
+    assert list(aliases(workspace)) == [1, 2, 3]
+    assert recover(workspace) == "undid what was interrupted: no version went into service"
+    assert aliases(workspace) == {1: (), 2: ("challenger", "champion")}
+
+
 def test_answer_lost_after_the_alias_moved_is_a_promotion(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     move = registry.set_champion
 
-    def lost(root: Path, name: str, number: int) -> None:
-        move(root, name, number)
+    def lost(root: Path, name: str, number: int, *, before: int | None) -> None:
+        move(root, name, number, before=before)
         raise RegistryError("no answer")
 
     monkeypatch.setattr(registry, "set_champion", lost)
@@ -337,7 +420,7 @@ def test_unreadable_journal_is_told(workspace: Workspace) -> None:
 def test_a_run_settles_what_a_kill_left(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import run
 
-    def died(*_: object) -> None:
+    def died(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -348,6 +431,60 @@ def test_a_run_settles_what_a_kill_left(workspace: Workspace, monkeypatch: pytes
     assert run._settle(workspace) == ""
     assert not (workspace.private() / "promotion.json").exists()
     assert [version.number for version in registry.versions(workspace.root, workspace.name)] == [1]
+
+
+@pytest.mark.parametrize("used", ["own", "other"])
+def test_interrupted_promotion_is_settled_only_in_its_own_store(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, used: str
+) -> None:
+    from flows import run
+
+    own = f"sqlite:///{workspace.root / 'mlflow.db'}"
+    other = f"sqlite:///{shutil.copy(workspace.root / 'mlflow.db', tmp_path / 'other.db')}"
+    first, second = (own, other) if used == "own" else (other, own)
+
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def use(store: str) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+        if store == own:
+            monkeypatch.delenv("MLFLOW_TRACKING_URI")
+
+    use(first)
+    with monkeypatch.context() as patch:
+        patch.setattr(promotions, "enter", died)
+        with pytest.raises(KeyboardInterrupt):
+            promote.promote(workspace)
+    use(second)
+    journal = (workspace.private() / "promotion.json").read_bytes()
+    said = f"interrupted in the MLflow store {first}, found {second}; set MLFLOW_TRACKING_URI to that store"
+    assert said in run._settle(workspace)
+    for call in (promote.promote, rollback, recover):
+        with pytest.raises(RunError, match=re.escape(said)):
+            call(workspace)
+    assert (workspace.private() / "promotion.json").read_bytes() == journal
+    assert (in_service(workspace), len(entered(workspace))) == (1, 1)
+    use(first)
+    assert recover(workspace) == "finished what was interrupted: version 2 was promoted"
+    assert (in_service(workspace), entered(workspace)[-1]["version"]) == (2, 2)
+
+
+def test_journal_of_an_earlier_release_is_settled_in_the_store_in_use(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotions, "enter", died)
+        with pytest.raises(KeyboardInterrupt):
+            promote.promote(workspace)
+    path = workspace.private() / "promotion.json"
+    journal = json.loads(path.read_text())
+    assert journal.pop("store") == "sqlite:///REPOSITORY/mlflow.db"
+    path.write_text(json.dumps(journal))
+    assert recover(workspace) == "finished what was interrupted: version 2 was promoted"
 
 
 def test_trace_finds_builds_between_promotions_and_says_what_was_in_service(workspace: Workspace) -> None:

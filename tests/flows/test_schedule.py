@@ -190,14 +190,14 @@ def test_of_late_runs_that_a_worker_executes_one_after_the_other_the_newest_retr
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("no"), ExceptionGroup("tasks", [RuntimeError(GIVEN_UP)])])
 def test_outage_that_the_runner_does_not_outlast_is_said_in_one_line(error: Exception) -> None:
-    from flows.retrain_flow import answered
+    from flows.compress import answered
 
     with pytest.raises(RunError, match="does not answer"), answered():
         raise error
 
 
 def test_defect_is_no_outage() -> None:
-    from flows.retrain_flow import answered
+    from flows.compress import answered
 
     with pytest.raises(ExceptionGroup), answered():
         raise ExceptionGroup("tasks", [RuntimeError("no such thing")])

@@ -17,6 +17,7 @@ from eibert.errors import CorruptArtifactError, RegistryError
 from eibert.matching import HeldOut
 from eibert.runtime.model import Model
 from tasks import mlflow_store, packing, registry
+from tasks.registry import SupersededError
 from tests import toy
 
 PROJECT = Path(__file__).parents[2]
@@ -58,7 +59,7 @@ def test_looking_makes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["models/o'brien", "a:b/c", "models/行"])
 def test_any_name_of_a_workspace_is_found_again(root: Path, name: str) -> None:
     made = register(root, name=name)
-    registry.set_champion(root, name, made.number)
+    registry.set_champion(root, name, made.number, before=None)
     assert registry.champion(root, name) == registry.find(root, name, made.number)
 
 
@@ -101,14 +102,43 @@ def test_version_becomes_champion_by_its_alias_alone(root: Path) -> None:
     first = register(root)
     assert (first.number, first.aliases) == (1, ("challenger",))
     assert registry.champion(root, NAME) is None
-    registry.set_champion(root, NAME, 1)
+    registry.set_champion(root, NAME, 1, before=None)
     second = register(root, "p2", wrong={1})
     assert aliases(root) == {1: ("champion",), 2: ("challenger",)}
-    registry.set_champion(root, NAME, second.number)
+    registry.set_champion(root, NAME, second.number, before=1)
     assert aliases(root) == {1: (), 2: ("challenger", "champion")}
     champion = registry.champion(root, NAME)
     assert champion is not None
     assert champion.digest == packing.digest(root / "p2" / "bundle") != first.digest
+
+
+@pytest.mark.parametrize(("held", "before"), [(None, 1), (1, None), (1, 2), (2, 1)])
+def test_version_replaces_only_the_one_expected(root: Path, held: int | None, before: int | None) -> None:
+    for number in (1, 2, 3):
+        register(root, f"p{number}")
+    if held is not None:
+        registry.set_champion(root, NAME, held, before=None)
+    found = aliases(root)
+    said = [f"version {number}" if number else "no version" for number in (held, before)]
+    with pytest.raises(SupersededError, match=rf"models\.w: found {said[0]} in service, expected {said[1]}: it was"):
+        registry.set_champion(root, NAME, 3, before=before)
+    assert aliases(root) == found
+    registry.set_champion(root, NAME, 3, before=held)
+    assert aliases(root)[3] == ("challenger", "champion")
+
+
+def test_store_is_named_without_credentials_or_the_repositorys_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    own = registry.store(tmp_path)
+    assert own == registry.store(tmp_path / "moved") == "sqlite:///REPOSITORY/mlflow.db"
+    assert registry.store_here(own, tmp_path) == mlflow_store.store(tmp_path)
+    for address in ("http://me:secretsecret@host:5000", "http://me:anothersecret@host:5000"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        assert registry.store(tmp_path) == "http://***@host:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secretsecret@other:5000")
+    assert registry.store(tmp_path) == "http://***@other:5000"
 
 
 def test_version_holds_text_and_the_bundle_only(root: Path) -> None:
@@ -124,7 +154,7 @@ def test_version_holds_text_and_the_bundle_only(root: Path) -> None:
 def test_versions_answer_as_their_bundles_in_a_process_of_the_run_time_half(root: Path) -> None:
     for name, (task, _) in TASKS.items():
         register(root, name, name, **task)
-        registry.set_champion(root, name, 1)
+        registry.set_champion(root, name, 1, before=None)
     environment = {**os.environ, "MLFLOW_TRACKING_URI": mlflow_store.store(root), "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(
         [sys.executable, "-c", CLIENT], input=json.dumps({name: rows for name, (_, rows) in TASKS.items()}),
@@ -171,7 +201,7 @@ def test_rows_learnt_from_are_kept_with_the_version(root: Path) -> None:
 
 def test_unfinished_registration_leaves_nothing(root: Path) -> None:
     register(root)
-    registry.set_champion(root, NAME, 1)
+    registry.set_champion(root, NAME, 1, before=None)
     register(root, "p2", wrong={1})
     registry.clear(root, NAME, "p2", 1)
     assert aliases(root) == {1: ("challenger", "champion")}
@@ -190,7 +220,7 @@ def test_first_registration_is_cleared_without_an_alias_to_put_back(root: Path) 
 def test_version_that_an_alias_names_is_never_discarded(root: Path) -> None:
     register(root)
     register(root, "p2")
-    registry.set_champion(root, NAME, 2)
+    registry.set_champion(root, NAME, 2, before=None)
     with pytest.raises(RegistryError, match="is challenger and champion; not deleted"):
         registry.discard(root, NAME, 2)
     registry.discard(root, NAME, 1)
@@ -210,7 +240,7 @@ def test_lost_server_is_told_once_and_soon(root: Path, monkeypatch: pytest.Monke
         port = taken.getsockname()[1]
         calls: list[Callable[[], object]] = [
             lambda: registry.champion(root, NAME),
-            lambda: registry.set_champion(root, NAME, 1),
+            lambda: registry.set_champion(root, NAME, 1, before=None),
             lambda: registry.clear(root, NAME, "p", None),
         ]
         for scheme in ("http", "postgresql"):
