@@ -36,7 +36,7 @@ def test_typescript_that_differs_is_seen(benchmark: Any, monkeypatch: pytest.Mon
 def test_run_time_half_that_cuts_otherwise_is_seen(benchmark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     script = benchmark("token_parity")
     answer(monkeypatch, RIGHT)
-    monkeypatch.setattr("eibert.runtime.tokenizer._kept", lambda *counts: (0, counts[2]))
+    monkeypatch.setattr("eibert.runtime.tokenizer.kept", lambda *counts: (0, counts[2]))
     (found,) = script.differences(TOKENS, LINES, script.Reading(*READING))[0]
     assert (found["expected"], found["typescript"]) == (RIGHT[1], RIGHT[1])
     assert found["python"] == [[2, 3, 6, 6, 3], [0, 0, 1, 1, 1]]
