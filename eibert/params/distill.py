@@ -7,14 +7,14 @@ from pydantic import Field, model_validator
 
 from eibert.params.section import (
     BatchSize,
-    Compilation,
     Epochs,
     LearningRate,
     MaxTokens,
-    Precision,
     Section,
     Share,
     Threads,
+    TrainingCompilation,
+    TrainingPrecision,
     Weight,
 )
 
@@ -68,14 +68,8 @@ class DistillParams(Section):
     )
     variants: int = Field(ge=0, description="Total variants generated from training rows and labelled by the teacher.")
     control: bool = Field(description="Also train the control: plain distillation of the same student.")
-    precision: Precision = Field(
-        strict=False,
-        description="Numeric precision of training; `auto`: bf16 on CUDA and CPUs with bf16 instructions, else fp32.",
-    )
-    compilation: Compilation = Field(
-        strict=False,
-        description="Whether training runs through torch.compile; `auto`: on CUDA, if training is long enough to gain.",
-    )
+    precision: TrainingPrecision
+    compilation: TrainingCompilation
     threads: Threads = Field(description="torch threads for student and control each; they train at the same time.")
 
     @model_validator(mode="after")

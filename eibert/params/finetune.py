@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from eibert.params.section import BatchSize, Epochs, LearningRate, MaxTokens, Precision, Section, Share, Threads
+from eibert.params.section import BatchSize, Epochs, LearningRate, MaxTokens, Section, Share, Threads, TrainingPrecision
 
 
 class FinetuneParams(Section):
@@ -21,8 +21,5 @@ class FinetuneParams(Section):
     weight_decay: Share = Field(description="Decoupled weight decay.")
     warmup_share: Share = Field(description="Share of all steps for linear warm-up; then linear decay.")
     max_tokens: MaxTokens = Field(description="Maximum tokens per row; longer rows are truncated.")
-    precision: Precision = Field(
-        strict=False,
-        description="Numeric precision of training; `auto`: bf16 on CUDA and CPUs with bf16 instructions, else fp32.",
-    )
+    precision: TrainingPrecision
     threads: Threads = Field(description="torch threads; the exact result depends on their number.")

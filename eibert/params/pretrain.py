@@ -6,14 +6,14 @@ from pydantic import Field, model_validator
 
 from eibert.params.section import (
     BatchSize,
-    Compilation,
     Epochs,
     LearningRate,
     MaxTokens,
-    Precision,
     Section,
     Share,
     Threads,
+    TrainingCompilation,
+    TrainingPrecision,
     Weight,
 )
 
@@ -60,12 +60,6 @@ class PretrainParams(Section):
     )
     sentence_weight: Weight = Field(description="Weight of the loss on sentence representations.")
     token_weight: Weight = Field(description="Weight of the loss on token representations.")
-    precision: Precision = Field(
-        strict=False,
-        description="Numeric precision of training; `auto`: bf16 on CUDA and CPUs with bf16 instructions, else fp32.",
-    )
-    compilation: Compilation = Field(
-        strict=False,
-        description="Whether training runs through torch.compile; `auto`: on CUDA, if training is long enough to gain.",
-    )
+    precision: TrainingPrecision
+    compilation: TrainingCompilation
     threads: Threads = Field(description="torch threads; the exact result depends on their number.")

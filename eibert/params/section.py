@@ -37,6 +37,22 @@ class Compilation(StrEnum):
     ALWAYS = "always"
 
 
+TrainingPrecision = Annotated[
+    Precision,
+    Field(
+        strict=False,
+        description="Numeric precision of training; `auto`: bf16 on CUDA and CPUs with bf16 instructions, else fp32.",
+    ),
+]
+TrainingCompilation = Annotated[
+    Compilation,
+    Field(
+        strict=False,
+        description="Whether training runs through torch.compile; `auto`: on CUDA, if training is long enough to gain.",
+    ),
+]
+
+
 class Pooling(StrEnum):
     """How token representations are pooled into a sentence representation."""
 
