@@ -5,10 +5,9 @@ return it for them ever after.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -16,7 +15,7 @@ from eibert import artifact
 from eibert.code import CodeReader, project_root
 from eibert.errors import ArtifactError, ParamsError, RunError
 from eibert.params.load import Params, load
-from flows.workspace import GRAPH, PARAMS
+from flows.workspace import GRAPH, PARAMS, is_below, outputs, path_of
 
 CODE = "code"
 """The stage that digests the code itself; it has no parameters, and DVC's run cache is not used for it."""
@@ -31,9 +30,9 @@ def outside(workspace: Path, stage: str) -> list[str]:
     """Returns a stage's dependencies that no stage writes, as named in dvc.yaml; [] if that has no such stage."""
     path = workspace / GRAPH
     stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.is_file() else {}
-    written = [out for found in stages.values() for out in _named(found, "outs")]
-    deps = _named(stages.get(stage, {}), "deps")
-    return [dep for dep in deps if not any(Path(dep).is_relative_to(out) for out in written)]
+    written = outputs(stages)
+    deps = map(path_of, stages.get(stage, {}).get("deps", []))
+    return [dep for dep in deps if not is_below(dep, written)]
 
 
 @contextmanager
@@ -74,11 +73,6 @@ def _files(workspace: Path, stage: str) -> dict[str, tuple[int, ...]]:
     """Returns size, mtime and inode of each file outside the pipeline that a stage depends on."""
     places = [workspace / name for name in outside(workspace, stage)]
     return {str(path): _identity(path.stat()) for place in places for path in _below(place)}
-
-
-def _named(stage: Mapping[str, Any], key: str) -> list[str]:
-    """Returns the paths of a stage's `deps` or `outs`, some of which may have options."""
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in stage.get(key, [])]
 
 
 def _below(place: Path) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from eibert.errors import ArtifactError
 from flows.cache import folder_digest
 from flows.findings import Finding, Unchecked
 from flows.healing import LOCK_FILE, torn_lock_file
-from flows.workspace import GRAPH, Workspace
+from flows.workspace import GRAPH, Workspace, path_of
 
 _DATA = f"{artifact.DATA}/"
 _AGAIN = "run `eibert run`, which restores or rebuilds it"
@@ -87,7 +87,7 @@ def _deps(workspace: Workspace) -> dict[str, list[str]]:
     found = {}
     for stage, described in _stages(workspace).items():
         listed = described.get("deps") or [] if isinstance(described, Mapping) else []
-        paths = [dep if isinstance(dep, str) else next(iter(dep)) for dep in listed]
+        paths = [path_of(dep) for dep in listed]
         found[stage] = [path.removeprefix(_DATA) for path in paths if path.startswith(_DATA)]
     return found
 

@@ -152,7 +152,8 @@ def follow_params(workspace: Workspace, params: Params) -> bool:
         if stage not in stages:
             continue
         deps = stages[stage].get("deps", [])
-        inside = [dep for dep in deps if _is_artifact(dep, stages)]
+        written = outputs(stages)
+        inside = [dep for dep in deps if is_below(path_of(dep), written)]
         if list(deps) != [*inside, *outside]:
             stages[stage].setdefault("deps", deps)[:] = [*inside, *outside]
             changed = True
@@ -215,9 +216,19 @@ def _assign(document: Any, assignment: str) -> None:
     place[last] = value
 
 
-def _is_artifact(dep: str, stages: Mapping[str, Any]) -> bool:
-    folders = [out for stage in stages.values() for out in stage.get("outs", [])]
-    return any(dep == folder or dep.startswith(f"{folder}/") for folder in folders)
+def path_of(entry: str | Mapping[str, Any]) -> str:
+    """Returns the path in an entry of a stage's `deps` or `outs`, which may have options."""
+    return entry if isinstance(entry, str) else next(iter(entry))
+
+
+def outputs(stages: Mapping[str, Any]) -> list[str]:
+    """Returns the paths that the stages in dvc.yaml write, as named there."""
+    return [path_of(out) for stage in stages.values() for out in stage.get("outs", [])]
+
+
+def is_below(path: str, folders: Sequence[str]) -> bool:
+    """Returns whether a path is one of the folders or lies in one."""
+    return any(Path(path).is_relative_to(folder) for folder in folders)
 
 
 def _yaml() -> YAML:
