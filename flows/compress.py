@@ -35,6 +35,8 @@ NOT_RUN = "NotRun"
 FAILED = "Failed"
 _GAVE_UP = ("Failed to reach API", "exceeded error threshold")
 """What Prefect's client and its runner say of a server that they cannot reach, whatever the reason."""
+_REFUSED = (401, 403)
+"""HTTP statuses of a server that wants credentials, or others."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def run_flow(folder: Path, stages: Sequence[str], *, force: bool) -> dict[str, O
     """Runs the flow in this process and returns each stage's outcome.
 
     Raises:
-        RunError: Prefect's server does not answer.
+        RunError: Prefect's server does not answer, or refuses to.
     """
     without_heartbeat = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})  # joining its thread takes 1 s
     with answered(), without_heartbeat:
@@ -131,10 +133,10 @@ def run_flow(folder: Path, stages: Sequence[str], *, force: bool) -> dict[str, O
 
 @contextlib.contextmanager
 def answered() -> Iterator[None]:
-    """Turns errors of an unreachable Prefect server into a one-line message.
+    """Turns errors of a Prefect server that is unreachable or wants credentials into a one-line message.
 
     Raises:
-        RunError: Prefect's server does not answer, or no longer.
+        RunError: Prefect's server does not answer, or no longer, or refuses to.
     """
     try:
         yield
@@ -143,19 +145,24 @@ def answered() -> Iterator[None]:
         if outage is None:
             raise
         address = shown(PREFECT_API_URL.value() or "its own server")
-        reason = type(outage.__cause__ or outage).__name__
-        raise RunError(f"Prefect at {address} does not answer ({reason}); start it or correct its address") from error
+        if isinstance(outage, httpx.HTTPStatusError):
+            said, remedy = f"refuses ({outage.response.status_code})", "set PREFECT_API_AUTH_STRING or PREFECT_API_KEY"
+        else:
+            said = f"does not answer ({type(outage.__cause__ or outage).__name__})"
+            remedy = "start it or correct its address"
+        raise RunError(f"Prefect at {address} {said}; {remedy}") from error
 
 
 def _outage(error: BaseException) -> BaseException | None:
-    """Returns what says that Prefect is unreachable, the error itself or one behind it; None: it is something else."""
+    """Returns what says that Prefect is out of reach, the error itself or one behind it; None: it is something else."""
     if isinstance(error, EibertError):  # says so itself, whatever is behind it
         return None
     behind = error.exceptions if isinstance(error, BaseExceptionGroup) else filter(None, [error.__cause__])
     if outage := next(filter(None, map(_outage, behind)), None):
         return outage
     gave_up = any(said in str(error) for said in _GAVE_UP)
-    return error if isinstance(error, httpx.TransportError) or gave_up else None
+    refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _REFUSED
+    return error if isinstance(error, httpx.TransportError) or gave_up or refused else None
 
 
 def _outcome(future: Any) -> Outcome:

@@ -1,5 +1,6 @@
-"""What is said of a Prefect server that does not answer."""
+"""What is said of a Prefect server that does not answer, or not without credentials."""
 
+import contextlib
 import http.server
 import json
 import socket
@@ -25,7 +26,30 @@ def gone() -> Iterator[str]:
 @pytest.fixture
 def foreign() -> Iterator[str]:
     """The address of a web server that is not Prefect's."""
-    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+    with serving(http.server.BaseHTTPRequestHandler) as address:
+        yield address
+
+
+@pytest.fixture
+def guarded() -> Iterator[str]:
+    """The address of a server that wants credentials."""
+
+    class Guard(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 — named by the base class
+
+    with serving(Guard) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
         yield f"127.0.0.1:{server.server_port}/api"
         server.shutdown()
@@ -36,6 +60,13 @@ def test_command_without_prefects_server_ends_with_one_message(name: str, unbuil
     address = f"http://me:secretsecret@{gone}"
     done = command(name, "--json", folder=unbuilt.folder, PREFECT_API_URL=address)
     said = f"Prefect at http://***@{gone} does not answer (ConnectError); start it or correct its address"
+    assert (done.returncode, done.stderr) == (1, f"error: {said}\n")
+    assert json.loads(done.stdout) == {"error": said}
+
+
+def test_server_that_wants_credentials_says_which_settings_hold_them(unbuilt: Workspace, guarded: str) -> None:
+    done = command("run", "--json", folder=unbuilt.folder, PREFECT_API_URL=f"http://{guarded}")
+    said = f"Prefect at http://{guarded} refuses (401); set PREFECT_API_AUTH_STRING or PREFECT_API_KEY"
     assert (done.returncode, done.stderr) == (1, f"error: {said}\n")
     assert json.loads(done.stdout) == {"error": said}
 
