@@ -13,7 +13,6 @@ import torch
 from eibert.checkpoint import Checkpoint
 from eibert.following import Learnt, Weights, follow
 from eibert.mutual import Drift, learn_together
-from eibert.params.distill import RepresentationWeights
 from eibert.progress import Report, silent
 from eibert.room import Room
 from eibert.student import Student
@@ -53,8 +52,7 @@ def distill(
     learner = with_head(student, room, reuse=params.head_reuse)
     drift = learn_together(learner, room, checkpoints("together"), reports("together"))
     said = room.teacher_says(reports("teacher reads"))
-    falling = params.representation_weights is RepresentationWeights.FALLING
-    weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight, params.token_weight, falling)
+    weights = Weights(params.task_weight, params.logits_weight, params.hidden_weight, params.token_weight)
     learnt = follow(learner, said, room, weights, checkpoints("student"), reports("student"))
     confident = said.confident(room.lessons, params.unlabelled_confidence, regression=room.spec.regression)
     labelled, answered = room.lessons.labelled, len(confident) - room.lessons.labelled

@@ -1,7 +1,7 @@
 """Second phase of cross-distillation: the student learns from a frozen teacher on all rows."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,12 @@ _REMEDY = "lower distill.learning_rate, or set distill.precision to fp32"
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the student's loss terms; those on representations, `hidden` and `token`, may fall to zero."""
+    """Weights of the student's loss terms."""
 
     task: float
     logits: float
     hidden: float
     token: float
-    falling: bool = False
-
-    def at(self, step: int, total: int) -> dict[str, float]:
-        """Returns the weight of each term at a step (0-based).
-
-        Source: TinyBERT (Jiao et al. 2020) fits representations first and answers last. Choice: no two stages but a
-        linear passage from one to the other (decision 0020).
-        """
-        left = 1.0 - step / total if self.falling else 1.0
-        return {"task": self.task, "logits": self.logits, "hidden": self.hidden * left, "token": self.token * left}
 
 
 @dataclass(frozen=True)
@@ -75,9 +65,7 @@ def follow(
         return _terms(student, said, room, rows[places], weights, scale)
 
     loop = Loop(student, plan, [optimizer], params.warmup_share, room.seed, _REMEDY, checkpoint, report)
-    history = loop.run(
-        terms, lambda step: weights.at(step, plan.total), Selection(best, lambda: room.dev_score(student))
-    )
+    history = loop.run(terms, lambda _: asdict(weights), Selection(best, lambda: room.dev_score(student)))
     assert best.head is not None
     best.head = room.unit.restored(best.head)
     best.cpu().eval().fold()

@@ -26,13 +26,6 @@ class Feedback(StrEnum):
     RISING = "rising"  # from zero to full weight: an untrained student has little to teach
 
 
-class RepresentationWeights(StrEnum):
-    """How the weights of the losses on representations go over the steps."""
-
-    CONSTANT = "constant"
-    FALLING = "falling"  # to zero: in the end only answers count, as in TinyBERT's last stage
-
-
 class DistillParams(Section):
     """Cross-distillation of teacher and student on the task."""
 
@@ -61,9 +54,6 @@ class DistillParams(Section):
     logits_weight: Weight = Field(description="Weight of KL(teacher ‖ student) on softened probabilities.")
     hidden_weight: Weight = Field(description="Weight of MSE between projected student and teacher representations.")
     token_weight: Weight = Field(description="Weight of MSE on the mean of each word's tokens; 0: not computed.")
-    representation_weights: RepresentationWeights = Field(
-        strict=False, description="Whether the last two weights are constant, or fall linearly to 0 by the last step."
-    )
     teacher_task_weight: Weight = Field(description="Weight of the teacher's own task loss.")
     teacher_logits_weight: Weight = Field(description="Weight of KL(student ‖ teacher), the student's feedback.")
     teacher_hidden_weight: Weight = Field(description="Weight of the teacher's MSE towards the student.")
