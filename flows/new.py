@@ -14,6 +14,7 @@ from eibert.redact import identity
 from flows.workspace import (
     GRAPH,
     PARAMS,
+    ROOT,
     Workspace,
     dump_yaml,
     follow_params,
@@ -47,8 +48,8 @@ def new(
         assignments: `section.key=value`, applied last.
 
     Raises:
-        RunError: the folder is in no repository, is already a workspace or a file, has a name that records would
-            redact, or its .gitignore lacks a line; or there is no such preset.
+        RunError: the folder is in no repository, is already a workspace or a file, has the name of the root's or one
+            that records would redact, or its .gitignore lacks a line; or there is no such preset.
         DataError: a path does not exist.
         ParamsError: the result would not be valid, or the teacher's folder does not exist.
     """
@@ -56,6 +57,8 @@ def new(
     root = repository(folder)
     if folder == root:
         raise RunError(f"{folder}: the repository root is a workspace already; name a folder in it, e.g. models/NAME")
+    if folder == root / ROOT:
+        raise RunError(f"{folder}: `{ROOT}` is the repository root's own name; name another folder, e.g. models/NAME")
     identity(folder.relative_to(root).as_posix())
     if file := next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None):
         raise RunError(f"{file}: a file, expected a folder; name another, e.g. models/NAME")

@@ -23,6 +23,8 @@ PARAMS = "params.yaml"
 GRAPH = "dvc.yaml"
 PRIVATE = ".eibert"
 """Folder in a workspace for what belongs to no artifact, such as locks and undelivered notes."""
+ROOT = "root"
+"""Name of the workspace at the top of its repository."""
 JOURNAL = "promotion.json"
 """File in that folder while a promotion is in progress (`flows/journal.py`)."""
 
@@ -41,9 +43,9 @@ class Workspace:
 
     @property
     def name(self) -> str:
-        """Path of the workspace within its repository; for the root, the folder's name."""
+        """Path of the workspace within its repository, the same in every clone; `root` for the repository's own."""
         relative = self.folder.relative_to(self.root).as_posix()
-        return self.folder.name if relative == "." else relative
+        return ROOT if relative == "." else relative
 
     def params(self) -> Params:
         """Returns the validated parameters.

@@ -53,6 +53,14 @@ def test_name_of_words_after_a_tokens_prefix_is_a_name_like_any_other(root: Path
     assert make(root, name="models/hf_banking77_intents").name == "models/hf_banking77_intents"
 
 
+def test_repositorys_own_workspace_has_one_name_wherever_it_is_cloned_and_no_other_has_it(root: Path) -> None:
+    clones = [find(root), find(shutil.copytree(root, root.parent / "elsewhere"))]
+    assert [clone.name for clone in clones] == ["root", "root"]
+    with pytest.raises(RunError, match="`root` is the repository root's own name; name another folder"):
+        make(root, name="root")
+    assert not (root / "root").exists()
+
+
 def test_all_but_the_paths_is_the_roots(root: Path) -> None:
     made = graph(make(root, data="sample"))
     original = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
