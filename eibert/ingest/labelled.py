@@ -1,9 +1,12 @@
 """Checked rows of a labelled source: texts, labels, ids, and labels that do not occur in train."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from eibert.corpus import SplitName
 from eibert.errors import DataError
@@ -15,6 +18,8 @@ from eibert.params.ingest import ColumnParams, IngestParams, Inputs, Target
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 _MOST_DECIMALS = 20
 """Up to this many distinct decimal numbers may be class names, such as half-star ratings; more are measurements."""
+_RESOLUTION = 1e-3
+"""Maximum rounding error of a numeric label, in standard deviations of the training labels."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
         for file in group:
             intake.take(tables[file.name], file.name, split)
     intake.check_task(source.origin)
-    if not regression:
+    if regression:
+        _check_resolved(intake.sound)
+    else:
         if params.target is Target.AUTO:
             _check_are_classes(intake.sound["train"], source.origin)
         intake.refuse_unseen_labels()
@@ -117,6 +124,19 @@ def _check_are_classes(train: list[Row], origin: str) -> None:
             f"{origin}: the labels are {len(names)} distinct numbers, expected class names; set ingest.target to "
             "number for regression, or to class if each number is a class"
         )
+
+
+def _check_resolved(splits: dict[SplitName, list[Row]]) -> None:
+    """Refuses numbers of which float32, in which models compute, keeps too little."""
+    with np.errstate(over="ignore"):
+        spread = float(np.std([float(row.label) for row in splits["train"]]))
+        for row in (row for split in SPLITS for row in splits[split]):
+            rounded = float(np.float32(row.label))
+            if math.isinf(rounded) or abs(float(row.label) - rounded) > _RESOLUTION * spread:
+                raise DataError(
+                    f"{row.file}:{row.line}: the label {row.label!r} is {rounded!r} in float32, too coarse for "
+                    f"a standard deviation of {spread:.3g}; subtract a constant from all labels, or change their unit"
+                )
 
 
 class _Intake:

@@ -308,6 +308,30 @@ def test_target_that_is_no_finite_number_is_refused(tmp_path: Path, target: str)
         ingest(params(target="number"), 1, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "at"),
+    [
+        ([2**24, 2**24 + 1], "3: the label 16777217.0 is 16777216.0"),  # the first integer that float32 lacks
+        ([1_700_000_000 + n for n in range(40)], r"3: the label 1700000001.0 is 1700000000.0"),  # seconds since 1970
+        ([1.0, 1e39], "3: the label 1e\\+39 is inf"),
+        ([1e-300, 2e-300], "2: the label 1e-300 is 0.0"),
+    ],
+)
+def test_numbers_too_fine_or_too_large_for_single_precision_are_refused(
+    tmp_path: Path, numbers: list[float], at: str
+) -> None:
+    rows = "".join(f"row {n},{number}\n" for n, number in enumerate(numbers))
+    put(tmp_path, {"data/train.csv": f"text,label\n{rows}".encode()})
+    with pytest.raises(DataError, match=rf"data/train.csv:{at} in float32.*subtract a constant"):
+        ingest(params(target="number"), 1, tmp_path)
+
+
+def test_large_numbers_that_vary_as_much_are_targets(tmp_path: Path) -> None:
+    rows = "".join(f"row {n},{1_700_000_000 + 86_400 * n}\n" for n in range(40))  # days: float32 errs by a minute
+    put(tmp_path, {"data/train.csv": f"text,label\n{rows}".encode()})
+    assert ingest(params(target="number"), 1, tmp_path).dataset["labels"] == []
+
+
 def test_true_is_no_number(tmp_path: Path) -> None:
     rows = b"".join(b'{"text": "row %d", "label": %d}\n' % (n, n) for n in range(40))
     put(tmp_path, {"data/train.jsonl": rows + b'{"text": "bad", "label": true}\n'})
