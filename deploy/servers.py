@@ -10,6 +10,7 @@ AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY). docs/deploy.md says what a machine
 import argparse
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -126,15 +127,17 @@ def _create_bucket(store: str, keys: Mapping[str, str]) -> None:
 @contextlib.contextmanager
 def _prefect(found: Stack, cluster: Cluster, port: int) -> Iterator[None]:
     cluster.create("prefect")
-    url = f"http://{HOST}:{port}"
+    url, password = f"http://{HOST}:{port}", f"{POOL}:{secrets.token_urlsafe(18)}"
     home = {"PREFECT_HOME": str(found.folder / "prefect")}
     settings = {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": cluster.url("prefect", "asyncpg"),
         "PREFECT_SERVER_UI_API_URL": f"{url}/api",  # else its page asks at port 4200
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url,
+        "PREFECT_SERVER_API_AUTH_STRING": password,  # the worker does what it is told here, as our user
     }
     command = [program("prefect"), "server", "start", "--host", HOST, "--port", str(port)]
     with _started(found, "prefect", command, f"{url}/api/health", **home, **settings):
-        found.client["PREFECT_API_URL"] = f"{url}/api"
+        found.client.update({"PREFECT_API_URL": f"{url}/api", "PREFECT_API_AUTH_STRING": password})
         made = subprocess.run(
             [program("prefect"), "work-pool", "create", POOL, "--type", "process", "--overwrite"],
             env=found.environment(**home), capture_output=True, text=True, check=False,

@@ -1,6 +1,7 @@
 """Prefect's server on this machine: one for all processes of a repository, started by the first and ended by the last.
 
 Two servers would fight over one database, so a single run or retraining, which starts none here, uses a running one.
+It asks for a password: what it is told to run runs as its user, who need not be the only one on the machine.
 Set the environment with `flows.environment.prepare` before importing this module: it imports Prefect.
 """
 
@@ -8,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,11 +17,12 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import psutil
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from eibert.errors import RunError
 from flows.alone import taken
@@ -28,16 +31,25 @@ from flows.interrupt import end_at_once
 from tasks.progress import say
 
 _ADDRESS = "PREFECT_API_URL"
+_AUTH = "PREFECT_API_AUTH_STRING"
 _PAGE_ADDRESS = "PREFECT_SERVER_UI_API_URL"
 """The API address for Prefect's page, which otherwise assumes port 4200."""
+_ASKED_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
+_ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 _LOG = "server.log"
 _NOTE = "server.json"
 _SECONDS_TO_START = 180
 _SECONDS_TO_ANSWER = 10
 _SECONDS_TO_END = 30
 
-_Server = tuple[str, psutil.Process]
-"""The address of its API, and its process."""
+
+@dataclass(frozen=True)
+class _Server:
+    address: str
+    """Of its API."""
+    password: str
+    """`user:password`, as Prefect's settings and page take it."""
+    process: psutil.Process
 
 
 @contextlib.contextmanager
@@ -87,17 +99,22 @@ def _used(home: Path, find: Callable[[TextIO], _Server | None]) -> Iterator[str 
         if found is None:
             yield None
             return
-        address, process = found
+        page = found.address.removesuffix("/api")
+        own = temporary_settings({PREFECT_API_URL: found.address, PREFECT_API_AUTH_STRING: found.password})
+        given = os.environ.get(_AUTH)
         try:
-            say("server", f"Prefect UI: {address.removesuffix('/api')}")
-            with _watched(process), temporary_settings({PREFECT_API_URL: address}):
-                os.environ[_ADDRESS] = address  # for child processes
-                yield address
+            say("server", f"Prefect UI: {page} (its password is in {home / _NOTE})")
+            with _watched(found.process), own:
+                os.environ.update({_ADDRESS: found.address, _AUTH: found.password})  # for child processes
+                yield found.address
         finally:
             os.environ.pop(_ADDRESS, None)
+            os.environ.pop(_AUTH, None)
+            if given is not None:
+                os.environ[_AUTH] = given
             with _alone(home):
                 if taken(users):  # nobody else uses it
-                    _end(process)
+                    _end(found.process)
 
 
 def free_port() -> int:
@@ -109,8 +126,10 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[TextIO]:
-    """Yields the note of the server's address and process, locked: nobody else starts or stops one meanwhile."""
-    with (home / _NOTE).open("a+", encoding="utf-8") as note:
+    """Yields the note of the server, locked: nobody else starts or stops one meanwhile; only its owner can read it."""
+    opened = os.open(home / _NOTE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(opened, "a+", encoding="utf-8") as note:
+        os.fchmod(opened, 0o600)  # one of an older version
         fcntl.flock(note, fcntl.LOCK_EX)
         yield note
 
@@ -120,11 +139,11 @@ def _running(note: TextIO, seconds: float) -> _Server | None:
     note.seek(0)
     try:
         noted = json.loads(note.read())
-        address, process = str(noted["address"]), process_of(noted["process"])
+        found = _Server(str(noted["address"]), str(noted["password"]), process_of(noted["process"]))
     except (ValueError, KeyError, TypeError, psutil.Error):
         return None
-    _wait(address, process, seconds)
-    return address, process
+    _wait(found, seconds)
+    return found
 
 
 def _answering(note: TextIO) -> _Server | None:
@@ -141,24 +160,26 @@ def _started(port: int, note: TextIO) -> _Server:
             f"--port {port}: in use, but not by a server of this repository; choose another, or name the Prefect "
             f"server to use in {_ADDRESS}"
         )
-    address = f"http://127.0.0.1:{port}/api"
+    page = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {_PAGE_ADDRESS: address, **os.environ}
+    own = {_PAGE_ADDRESS: f"{page}/api", _ORIGINS: page, _ASKED_AUTH: f"eibert:{secrets.token_urlsafe(18)}"}
+    environment = {**own, **os.environ}
     with Path(PREFECT_HOME.value(), _LOG).open("wb") as log:
         # Shares no streams with this process, which it may outlive. Has its own session, so that Ctrl-C ends this
         # process first and the server after it.
         process = psutil.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
         )
+    found = _Server(f"{page}/api", environment[_ASKED_AUTH], process)
     try:
         note.truncate(0)
-        note.write(json.dumps({"address": address, "process": tag_of(process)}))
+        note.write(json.dumps({"address": found.address, "password": found.password, "process": tag_of(process)}))
         note.flush()
-        _wait(address, process, _SECONDS_TO_START)
+        _wait(found, _SECONDS_TO_START)
     except BaseException:
         _end(process)
         raise
-    return address, process
+    return found
 
 
 def _is_taken(port: int) -> bool:
@@ -166,16 +187,16 @@ def _is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait(address: str, process: psutil.Process, seconds: float) -> None:
+def _wait(server: _Server, seconds: float) -> None:
     until = time.monotonic() + seconds
-    while not _answers(address):
-        if has_ended(process):
+    while not _answers(server.address):
+        if has_ended(server.process):
             log = Path(PREFECT_HOME.value(), _LOG)
             raise RunError(
-                f"{address}: Prefect's server exited, see {log}; if the port is taken, set another with --port"
+                f"{server.address}: Prefect's server exited, see {log}; if the port is taken, set another with --port"
             )
         if time.monotonic() > until:
-            raise RunError(f"{address}: Prefect's server did not answer within {seconds:g} s; try again")
+            raise RunError(f"{server.address}: Prefect's server did not answer within {seconds:g} s; try again")
         time.sleep(0.2)
 
 

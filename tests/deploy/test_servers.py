@@ -1,5 +1,6 @@
 """A scheduled retraining through real servers: PostgreSQL, an S3 store, MLflow, Prefect, and a worker."""
 
+import base64
 import json
 import os
 import socket
@@ -58,23 +59,25 @@ def servers(place: Path, tools: None) -> Iterator[dict[str, str]]:
     assert left.stdout == ""
 
 
-def ask(url: str, **body: Any) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+def ask(servers: dict[str, str], path: str, **body: Any) -> Any:
+    password = base64.b64encode(servers["PREFECT_API_AUTH_STRING"].encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {password}"}
+    request = urllib.request.Request(f"{servers['PREFECT_API_URL']}/{path}", json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as response:
         return json.load(response)
 
 
-def pages(api: str) -> dict[str, str]:
+def pages(servers: dict[str, str]) -> dict[str, str]:
     """The pages of all runs, by key."""
-    return {page["key"]: page["data"] for page in ask(f"{api}/artifacts/filter")}
+    return {page["key"]: page["data"] for page in ask(servers, "artifacts/filter")}
 
 
-def scheduled(api: str, *states: str, seconds: float) -> dict[str, Any]:
+def scheduled(servers: dict[str, str], *states: str, seconds: float) -> dict[str, Any]:
     """Waits, up to a limit, until the first scheduled run is in one of these states; returns it."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         flow, state = {"name": {"any_": ["retrain-all"]}}, {"type": {"any_": states}}
-        found = ask(f"{api}/flow_runs/filter", flows=flow, flow_runs={"state": state}, sort="EXPECTED_START_TIME_ASC")
+        found = ask(servers, "flow_runs/filter", flows=flow, flow_runs={"state": state}, sort="EXPECTED_START_TIME_ASC")
         # A run that starts late, when the next is due, gives way to it.
         if begun := [run for run in found if run["auto_scheduled"] and run["state"]["name"] != "Skipped"]:
             return dict(begun[0])
@@ -99,20 +102,20 @@ def test_scheduled_retraining_goes_through_the_servers(
         def prefect(*arguments: str) -> None:
             command = [str(PROGRAMS / "prefect"), "--no-prompt", *arguments]
             done = subprocess.run(command, cwd=PROJECT, env=servers, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr + json.dumps(pages(api))
+            assert done.returncode == 0, done.stdout + done.stderr + json.dumps(pages(servers))
 
         folders = json.dumps([str(workspace.folder)])
         prefect("deploy", "--name", "nightly", "--cron", "* * * * *", "--param", f"folders={folders}")
         ended = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-        begun = scheduled(api, "RUNNING", *ended, seconds=180)
-        ask(f"{api}/deployments/{begun['deployment_id']}/pause_deployment")  # once is enough
-        run = scheduled(api, *ended, seconds=600)
+        begun = scheduled(servers, "RUNNING", *ended, seconds=180)
+        ask(servers, f"deployments/{begun['deployment_id']}/pause_deployment")  # once is enough
+        run = scheduled(servers, *ended, seconds=600)
     assert run["id"] == begun["id"]
-    assert run["state"]["type"] == "COMPLETED", json.dumps(pages(api))
+    assert run["state"]["type"] == "COMPLETED", json.dumps(pages(servers))
 
-    runs = ask(f"{api}/flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
+    runs = ask(servers, "flow_runs/filter", flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
     assert {run["state"]["name"] for run in runs} >= {"Completed", "Promoted"}
-    assert "| bytes |" in pages(api)["retraining-models-w"]
+    assert "| bytes |" in pages(servers)["retraining-models-w"]
     with urllib.request.urlopen(api.removesuffix("/api") + "/ui-settings", timeout=30) as answer:
         assert json.load(answer)["api_url"] == api  # the URL that Prefect's page queries
     registry = f"{servers['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/registered-models/alias?name=models.w&alias=champion"

@@ -1,11 +1,13 @@
 """A repository's Prefect server: who starts, uses and stops it, and what does not count as one."""
 
+import base64
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from functools import partial
 from pathlib import Path
@@ -40,6 +42,31 @@ def address_of(user: "subprocess.Popen[str]") -> str:
     return user.stdout.readline()
 
 
+def asked(address: str, password: str | None, **headers: str) -> int:
+    """Tries to list flow runs; returns the answer's status."""
+    if password is not None:
+        headers["Authorization"] = f"Basic {base64.b64encode(password.encode()).decode()}"
+    request = urllib.request.Request(
+        f"{address.strip()}/flow_runs/filter", b"{}", {"Content-Type": "application/json", **headers}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def may_ask(address: str, origin: str) -> bool:
+    """Whether a browser lets a page of this origin use the API."""
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    request = urllib.request.Request(f"{address.strip()}/flow_runs/filter", headers=headers, method="OPTIONS")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.headers["Access-Control-Allow-Origin"] in (origin, "*")
+    except urllib.error.HTTPError:  # 400
+        return False
+
+
 def server_of(user: "subprocess.Popen[str]") -> psutil.Process:
     [found] = [child for child in psutil.Process(user.pid).children() if "server" in child.cmdline()]
     return found
@@ -64,6 +91,21 @@ def test_one_server_serves_a_repository_until_the_last_user_ends(tmp_path: Path)
     third.communicate("\n", timeout=180)
     assert third.returncode == 0
     assert not process.is_running()
+
+
+def test_server_obeys_those_who_know_its_password_and_no_other_page(tmp_path: Path) -> None:
+    user = use(tmp_path)
+    address = address_of(user)
+    note = tmp_path / ".prefect/server.json"
+    assert note.stat().st_mode & 0o077 == 0  # other users of the machine cannot read it
+    password = json.loads(note.read_text())["password"]
+    assert asked(address, None) == 401
+    assert asked(address, "eibert:guessed") == 401
+    assert asked(address, password) == 200
+    assert may_ask(address, address.removesuffix("/api\n"))
+    assert not may_ask(address, "https://elsewhere.example")
+    _, said = user.communicate("\n", timeout=180)
+    assert password not in said
 
 
 def test_user_whose_server_is_gone_ends_and_says_so(tmp_path: Path) -> None:
@@ -105,7 +147,7 @@ def test_server_that_does_not_answer_soon_is_left_alone(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(server, "_SECONDS_TO_ANSWER", 0.1)
     process = subprocess.Popen(["sleep", "600"])
-    noted = {"address": "http://127.0.0.1:9/api", "process": tag_of(psutil.Process(process.pid))}
+    noted = {"address": "http://127.0.0.1:9/api", "password": "", "process": tag_of(psutil.Process(process.pid))}
     with temporary_settings({PREFECT_HOME: str(tmp_path)}, restore_defaults={PREFECT_API_URL}):
         with server.server_if_running():  # never was one
             assert PREFECT_API_URL.value() is None
