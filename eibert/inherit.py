@@ -78,6 +78,7 @@ def inherit(student: Student, teacher: Teacher, rows: Encoded, *, tokens: int, s
         Squared distances of tokens and sentences to the teacher on these texts, in units of its variance; None, with
         the student unchanged, if the teacher is not built like BERT or is narrower than the student.
     """
+    student.eval()  # its own attention is fitted to, without dropout
     layers = bert_layers(teacher.encoder)
     if layers is None or teacher.hidden < student.shape.hidden:
         return None

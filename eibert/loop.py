@@ -21,6 +21,9 @@ WeightsAt = Callable[[int], Mapping[str, float]]
 Record = dict[str, float]
 """Of an interval: `step`, the means of the terms, and `dev_score` if there is one."""
 
+_TIE = 1e-4
+"""Choice: dev scores this close are ties. Rank correlations differ by less where equal answers differ by rounding."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -38,8 +41,8 @@ class Selection:
 
     def ends(self, history: Sequence[Record]) -> bool:
         """Returns whether patience has run out."""
-        scores = [entry["dev_score"] for entry in reversed(history)]
-        return self.patience is not None and bool(scores) and scores.index(max(scores)) >= self.patience
+        scores = [entry["dev_score"] for entry in history]
+        return self.patience is not None and bool(scores) and len(scores) - 1 - _best(scores) >= self.patience
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,9 @@ class Loop:
             done += 1
             history.append({"step": self.plan.start(done), **means})
             if selection:
-                score = selection.dev_score()
-                if score >= max((entry["dev_score"] for entry in history[:-1]), default=-np.inf):
+                history[-1]["dev_score"] = selection.dev_score()
+                if _best([entry["dev_score"] for entry in history]) == done - 1:
                     selection.best.load_state_dict(self.model.state_dict())
-                history[-1]["dev_score"] = score
             self.checkpoint.save(done, modules, self.optimizers, {"history": history})
         return history
 
@@ -107,3 +109,8 @@ class Loop:
             sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
             self.report(step + 1, self.plan.total, **values)
         return {name: value / len(batches) for name, value in sums.items()}
+
+
+def _best(scores: Sequence[float]) -> int:
+    """The place of the best score, the last of ties."""
+    return max(place for place, score in enumerate(scores) if score >= max(scores) - _TIE)

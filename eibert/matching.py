@@ -1,17 +1,28 @@
 """When two texts count as equal, and which rows must never be trained on."""
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from eibert.characters import stands_alone
+
 _DIGEST_BYTES = 8
+_ASCII_PUNCTUATION = re.compile(r"([^\w\s]|_)")
 
 
 def text_key(text: str) -> str:
-    """Returns a key that equal texts share: case, white space and Unicode compatibility forms (NFKC) are ignored."""
-    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return " ".join(folded.casefold().split())
+    """Returns a key that equal texts share.
+
+    Ignored are case, Unicode compatibility forms (NFKC), and white space except between two words; as for BERT,
+    punctuation and ideographs are words of their own.
+    """
+    if text.isascii():
+        spaced = " ".join(_ASCII_PUNCTUATION.split(text))
+    else:
+        spaced = "".join(f" {c} " if stands_alone(c) else c for c in unicodedata.normalize("NFKC", text))
+    return " ".join(spaced.casefold().split())
 
 
 def pair_key(text: str, text_b: str | None) -> tuple[str, str]:

@@ -133,12 +133,11 @@ def choose(tokens: Sequence[str], scores: Array, row_bytes: int, params: PrunePa
     musts = needed(tokens, characters=params.keep_characters)
     free = np.flatnonzero(~musts & ~_unusable(tokens))
     costs = costs_of(tokens, row_bytes, params)
-    key = "keep" if params.vocabulary_bytes is None else "vocabulary_bytes"
-    limit: int = getattr(params, key)
+    limit = params.keep if params.vocabulary_bytes is None else params.vocabulary_bytes
     least = int(costs[musts].sum())
     room = limit - least
     if room < 0:
-        unit = "entries" if key == "keep" else "bytes"
+        key, unit = ("keep", "entries") if params.vocabulary_bytes is None else ("vocabulary_bytes", "bytes")
         kinds, other = "special tokens", ""
         if params.keep_characters:
             kinds, other = "special tokens and characters", ", or set prune.keep_characters to false"
@@ -184,25 +183,23 @@ def slice_student(student: Student, kept_ids: Array) -> Student:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How well a vocabulary covers some texts.
+    """How a vocabulary writes some texts, untruncated.
 
     Attributes:
-        covered: Share of token occurrences under the full vocabulary, without special tokens, whose entry is kept.
         unknown: Share of tokens that are [UNK].
         tokens_per_text: Mean tokens per text, special tokens included.
     """
 
-    covered: float
     unknown: float
     tokens_per_text: float
 
 
-def coverage(tokenizer: Tokenizer, texts: Sequence[str], covered: float) -> Coverage:
-    """Returns how well a tokenizer covers texts, untruncated; `covered` is passed through."""
+def coverage(tokenizer: Tokenizer, texts: Sequence[str]) -> Coverage:
+    """Returns how a tokenizer writes texts."""
     rows = encode(tokenizer, texts, None, max_tokens=100_000)
     unknown = tokenizer.token_to_id(UNKNOWN)
     total = int(rows.lengths.sum())
-    return Coverage(covered, sum(int((row == unknown).sum()) for row in rows.ids) / max(1, total), total / len(rows))
+    return Coverage(sum(int((row == unknown).sum()) for row in rows.ids) / max(1, total), total / len(rows))
 
 
 def coverage_curve(
@@ -232,7 +229,7 @@ def coverage_curve(
         seen = np.cumsum(found.counts[order]) / max(1, found.counts.sum())
         for size in sizes:
             kept = [tokens[index] for index in np.sort(order[:size])]
-            written = coverage(make(kept), texts, float(seen[min(size, len(seen)) - 1]))
-            point = {"covered": written.covered, "tokens_per_text": written.tokens_per_text}
-            curve.append({"importance": importance.value, "kept": int(size), **point})
+            covered = float(seen[min(size, len(seen)) - 1])
+            written = {"covered": covered, "tokens_per_text": coverage(make(kept), texts).tokens_per_text}
+            curve.append({"importance": importance.value, "kept": int(size), **written})
     return curve

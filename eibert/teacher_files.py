@@ -156,6 +156,11 @@ def _load_tokenizer(folder: Path) -> Tokenizer:
         )
     if tokenizer is None:
         tokenizer = _berts_own(list(tokens), folder / "tokenizer_config.json")
+    if added := sorted(str(one) for one in tokenizer.get_added_tokens_decoder().values() if not one.special):
+        raise TeacherError(
+            f"{folder / TOKENIZER}: tokens were added to BERT's own: {', '.join(added[:5])}; expected none, as the "
+            "bundle's tokenizer would split them; train the teacher without them"
+        )
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True  # "[MASK]" in a text is plain text, as for the student

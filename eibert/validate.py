@@ -49,7 +49,7 @@ def wordless(texts: Iterable[str | None]) -> Mask:
 
 
 def inputs(texts: Iterable[str | None], texts_b: Iterable[str | None] | None = None) -> list[tuple[str, ...]]:
-    """Returns one key per row, equal for rows that look the same to a model that ignores case, width and spacing.
+    """Returns one key per row, equal for rows that differ in case, width or the spacing of punctuation alone.
 
     Args:
         texts: First texts, N of them.

@@ -51,12 +51,12 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
     kept_ids, costs = choose(student.tokens, scores, row_bytes, params), costs_of(student.tokens, row_bytes, params)
     pruned = slice_student(student, kept_ids)
     kept = np.isin(np.arange(len(scores)), kept_ids)
-    before = coverage(student.tokenizer, texts, 1.0)
+    before = coverage(student.tokenizer, texts)
     covered = float(found.counts[kept].sum() / max(1, found.counts.sum()))
-    after = coverage(pruned.tokenizer, texts, covered)
+    after = coverage(pruned.tokenizer, texts)
     say(
         STAGE,
-        f"{len(kept_ids)} of {len(scores)} entries kept; {after.covered:.2%} of tokens covered, "
+        f"{len(kept_ids)} of {len(scores)} entries kept; {covered:.2%} of tokens covered, "
         f"{before.tokens_per_text:.1f} → {after.tokens_per_text:.1f} tokens per text, [UNK] {after.unknown:.3%}",
     )
     with artifact.writing(workspace, STAGE, params=recorded(STAGE, params, shared), inputs=inputs) as out:
@@ -72,11 +72,12 @@ def run(workspace: Path, params: PruneParams, shared: Shared) -> Path:
         curve = coverage_curve(student.tokens, found, _tokenizer(student), some, musts, costs, sizes)
         facts = {
             "importance": params.importance.value,
+            "covered": covered,
             "before": dataclasses.asdict(before),
             "after": dataclasses.asdict(after),
         }
         artifact.write_json(out / "coverage.json", facts | {"curve": curve})
-        figures = {"entries": len(kept_ids), "covered": after.covered, "unknown": after.unknown}
+        figures = {"entries": len(kept_ids), "covered": covered, "unknown": after.unknown}
         tokens = {"tokens_per_text": after.tokens_per_text, "tokens_per_text_before": before.tokens_per_text}
         artifact.write_json(out / artifact.METRICS, figures | tokens)
     return artifact.folder(workspace, STAGE)

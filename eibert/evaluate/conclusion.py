@@ -75,12 +75,16 @@ def _headline(metric: str, scores: Mapping[str, float], sizes: Mapping[str, int]
         return "Do not ship this bundle: it is no better than one constant answer. Check the data and the teacher."
     if recommended != BUNDLE:
         return f"Ship something simpler: the bundle is not measurably better than {_NAMED[recommended]}."
-    kept = scores[BUNDLE] / scores[TEACHER] if scores[TEACHER] > 0 else 0.0
     times = sizes[TEACHER] / sizes[BUNDLE]
     return (
         f"The bundle is worth shipping: {sizes[BUNDLE] / 1e6:.2f} MB, {times:.0f} times smaller than the teacher, "
-        f"with {kept:.1%} of its test {METRICS[metric]}."
+        f"with {retention(scores):.1%} of its test {METRICS[metric]}."
     )
+
+
+def retention(scores: Mapping[str, float]) -> float:
+    """Returns the bundle's share of the teacher's score; 0 where the teacher has none, or is worse than chance."""
+    return scores[BUNDLE] / scores[TEACHER] if scores[TEACHER] > 0 else 0.0
 
 
 def _against(name: str, comparison: Comparison) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from eibert.corpus import TaskSpec
 from eibert.evaluate.bootstrap import compare
-from eibert.evaluate.conclusion import BUNDLE, TEACHER, conclude
+from eibert.evaluate.conclusion import BUNDLE, conclude, retention
 from eibert.evaluate.cost import TOKENS, Cost
 from eibert.evaluate.metrics import quality
 from eibert.params.evaluate import EvaluateParams
@@ -59,7 +59,7 @@ def judge(
         "agreement": {
             name: agreement(test[name], test[BUNDLE], regression=spec.regression) for name in ("student", "teacher")
         },
-        "retention": scores["test"][BUNDLE] / scores["test"][TEACHER] if scores["test"][TEACHER] else 0.0,
+        "retention": retention(scores["test"]),
         "bytes": dict(sizes),
         "parameters": {name: cost.parameters for name, cost in costs.items()},
         "multiply_adds": {name: cost.multiply_adds for name, cost in costs.items()},

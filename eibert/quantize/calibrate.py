@@ -12,9 +12,6 @@ from eibert.corpus import Split
 from eibert.params.quantize import Calibration, QuantizeParams
 from eibert.student import Student
 
-_SAMPLED = 100_000
-"""Maximum activations per product and row used to estimate a percentile."""
-
 
 @torch.no_grad()
 def calibrate(student: Student, rows: Split, names: list[str], params: QuantizeParams) -> dict[str, float]:
@@ -24,15 +21,16 @@ def calibrate(student: Student, rows: Split, names: list[str], params: QuantizeP
     """
     if not names:
         return {}
-    watched, seen = copy.deepcopy(student), {name: [0.0] for name in names}
+    watched = copy.deepcopy(student)
+    seen: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
         watched.get_submodule(name).register_forward_pre_hook(_watching(seen[name], params))
-    encoded = encode(watched.tokenizer, rows.texts, rows.texts_b, max_tokens=watched.max_tokens)
-    few = min(params.calibration_rows, len(rows))
-    for row in np.linspace(0, len(rows) - 1, few).astype(int):  # spread over train, in case it is sorted by class
+    few = rows.spread(params.calibration_rows)
+    encoded = encode(watched.tokenizer, few.texts, few.texts_b, max_tokens=watched.max_tokens)
+    for row in range(len(few)):
         watched.logits(encoded.batch([row]))  # one by one, to exclude padding
     join = max if params.calibration is Calibration.MAX else np.mean
-    return {name: max(float(join(ranges[1:])), 1e-6) / 127.0 for name, ranges in seen.items()}
+    return {name: max(float(join(ranges)), 1e-6) / 127.0 for name, ranges in seen.items()}
 
 
 def _watching(seen: list[float], params: QuantizeParams) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
@@ -41,7 +39,6 @@ def _watching(seen: list[float], params: QuantizeParams) -> Callable[[nn.Module,
         if params.calibration is Calibration.MAX:
             seen.append(float(values.max()))
         else:
-            stride = -(-len(values) // _SAMPLED)
-            seen.append(float(np.percentile(values[::stride].numpy(), params.percentile)))
+            seen.append(float(np.percentile(values.numpy(), params.percentile)))
 
     return hook

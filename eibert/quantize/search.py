@@ -47,7 +47,7 @@ def spend(
         return given, []
     full = {part.name: _bytes(student, part, params, given[part.name]) for part in parts}
     options: dict[str, Option] = {}
-    few = rows.take(np.linspace(0, len(rows) - 1, min(params.calibration_rows, len(rows))).astype(int))
+    few = rows.spread(params.calibration_rows)
     reference = predict(student, few, batch_size=params.batch_size)
     for position, part in enumerate(parts):
         if given[part.name] > PACKED_BITS:

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eibert.batches import Batch
 from eibert.corpus import Split, TaskSpec
 from eibert.evaluate.bootstrap import Comparison, Verdict, _scorer, compare
-from eibert.evaluate.conclusion import conclude
+from eibert.evaluate.conclusion import conclude, retention
 from eibert.evaluate.cost import Cost, cost_of
 from eibert.evaluate.features import Grams, TextFeatures, count, pair_features
 from eibert.evaluate.judgement import judge
@@ -368,6 +368,13 @@ def test_judge_compares_the_bundle_with_every_rival_there_is(params: Params) -> 
     assert found["agreement"] == {"student": 1.0, "teacher": 1.0}
     assert found["test"]["bundle"] == pytest.approx(4 / 6)
     assert found["recommended"] == "tfidf"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "bundle", "kept"), [(0.8, 0.6, 0.75), (0.5, -0.2, -0.4), (-0.3, -1.0, 0.0), (0.0, 0.5, 0.0)]
+)
+def test_nothing_is_retained_of_a_teacher_worse_than_chance(teacher: float, bundle: float, kept: float) -> None:
+    assert retention({"teacher": teacher, "bundle": bundle}) == pytest.approx(kept)
 
 
 def test_cost_of_a_student_is_that_of_hand_arithmetic(student: Student) -> None:

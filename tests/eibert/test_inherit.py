@@ -127,6 +127,16 @@ def test_a_student_of_another_shape_starts_near_the_teacher(
     assert all(bool(torch.isfinite(weight).all()) for weight in student.parameters())
 
 
+def test_dropout_disturbs_no_fit(grown: Teacher, texts: Encoded) -> None:
+    shape = replace(started(grown).shape, dropout=0.5)
+    states = []
+    for student in (started(grown), Student(shape, TOKENS)):  # the second one in training mode, as new ones are
+        student.load_state_dict(started(grown).state_dict())
+        inherit(student, grown, texts, tokens=5000, seed=1)
+        states.append(student.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
 def test_heads_that_reach_nothing_are_not_taken(grown: Teacher, texts: Encoded) -> None:
     layers = bert_layers(grown.encoder)
     assert layers is not None

@@ -115,7 +115,7 @@ def answered(model: Teacher | Student, rows: Split) -> np.ndarray[Any, Any]:
 def test_teacher_and_student_of_numbers_know_no_unit(
     teacher_folder: Path, young: Student, rows: Split, quick: Params
 ) -> None:
-    few = quick.model_copy(update={"distill": quick.distill.model_copy(update={"epochs": 6, "learning_rate": 2e-3})})
+    few = quick.model_copy(update={"distill": quick.distill.model_copy(update={"epochs": 6, "learning_rate": 5e-3})})
     found = []
     for scale, offset in ((1.0, 0.0), (128.0, 0.0), (100.0, 50.0)):
         numbers = Split(rows.texts, None, rows.targets.astype(np.float32) * np.float32(scale) + np.float32(offset))
@@ -127,7 +127,7 @@ def test_teacher_and_student_of_numbers_know_no_unit(
         found.append([(answered(model, rows) - offset) / scale for model in (guide, student, plain)])
     for small, doubled, moved in zip(*found, strict=True):
         assert np.array_equal(small, doubled)  # a power of two rounds nothing
-        assert float(np.abs(small - moved).mean()) < 0.1  # out of a range of 2; rounding errors can grow in training
+        assert float(np.abs(small - moved).max()) < 0.01  # out of a range of 2; rounding errors grow in training
 
 
 def test_constant_numbers_are_answered_as_they_are(

@@ -67,7 +67,10 @@ def test_a_loop_takes_the_steps_of_plain_torch(decay: bool) -> None:
     ("scores", "patience", "intervals", "selected"),
     [
         ([0.1, 0.5, 0.5], None, 3, 3),  # the last of ties
+        ([0.9393527, 0.9393488, 0.9393488], None, 3, 3),  # differ by rounding
         ([0.5, 0.4, 0.3], None, 3, 1),
+        ([0.5, 0.4998, 0.4996], None, 3, 1),
+        ([0.5, 0.49995, 0.4998], 1, 3, 2),
         ([0.5, 0.4, 0.9], 1, 2, 1),  # ends before the best one
         ([0.5, 0.4, 0.9], 2, 3, 3),
         ([0.5, 0.5, 0.4], 1, 3, 2),  # a tie keeps it going

@@ -12,6 +12,11 @@ SAME = [
     ("wait…", "wait..."),
     ("Straße", "STRASSE"),
     ("a\u00a0b", "a b"),
+    ("What's next?", "what 's next ?"),
+    ("snake_case (a+b)", "snake _ case ( a + b )"),
+    ("«Ça va?»", "« ça va ? »"),
+    ("你好,世界", "你好 , 世界"),
+    ("I 你好", "i你好"),
 ]
 
 
@@ -24,7 +29,10 @@ def test_forms_of_one_text_are_equal_everywhere(one: str, other: str) -> None:
     assert leaked(inputs([other, "else"]), inputs([one])).tolist() == [0, NO_ROW]
 
 
-@pytest.mark.parametrize(("one", "other"), [("a b", "ab"), ("resume", "résumé"), ("can't", "cant"), ("", "a")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a b", "ab"), ("resume", "résumé"), ("can't", "cant"), ("", "a"), ("a-b", "ab"), ("안 녕", "안녕")],
+)
 def test_other_texts_are_not(one: str, other: str) -> None:
     assert text_key(one) != text_key(other)
     assert not HeldOut.of([(one, None)]).has(other)

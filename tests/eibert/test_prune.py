@@ -153,7 +153,7 @@ def test_a_text_of_kept_entries_is_answered_as_before(student: Student) -> None:
 
 
 def test_coverage_counts_unknowns_and_tokens(student: Student) -> None:
-    found = coverage(student.tokenizer, ["play the song", "日本 stop"], 0.5)
+    found = coverage(student.tokenizer, ["play the song", "日本 stop"])
     assert found.tokens_per_text == pytest.approx((5 + 5) / 2)
     assert found.unknown == pytest.approx(2 / 10)
 

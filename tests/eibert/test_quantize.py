@@ -147,6 +147,18 @@ def test_calibrated_scale_covers_the_largest_input(student: Student, rows: Split
         assert found["head"] == pytest.approx(float(student(batch)[1].abs().max()) / 127, rel=1e-5)
 
 
+def test_calibrated_scale_is_the_mean_percentile_of_evenly_spread_rows(
+    student: Student, rows: Split, params: Params
+) -> None:
+    student.fold()
+    asked = {"calibration": Calibration.PERCENTILE, "percentile": 90.0, "calibration_rows": 3}
+    found = calibrate(student, rows, ["head"], params.quantize.model_copy(update=asked))
+    batch = encode(student.tokenizer, rows.texts, None, max_tokens=32).batch([0, (len(rows) - 1) // 2, len(rows) - 1])
+    with torch.no_grad():
+        expected = [np.percentile(row.numpy(), 90.0) for row in student(batch)[1].abs()]
+    assert found["head"] == pytest.approx(np.mean(expected) / 127, rel=1e-5)
+
+
 def _four(params: QuantizeParams) -> QuantizeParams:
     four = {"bits": 4, "granularity": Granularity.GROUP}
     kinds = ("embedding", "attention", "feed_forward", "head")

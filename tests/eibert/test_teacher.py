@@ -170,6 +170,16 @@ def test_accents_are_treated_as_transformers_does(
     assert load_base(folder, Pooling.MEAN).tokenizer.encode("für Für").ids == expected
 
 
+def test_added_tokens_that_the_bundle_would_split_are_refused(
+    teacher: Teacher, teacher_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(teacher_folder, tmp_path / "t")
+    teacher.tokenizer.add_tokens(["[URL]", "playing"])
+    teacher.tokenizer.save(str(folder / "tokenizer.json"))
+    with pytest.raises(TeacherError, match=r"tokens were added to BERT's own: \[URL\], playing; expected none"):
+        load_base(folder, Pooling.MEAN)
+
+
 def test_ideographs_that_are_no_words_are_refused(teacher_folder: Path, tmp_path: Path) -> None:
     folder = cased(teacher_folder, tmp_path / "t", tokenize_chinese_chars=False)
     with pytest.raises(TeacherError, match=r"tokenizer_config\.json: `tokenize_chinese_chars` is false; expected true"):
