@@ -6,6 +6,7 @@ An envelope is accepted only byte for byte as it was written, so every flipped b
 import hashlib
 import json
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from eibert.errors import SignatureError
 
 _PRIVATE_MODE = 0o600
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 def make_key(path: Path) -> None:
@@ -112,9 +114,12 @@ def signer(content: bytes) -> str:
         SignatureError: it is not an envelope.
     """
     try:
-        return str(json.loads(content)["signatures"][0]["keyid"])
+        found = str(json.loads(content)["signatures"][0]["keyid"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise SignatureError("truncated or altered signed envelope") from error
+    if not _FINGERPRINT.fullmatch(found):  # it comes from a file that anyone may have written, and names another file
+        raise SignatureError("altered: its key is not named by a fingerprint")
+    return found
 
 
 def _text(envelope: Envelope) -> bytes:

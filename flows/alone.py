@@ -13,6 +13,7 @@ from typing import TextIO
 import psutil
 
 from eibert.errors import RunError
+from eibert.redact import shown
 from flows.workspace import PRIVATE, Workspace
 from tasks.progress import say
 
@@ -112,7 +113,7 @@ def taken(file: TextIO) -> bool:
 def _sign(file: TextIO) -> None:
     file.truncate(0)
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    command = " ".join(["eibert", *sys.argv[1:]])
+    command = shown(" ".join(["eibert", *sys.argv[1:]]))
     file.write(json.dumps({"pid": os.getpid(), "command": command, "since": since}))
     file.flush()
 

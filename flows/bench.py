@@ -32,7 +32,7 @@ def bench(folder: Path, bundle: Path | None, out: Path | None, *, profiled: bool
     whole = workspace.folder if bundle is None else None
     try:
         target.mkdir(parents=True, exist_ok=True)
-        return task.run(whole, bundle or own, params.bench, params.shared, target, profiled=profiled), target
+        return task.bench(whole, bundle or own, params.bench, params.shared, target, profiled=profiled), target
     except OSError as error:
         place = error.filename or target
         raise RunError(f"{place}: cannot be used ({error.strerror}); name a writable folder with --out") from error

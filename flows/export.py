@@ -40,9 +40,12 @@ def write(bundle: Path, layout: Layout, out: Path, repository: Path) -> dict[str
     """
     if not bundle.is_dir():
         raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
-    _check_place(out)
-    with atomic.folder(out.absolute()) as part:
-        record = _write(bundle, layout, part, repository, out.absolute().name)
+    try:
+        _check_place(out)
+        with atomic.folder(out.absolute()) as part:
+            record = _write(bundle, layout, part, repository, out.absolute().name)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror}); name another folder with -o") from error
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     return {"folder": str(out), "layout": layout.value, "bytes": size, "record": record and record.digest}
 

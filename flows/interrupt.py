@@ -27,7 +27,7 @@ def interruptible() -> Iterator[None]:
     """
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 — the signal module's signature
-        end_at_once(INTERRUPTED, "\ninterrupted; finished stages are kept, `eibert run` resumes from there")
+        end_at_once(INTERRUPTED, "\ninterrupted; finished stages are kept, the same command resumes from there")
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

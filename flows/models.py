@@ -86,6 +86,15 @@ def print_promotion(found: "Promotion", *, as_json: bool) -> None:
         sys.stderr.write(f"warning: {found.warning}\n")
 
 
+def print_judged(verdict: Verdict, *, as_json: bool) -> None:
+    """Prints what `promote` would decide: the gates, and whether all passed."""
+    if as_json:
+        print_json(verdict.as_object())
+        return
+    print_verdict(verdict)
+    print_lines(["would be promoted" if verdict.passed else "would be kept out"])
+
+
 def print_verdict(verdict: Verdict) -> None:
     """Prints one line per gate."""
     print_table(["gate", "", "found", "bound", ""], [_gate(gate) for gate in verdict.gates])

@@ -16,6 +16,7 @@ from flows.workspace import (
     PARAMS,
     ROOT,
     Workspace,
+    check_address,
     dump_yaml,
     follow_params,
     is_local_teacher,
@@ -59,6 +60,7 @@ def new(
         raise RunError(f"{folder}: the repository root is a workspace already; name a folder in it, e.g. models/NAME")
     if folder == root / ROOT:
         raise RunError(f"{folder}: `{ROOT}` is the repository root's own name; name another folder, e.g. models/NAME")
+    check_address(folder)
     identity(folder.relative_to(root).as_posix())
     if file := next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None):
         raise RunError(f"{file}: a file, expected a folder; name another, e.g. models/NAME")

@@ -23,7 +23,7 @@ from flows import environment, service
 from flows.alone import alone
 from flows.journal import Journal, finish, open_journal, settle, undo
 from flows.workspace import Workspace
-from tasks import facts, git, packing, promotions, registry
+from tasks import facts, git, packing, promotions, registry, signing
 from tasks import judge as court
 from tasks.progress import say
 from tasks.registry import SupersededError, Version
@@ -183,7 +183,7 @@ def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict:
         raise RunError(f"{bundle}: not recorded in the trail, so a promotion cannot name it; run `eibert run` first")
     event = promotions.PROMOTED if verdict.passed else promotions.OVERRIDDEN
     with tempfile.TemporaryDirectory() as place:
-        contents, papers = Path(place) / "contents", artifact.folder(workspace.folder, "provenance")
+        contents, papers = Path(place) / "contents", artifact.folder(workspace.folder, signing.PAPERS)
         profile = _profile(workspace, Path(place) / packing.PROFILE)
         files = packing.pack(bundle, papers, court.taught(workspace.folder), contents, profile=profile)
         body = _body(workspace, event, before) | {

@@ -95,14 +95,15 @@ def _mlflow(workspace: Workspace, note: Path | None) -> dict[str, Any]:
 
 
 def _sign(workspace: Workspace, record: "Record") -> None:
+    from tasks import signing
     from tasks.facts import bundle_folder
 
-    target = artifact.folder(workspace.folder, "provenance")
+    target = artifact.folder(workspace.folder, signing.PAPERS)
     about = {"record": record.digest, "bundle": record.body["bundle"]["sha256"]}
     path = workspace.private() / _SIGNED
     if _known(path) == about | {"files": _digests(target)}:
         return
-    from tasks import bom, keys, provenance, signing
+    from tasks import bom, keys, provenance
 
     text = bom.bill(record)
     entry = {"name": signing.BOM, "sha256": trail.sha256(text.encode())}

@@ -44,6 +44,9 @@ def refresh(workspace: Workspace, params: Params) -> str:
     _check_apart(workspace, incoming, target)
     put_back(workspace)  # a killed retraining left it pending
     _clear(workspace)
+    place = workspace.folder / incoming
+    if place.is_dir() and not _holds_files(place):
+        return f"{incoming}: nothing new"
     source = find(incoming, workspace.folder, _KEY)
     arrived = _by_split(source)
     before = find(str(target), workspace.folder, "ingest.source") if _holds_files(target) else _NO_ROWS
@@ -191,7 +194,7 @@ def _check_formats(files: Mapping[SplitName, list[Path]]) -> None:
     for split, paths in files.items():
         formats = {suffix_of(path): path for path in paths}
         if len(formats) > 1:
-            names = " and ".join(str(path) for path in formats.values())
+            names = " and ".join(str(path.resolve()) for path in formats.values())
             raise DataError(f"{_KEY}: {names} have different formats, expected one for {split}; convert the new one")
 
 

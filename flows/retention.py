@@ -11,7 +11,7 @@ are removed only under their workspace's lock: a rollback might be about to put 
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from eibert.redact import shown
 from flows.alone import alone, at_work
 from flows.cache import DIRECTORY, entry_problem
 from flows.graph import opened
+from flows.healing import LOCK_FILE, refuse_torn
 from flows.journal import settle
 from flows.rows import listed
 from flows.verify import workspaces
@@ -101,7 +102,7 @@ def _collect_cache(workspace: Workspace, days: float) -> str:
         cache = repo.cache.local
         if not Path(cache.path).resolve().is_relative_to(Path(repo.root_dir).resolve()):
             return ""  # others may share it, and their needs are unknown here
-        needed = _needed(repo, oldest)
+        needed = _with_contents(repo, _needed(repo, oldest) | _recorded(workspaces(workspace.root)))
         removed = size_bytes = 0
         for name in list(cache.all()):
             path = Path(cache.oid_to_path(name))
@@ -135,7 +136,7 @@ def _restores(repo: Any, entry: Path) -> bool:
 
 
 def _needed(repo: Any, oldest: float) -> set[str]:
-    """Names of the objects that a workspace, branch, tag or recent commit uses, including files in folders.
+    """Names of the objects that a workspace, branch, tag or recent commit uses.
 
     Raises:
         RunError: DVC cannot read one of these.
@@ -146,7 +147,25 @@ def _needed(repo: Any, oldest: float) -> set[str]:
         used = repo.used_objs(force=True, **git)
     except Exception as error:  # errors of several libraries behind DVC become one message
         raise RunError(f"DVC's cache: {_unreadable(error)}") from error
-    names = {info.value for infos in used.values() for info in infos if info.value}
+    return {info.value for infos in used.values() for info in infos if info.value}
+
+
+def _recorded(places: Iterable[Workspace]) -> set[str]:
+    """Names of the objects in dvc.lock of each workspace; DVC itself overlooks those that git ignores.
+
+    Raises:
+        RunError: one of them is torn.
+    """
+    found = set()
+    for place in places:
+        refuse_torn(path := place.folder / LOCK_FILE)
+        stages = yaml.safe_load(path.read_bytes())["stages"] if path.is_file() else {}
+        found |= {out["md5"] for stage in stages.values() for out in stage.get("outs", []) if "md5" in out}
+    return found
+
+
+def _with_contents(repo: Any, names: set[str]) -> set[str]:
+    """Names of these objects, and of the files in those that are folders."""
     lists = [Path(repo.cache.local.oid_to_path(name)) for name in names if name.endswith(DIRECTORY)]
     return names | {entry["md5"] for path in lists if path.is_file() for entry in listed(path)}
 

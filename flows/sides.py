@@ -97,7 +97,7 @@ def _workspace(name: str, workspace: Workspace, read: Read) -> Side:
         params = params_views(yaml.safe_load(text))
     except (yaml.YAMLError, AttributeError) as error:
         raise RunError(f"{name}: {PARAMS} or dvc.lock is not readable there; compare with another commit") from error
-    metrics = {stage: json.loads(found) for stage in lock if (found := read(f"metrics/{stage}.json"))}
+    metrics = {stage: _metrics(name, stage, found) for stage in lock if (found := read(f"metrics/{stage}.json"))}
     objects = _Objects(workspace, lock)
     code = objects.code()
     stated = contents_libraries(code)
@@ -111,6 +111,16 @@ def _workspace(name: str, workspace: Workspace, read: Read) -> Side:
         metrics=metrics_views(metrics),
         bytes=size_views(export["bytes"], export.get("files", {})) if "bytes" in export else {},
     )
+
+
+def _metrics(name: str, stage: str, text: str | bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise RunError(f"{name}: metrics/{stage}.json is not readable there; compare with another commit")
+    return found
 
 
 class _Objects:

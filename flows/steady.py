@@ -27,9 +27,16 @@ _AGAIN = "its output is not recorded; run it again"
 
 
 def outside(workspace: Path, stage: str) -> list[str]:
-    """Returns a stage's dependencies that no stage writes, as named in dvc.yaml; [] if that has no such stage."""
+    """Returns a stage's dependencies that no stage writes, as named in dvc.yaml; [] if that has no such stage.
+
+    Raises:
+        RunError: dvc.yaml is not readable.
+    """
     path = workspace / GRAPH
-    stages = yaml.safe_load(path.read_text(encoding="utf-8"))["stages"] if path.is_file() else {}
+    try:
+        stages = yaml.safe_load(path.read_bytes())["stages"] if path.is_file() else {}
+    except (yaml.YAMLError, LookupError, TypeError) as error:
+        raise RunError(f"{path}: not readable as YAML with `stages`; fix it, or restore it from git") from error
     written = outputs(stages)
     deps = map(path_of, stages.get(stage, {}).get("deps", []))
     return [dep for dep in deps if not is_below(dep, written)]

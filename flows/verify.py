@@ -54,13 +54,14 @@ def verify(path: Path, *, everything: bool, trusted: Path | None = None, unsigne
 
 
 def workspaces(root: Path) -> list[Workspace]:
-    """Returns all workspaces of a repository, the root's own first."""
+    """Returns all workspaces of a repository, the root's own first; those of repositories within it are not its own."""
     found = []
     for folder, names, files in os.walk(root):
         if is_one := PARAMS in files and GRAPH in files:
             found.append(Workspace(Path(folder), root))
         left_out = _NOT_OURS if is_one else _NOT_OURS - {"data"}
         names[:] = sorted(name for name in names if not name.startswith(".") and name not in left_out)
+        names[:] = [name for name in names if not Path(folder, name, ".dvc").is_dir()]
     return found
 
 

@@ -11,7 +11,6 @@ from flows.workspace import JOURNAL, PRIVATE, Workspace
 from tasks import facts, keys, lookup, promotions, signing
 from tasks.promotions import builds
 
-_PAPERS = "provenance"
 _FROM_GIT = "get it from git, or from a copy you trust"
 
 
@@ -29,7 +28,7 @@ def check_papers(workspace: Workspace) -> Iterator[Finding]:
     bundle = facts.bundle_folder(workspace.folder)
     if not bundle.is_dir():
         return
-    papers = artifact.folder(workspace.folder, _PAPERS)
+    papers = artifact.folder(workspace.folder, signing.PAPERS)
     if papers.is_dir():
         yield from _check(bundle, papers, workspace.root)
     elif not _is_recorded(workspace, bundle):
@@ -51,8 +50,7 @@ def check_signature(bundle: Shipped) -> Found:
     """
     if not (bundle.folder / CONFIGURATION).is_file():
         return  # not a bundle, which the other check reports
-    place = bundle.folder.resolve()
-    papers = next((p for p in (place.parent / _PAPERS, place.parent.parent / _PAPERS) if p.is_dir()), None)
+    papers = next(iter(signing.papers_beside(bundle.folder)), None)
     if bundle.root is None:
         problem = "its signature cannot be checked: no repository is known with the keys and trail to vouch for it"
         remedy = "name one with -C, or accept the bundle as it is with --unsigned"

@@ -66,8 +66,8 @@ def find(folder: Path) -> Workspace:
     """Returns the workspace in a folder.
 
     Raises:
-        RunError: params.yaml or dvc.yaml is missing, no folder above is a DVC repository, or records would redact its
-            name.
+        RunError: params.yaml or dvc.yaml is missing, no folder above is a DVC repository, or the path is one that
+            records would redact or MLflow misread.
     """
     folder = folder.resolve()
     for name in (PARAMS, GRAPH):
@@ -76,8 +76,22 @@ def find(folder: Path) -> Workspace:
                 f"{folder / name}: missing, so this is not a workspace; choose one with -C, or create one: `eibert new`"
             )
     found = Workspace(folder, repository(folder))
+    check_address(folder)
     identity(found.name)
     return found
+
+
+def check_address(folder: Path) -> None:
+    """Refuses a path that MLflow, which makes addresses of paths, would take for another one.
+
+    Raises:
+        RunError: it contains `?` or `%`.
+    """
+    if found := {"?", "%"} & set(str(folder)):
+        raise RunError(
+            f"{folder}: the path contains {' and '.join(sorted(found))}, which MLflow reads as part of an address; "
+            "rename the folder"
+        )
 
 
 def repository(folder: Path) -> Path:
@@ -207,7 +221,8 @@ def _assign(document: Any, assignment: str) -> None:
         raise ParamsError(f"--set {assignment}: expected key=value, for example --set prune.keep=6000")
     try:
         value = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:  # an impossible date is a ValueError
+        yaml.safe_load(text)
+    except (YAMLError, yaml.YAMLError, ValueError, TypeError) as error:  # an impossible date; a list as a key
         raise ParamsError(f"--set {assignment}: the value is not valid YAML; quote it") from error
     *sections, last = key.split(".")
     place = document
@@ -240,7 +255,16 @@ def _yaml() -> YAML:
     form.indent(mapping=2, sequence=4, offset=2)
     form.representer.add_representer(type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null"))
     form.representer.add_representer(float, _represent_float)
+    form.representer.add_representer(str, _represent_str)
     return form
+
+
+def _represent_str(representer: Any, value: str) -> Any:
+    style = None  # the representer's own choice
+    with contextlib.suppress(yaml.YAMLError, ValueError):
+        if yaml.safe_load(value) != value:  # YAML 1.1 readers take off and 1_000 for something else
+            style = "'"
+    return representer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 def _represent_float(representer: Any, value: float) -> Any:

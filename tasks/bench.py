@@ -54,7 +54,7 @@ class Field:
     words: list[str] = field(default_factory=list)
 
 
-def run(
+def bench(
     workspace: Path | None, bundle: Path, params: BenchParams, shared: Shared, out: Path, *, profiled: bool
 ) -> dict[str, Any]:
     """Measures, writes FIGURES and PAGE into a folder, and returns the figures.

@@ -11,6 +11,8 @@ from eibert.artifact import sha256
 
 _SECONDS = 20
 _ESCAPED = "backslashreplace"
+_SUBMODULES = "--ignore-submodules=none"  # a new file in one is a change, whatever the user's settings
+_LINK = b"160000 "
 _DIFFERENCE = ("diff", "--binary", "--no-renames", "--no-ext-diff", "--no-textconv")
 
 
@@ -48,11 +50,14 @@ def state(root: Path, paths: Sequence[str]) -> dict[str, Any]:
     commit = answer(root, "rev-parse", "HEAD")
     if commit is None:
         return {"commit": None, "dirty": True}
-    changed = _listed(root, "diff", "--name-only", "-z", "--no-renames", "--relative", "HEAD", "--", *paths)
+    paths = _known_to_git(root, paths)
+    changed = _listed(
+        root, "diff", "--name-only", "-z", "--no-renames", _SUBMODULES, "--relative", "HEAD", "--", *paths
+    )
     unknown = _listed(root, "ls-files", "--others", "--exclude-standard", "-z", "--", *paths)
     if changed == [] and unknown == []:
         return {"commit": commit, "dirty": False}
-    difference = _output(root, *_DIFFERENCE, "HEAD", "--", *paths, seconds=None)
+    difference = _output(root, *_DIFFERENCE, _SUBMODULES, "HEAD", "--", *paths, seconds=None)
     if changed is None or unknown is None or difference is None:
         return {"commit": commit, "dirty": True}
     digest = hashlib.sha256(difference.strip())
@@ -62,6 +67,13 @@ def state(root: Path, paths: Sequence[str]) -> dict[str, Any]:
             digest.update(f"{sha256(path)}  ".encode() + name + b"\n")
     names = sorted(name.decode(errors=_ESCAPED) for name in changed + unknown)
     return {"commit": commit, "dirty": True, "changed": names, "diff_sha256": digest.hexdigest()}
+
+
+def _known_to_git(root: Path, paths: Sequence[str]) -> list[str]:
+    """Replaces paths below a submodule, at which `git diff` does not look, by the submodule."""
+    entries = _listed(root, "ls-files", "--stage", "-z") or []
+    links = [os.fsdecode(entry.partition(b"\t")[2]) for entry in entries if entry.startswith(_LINK)]
+    return [next((link for link in links if Path(path).is_relative_to(link)), path) for path in paths]
 
 
 def told(state: Mapping[str, Any]) -> str:

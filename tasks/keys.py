@@ -43,7 +43,7 @@ def private_key(root: Path) -> Path:
 
 def public_key(folder: Path, fingerprint: str) -> Path:
     """Returns the path of a public key in a trail's folder."""
-    return folder / _KEYS / f"{Path(fingerprint).name}.pem"
+    return folder / _KEYS / f"{fingerprint}.pem"
 
 
 def seal_head(line: bytes, key: Path) -> bytes:

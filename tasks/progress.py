@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from eibert.progress import Report
+from eibert.redact import shown
 
 PLAIN = "EIBERT_PLAIN"
 """Environment variable that selects plain lines instead of bars, for stages that share a terminal."""
@@ -18,8 +19,8 @@ _LINE_SECONDS = 10.0
 
 
 def say(stage: str, text: str) -> None:
-    """Prints one line for a stage to standard error."""
-    print(f"{stage:<9} {text}", file=sys.stderr, flush=True)  # noqa: T201 — the stages' only output
+    """Prints one line for a stage to standard error, secrets redacted."""
+    print(shown(f"{stage:<9} {text}"), file=sys.stderr, flush=True)  # noqa: T201 — the stages' only output
 
 
 @contextmanager

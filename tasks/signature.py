@@ -8,8 +8,6 @@ from eibert.errors import SignatureError
 from tasks import facts, keys, signing
 from tasks.lookup import Found
 
-_PAPERS = "provenance"
-
 
 @dataclass(frozen=True)
 class Signature:
@@ -39,9 +37,9 @@ def of_trail(root: Path) -> Signature:
 def of_bundle(root: Path, found: Found) -> Signature:
     """Returns the state of the signature of a record's bundle, as far as its papers are available."""
     workspace = root / found.record.body["folder"]
-    places = _beside(found.path) if found.path else []
+    places = signing.papers_beside(found.path) if found.path else []
     reason = ""
-    for papers in [*places, artifact.folder(workspace, _PAPERS)]:
+    for papers in [*places, artifact.folder(workspace, signing.PAPERS)]:
         if not papers.is_dir():
             continue
         try:
@@ -81,9 +79,3 @@ def _name(path: Path, root: Path) -> str:
     """A path relative to the repository if inside it, else unchanged."""
     absolute = path.absolute()
     return str(absolute.relative_to(root) if absolute.is_relative_to(root) else path)
-
-
-def _beside(path: Path) -> list[Path]:
-    """Possible folders of a bundle's papers: copied along with it, or where it was built."""
-    folder = (path if path.is_dir() else path.parent).resolve()
-    return [folder.parent / _PAPERS, folder.parent.parent / _PAPERS]

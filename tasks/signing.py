@@ -16,6 +16,8 @@ from eibert import artifact, atomic, envelope, trail
 from eibert.errors import SignatureError
 
 SIGNATURE, PROVENANCE, BOM = "bundle.sig", "provenance.intoto.json", "bom.cdx.json"
+PAPERS = "provenance"
+"""Folder of these three: an artifact's, and beside a copied bundle."""
 IN_TOTO = "application/vnd.in-toto+json"
 
 
@@ -42,6 +44,17 @@ def sign(bundle: Path, target: Path, key: Path, bom: str, statement: Mapping[str
             raise SignatureError(f"{bundle}: cannot be signed: {error}") from error
         (part / BOM).write_text(bom, encoding="utf-8")
         (part / PROVENANCE).write_bytes(envelope.seal(trail.canonical(statement), IN_TOTO, key))
+
+
+def papers_beside(path: Path) -> list[Path]:
+    """Returns the folders of a bundle's papers: copied along with it, or where it was built; may be empty.
+
+    Args:
+        path: The bundle's folder, or a file in it.
+    """
+    folder = (path if path.is_dir() else path.parent).resolve()
+    places = (folder.parent / PAPERS, folder.parent.parent / PAPERS)
+    return [place for place in places if any((place / name).exists() for name in (SIGNATURE, PROVENANCE, BOM))]
 
 
 def check_signature(bundle: Path, provenance: Path, key: Path) -> list[str]:

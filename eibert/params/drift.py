@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from eibert.params.section import BatchSize, MaxTokens, Section, Share, Threads
 
@@ -44,3 +44,9 @@ class DriftParams(Section):
     batch_size: BatchSize = Field(description="Rows per teacher forward pass.")
     max_tokens: MaxTokens = Field(description="Maximum tokens per embedded row; longer rows are truncated.")
     threads: Threads = Field(description="torch threads.")
+
+    @field_validator("labels", "lengths", "vocabulary", "embedding", "agreement", mode="before")
+    @classmethod
+    def _off(cls, value: object) -> object:
+        """YAML 1.1 reads an unquoted `off` as false."""
+        return Reaction.OFF if value is False else value

@@ -7,6 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from eibert.errors import ParamsError
+from eibert.params.drift import Reaction
 from eibert.params.load import Params, load, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,8 +52,21 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "params.yaml")
 
 
+def test_off_needs_no_quotation_marks(params: Params, tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    assert text.count("  labels: warn") == 1
+    (tmp_path / "params.yaml").write_text(text.replace("  labels: warn", "  labels: off"))
+    assert load(tmp_path / "params.yaml").drift == params.drift.model_copy(update={"labels": Reaction.OFF})
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"), [("a: [1", "not readable as YAML"), ("- 1", "expected a mapping"), ("", "NoneType")]
+    ("text", "expected"),
+    [
+        ("a: [1", "not readable as YAML"),
+        ("[a, b]: 1", "a list or mapping as a key on line 1"),
+        ("- 1", "expected a mapping"),
+        ("", "NoneType"),
+    ],
 )
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "params.yaml").write_text(text)

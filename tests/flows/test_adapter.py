@@ -104,7 +104,7 @@ def test_mark_is_touched(folder: Path, prune_does: Install, monkeypatch: pytest.
     assert (folder / "mark").exists()
 
 
-@pytest.mark.parametrize("name", ["nothing", "progress", "no.name"])
+@pytest.mark.parametrize("name", ["nothing", "progress", "bench", "no.name"])
 def test_unknown_stage_is_refused(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_stage(folder, name) == EXIT_ERROR
     assert f"error: {name}: no such stage" in capsys.readouterr().err

@@ -69,6 +69,13 @@ def test_run_that_does_not_want_to_wait_is_refused(workspace: Workspace) -> None
         run(workspace, Selection(), wait=False)
 
 
+def test_secret_on_the_command_line_is_not_written_down(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["eibert", "promote", "--override", "https://me:hunter2222@host/x"])
+    with alone(workspace, wait=True):
+        written = (workspace.folder / ".eibert" / "lock").read_text()
+    assert "eibert promote --override https://***@host/x" in written
+
+
 def test_killed_run_is_taken_over_and_what_it_left_running_is_ended(workspace: Workspace) -> None:
     process = started(workspace, "--set", "quantize.percentile=99.5", STUB_SECONDS="600")
     until(workspace.folder / "ran.txt", process)

@@ -181,6 +181,14 @@ def test_commit_before_the_workspace_is_named(workspace: Workspace) -> None:
         diff("HEAD", ".", workspace.folder)
 
 
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\n{}\n", '{"rows": 1', "[]"])
+def test_metrics_that_cannot_be_read_are_named(workspace: Workspace, text: str) -> None:
+    commit(workspace)
+    (workspace.folder / "metrics" / "ingest.json").write_text(text)
+    with pytest.raises(RunError, match=r"\.: metrics/ingest\.json is not readable there"):
+        diff("HEAD", ".", workspace.folder)
+
+
 def test_definitions_are_named_by_path() -> None:
     digests = {"modules": {"a.py": {"": "1", "f": "2"}}, "data": {"a.j2": "3"}, "libraries": {}}
     assert flat_code({"prune": digests}) == {"a.py": "1", "a.py:f": "2", "a.j2": "3"}

@@ -129,6 +129,13 @@ def test_a_taken_place_is_left_alone(bundle: Path, tmp_path: Path, taken: str) -
     assert taken != "full" or (out / "kept").read_text() == "kept"
 
 
+@pytest.mark.parametrize("name", ["file/x", "x" * 300])
+def test_a_place_that_cannot_be_is_told(bundle: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(RunError, match=r"cannot be written .*name another folder with -o"):
+        write(bundle, Layout.BUNDLE, tmp_path / name, tmp_path)
+
+
 def test_nothing_is_written_among_artifacts(bundle: Path, signed: Path) -> None:
     with pytest.raises(RunError, match="which must not change"):
         write(bundle, Layout.HUB, bundle.parent / "hub", signed)

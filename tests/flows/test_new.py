@@ -10,10 +10,11 @@ import yaml
 from ruamel.yaml import YAML
 
 from eibert.errors import DataError, ParamsError, RunError
+from eibert.params.drift import Reaction
 from flows.graph import read_graph
 from flows.new import new
 from flows.status import causes
-from flows.workspace import Workspace, find, follow_params, repository, set_params
+from flows.workspace import Workspace, dump_yaml, find, follow_params, repository, set_params
 from tests.flows.conftest import PROJECT, command
 
 
@@ -113,6 +114,8 @@ def test_assignments_come_last(root: Path) -> None:
         ({"unlabelled": ["nowhere"]}, DataError, "--unlabelled nowhere: no such file"),
         ({"preset": "slow"}, RunError, "no such preset; available: best, default, fast, low-latency"),
         ({"assignments": ["prune.kep=1"]}, ParamsError, "prune.kep: unknown key"),
+        ({"name": "models/50%af"}, RunError, "models/50%af: the path contains %, which MLflow reads"),
+        ({"assignments": ["prune.keep={[a]: 1}"]}, ParamsError, "the value is not valid YAML; quote it"),
         ({"name": "."}, RunError, "root is a workspace already"),
         ({"name": "params.yaml"}, RunError, "params.yaml: a file, expected a folder"),
         ({"name": "params.yaml/model"}, RunError, "params.yaml: a file, expected a folder"),
@@ -201,6 +204,16 @@ def test_teacher_that_is_not_there_is_refused(root: Path) -> None:
 
 def test_small_number_is_read_back_as_a_number(root: Path) -> None:
     assert make(root, assignments=["finetune.learning_rate=1e-5"]).params().finetune.learning_rate == 1e-5
+
+
+@pytest.mark.parametrize("text", ["off", "no", "yes", "1_000", "1e5", "null", "2026-01-01", "a: b", "'", "é\n", ""])
+def test_text_is_read_back_as_text(text: str) -> None:
+    assert yaml.safe_load(dump_yaml({"key": text})) == {"key": text}
+
+
+@pytest.mark.parametrize("reaction", Reaction)
+def test_every_reaction_can_be_assigned(root: Path, reaction: Reaction) -> None:
+    assert make(root, assignments=[f"drift.labels={reaction}"]).params().drift.labels is reaction
 
 
 def test_small_number_of_a_preset_is_read_back_as_a_number(root: Path) -> None:

@@ -159,6 +159,13 @@ def test_judging_changes_nothing(workspace: Workspace) -> None:
     assert (verdict.passed, verdict.champion) == (True, 1)
     assert promotions.read(workspace.root) == before
     assert in_service(workspace) == 1
+    assert eibert(workspace, "promote", "--dry-run").endswith("would be promoted\n")
+    told = json.loads(eibert(workspace, "promote", "--dry-run", "--json"))
+    assert {gate["name"]: gate["passed"] for gate in told["gates"]} == {one.name: one.passed for one in verdict.gates}
+    eibert(workspace, "promote", "--dry-run", "--override", "now", code=2)
+    toy.build(workspace, wrong={1, 2, 3, 4, 5})
+    assert eibert(workspace, "promote", "--dry-run", code=1).endswith("would be kept out\n")
+    assert in_service(workspace) == 1
 
 
 def test_rollback_serves_the_earlier_bytes_again(workspace: Workspace, tmp_path: Path) -> None:

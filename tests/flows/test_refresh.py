@@ -195,8 +195,19 @@ def test_two_formats_are_refused_and_nothing_is_taken(place: Workspace, params: 
     assert rows(place) == {"train.csv": TRAIN}
 
 
-def test_an_empty_delivery_is_named(place: Workspace, params: Params) -> None:
+@pytest.mark.parametrize("mode", Mode)
+def test_an_empty_delivery_brings_nothing_new(mode: Mode, place: Workspace, params: Params) -> None:
+    (place.folder / "rows" / "train.csv").write_text(TRAIN)
+    assert refresh(place, taking(params, mode=mode)).endswith(": nothing new")
+    assert rows(place) == {"train.csv": TRAIN}
+
+
+def test_a_delivery_that_cannot_be_read_is_named(place: Workspace, params: Params) -> None:
+    deliver(place, "notes.docx", "?")
     with pytest.raises(DataError, match="no data files"):
+        refresh(place, taking(params))
+    shutil.rmtree(place.root / "in")
+    with pytest.raises(DataError, match=r"retrain\.incoming: .*in: "):
         refresh(place, taking(params))
 
 

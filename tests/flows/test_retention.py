@@ -82,6 +82,19 @@ def test_objects_of_an_earlier_state_go_and_the_present_one_stays_whole(built: W
     assert ran(built) == []
 
 
+@pytest.mark.usefixtures("empty_registry")
+def test_objects_of_a_workspace_that_git_ignores_stay(built: Workspace) -> None:
+    subprocess.run(["git", "init", "-q"], cwd=built.root, check=True)
+    other = shutil.copytree(built.folder, built.root / "models" / "ignored")
+    run(built, Selection(), ["quantize.percentile=99.5", "retention.days=1"])
+    (built.root / ".gitignore").write_text("models/ignored/\n")
+    age(objects(built), 3)
+    assert collect(built) == []
+    shutil.rmtree(other)
+    [said] = collect(built)
+    assert said.startswith("collected ")
+
+
 def entries(workspace: Workspace) -> set[Path]:
     return {path for path in (workspace.root / ".dvc" / "cache" / "runs").rglob("*") if path.is_file()}
 

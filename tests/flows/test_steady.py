@@ -132,6 +132,13 @@ def test_code_that_was_changed_since_it_was_looked_at_does_not_run(
         pass
 
 
+@pytest.mark.parametrize("text", ["stages: [", "other: 1", "- 1", ""])
+def test_graph_that_cannot_be_read_is_told_in_one_line(folder: Path, text: str) -> None:
+    (folder / "dvc.yaml").write_text(text)
+    with pytest.raises(RunError, match=r"dvc\.yaml: not readable as YAML with `stages`"), steady(folder, "prune"):
+        raise AssertionError
+
+
 def test_error_of_the_stage_itself_comes_first(folder: Path) -> None:
     with pytest.raises(ParamsError, match="mine"), steady(folder, "prune"):  # noqa: PT012
         edit("params.yaml", "seed: 17", "seed: 18")(folder)

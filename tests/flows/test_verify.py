@@ -16,7 +16,7 @@ from eibert.errors import RunError
 from eibert.runtime.tokenizer import SPECIALS
 from flows import verify as module
 from flows.findings import Finding
-from flows.verify import verify
+from flows.verify import verify, workspaces
 from flows.verify_artifacts import check_inputs
 from flows.workspace import Workspace
 from tests.flows.conftest import command
@@ -171,6 +171,13 @@ def test_whole_repository_is_looked_at_on_demand(workspace: Workspace, tmp_path:
     places = [finding.place for finding in verify(workspace.folder, everything=True).findings]
     expected = [other / "data" / "export" / "value.json", other / "data" / "export", path, entry, *pushed]
     assert places == [str(place) for place in expected]
+
+
+def test_workspaces_of_a_repository_within_are_its_own(workspace: Workspace) -> None:
+    inner = workspace.root / "aside"
+    shutil.copytree(workspace.root, inner, ignore=shutil.ignore_patterns("aside", "cache"))
+    assert [one.folder for one in workspaces(inner)] == [inner / "models" / "w"]
+    assert [one.folder for one in workspaces(workspace.root)] == [workspace.folder]
 
 
 @pytest.fixture

@@ -133,6 +133,12 @@ def test_a_bundle_without_papers_is_looked_up_in_the_trail_of_the_current_folder
     assert not verify(away, everything=False).sound
 
 
+def test_a_folder_that_merely_has_the_name_holds_no_papers(away: Path, made: Path) -> None:
+    (away.parent / "provenance").mkdir()
+    (away.parent / "provenance" / "readme.txt").write_text("of something else")
+    assert verify(away, everything=False, trusted=made).sound
+
+
 def test_papers_are_held_against_the_keys_of_the_trail_that_is_named(away: Path, made: Path) -> None:
     shutil.copytree(made / toy.FOLDER / "data" / "provenance", away.parent / "provenance")
     [finding] = verify(away, everything=False).findings

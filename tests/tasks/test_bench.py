@@ -31,7 +31,7 @@ def workspace(tmp_path: Path, spec: TaskSpec, rows: Split, teacher: Teacher, stu
 
 
 def measured(workspace: Path | None, bundle: Path, params: Params, out: Path, **options: Any) -> dict[str, Any]:
-    return bench.run(workspace, bundle, SMALL, params.shared, out, **({"profiled": False} | options))
+    return bench.bench(workspace, bundle, SMALL, params.shared, out, **({"profiled": False} | options))
 
 
 def test_all_models_are_measured_and_told(workspace: Path, params: Params, tmp_path: Path) -> None:

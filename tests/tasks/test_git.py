@@ -47,6 +47,20 @@ def test_digest_is_that_of_gits_own_difference_and_the_files_it_does_not_know(ro
     assert git.state(root, ["."])["diff_sha256"] == said.stdout.split()[0]
 
 
+@pytest.mark.parametrize("change", ["edited", "new"])
+def test_a_change_within_a_submodule_counts(root: Path, tmp_path: Path, change: str) -> None:
+    inner = root / "datasets"
+    subprocess.run(["git", "init", "-q", str(inner)], check=True)
+    (inner / "train.csv").write_text("text\n")
+    commit(inner)
+    commit(root)  # as a link: without an address of its own, but otherwise a submodule
+    subprocess.run(["git", "config", "diff.ignoreSubmodules", "all"], cwd=root, check=True)
+    assert git.state(root, ["datasets/train.csv"])["dirty"] is False
+    (inner / ("train.csv" if change == "edited" else "dev.csv")).write_text("other\n")
+    found = git.state(root, ["datasets/train.csv", "rows.csv"])
+    assert (found["dirty"], found["changed"]) == (True, ["datasets"])
+
+
 @pytest.mark.parametrize("failing", ["diff --name-only", "ls-files", "diff --binary"])
 def test_what_git_cannot_tell_is_not_clean(root: Path, failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if failing == "diff --binary":

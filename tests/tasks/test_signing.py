@@ -133,6 +133,16 @@ def test_head_of_the_trail_is_signed(signed: Path) -> None:
     assert "a key that is not there" in keys.check_trail(signed)[0]
 
 
+@pytest.mark.parametrize("name", ["f" * 300, "a\0b", "../../x", "\x1b[8m", "F" * 64])
+def test_key_that_is_named_by_no_fingerprint_is_told_in_one_line(signed: Path, name: str) -> None:
+    head = signed / "trail" / "head.json"
+    envelope = json.loads(head.read_bytes())
+    envelope["signatures"][0]["keyid"] = name
+    head.write_text(json.dumps(envelope))
+    [problem] = keys.check_trail(signed)
+    assert "head.json: altered: its key is not named by a fingerprint; " in problem
+
+
 def test_provenance_and_bill_name_the_record(signed: Path) -> None:
     papers = folders(signed)[1]
     found = record(signed)
