@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eibert import optimize
-from eibert.batches import encode, predict
+from eibert.batches import Encoded, encode, predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec
 from eibert.errors import TeacherError
@@ -17,6 +17,7 @@ from eibert.loop import Loop, Record, Selection
 from eibert.losses import task_loss
 from eibert.params.finetune import FinetuneParams
 from eibert.progress import Report, silent
+from eibert.runtime.tokenizer import CLASSIFY, SEPARATE, UNKNOWN
 from eibert.schedule import Schedule
 from eibert.scores import score
 from eibert.teacher import Teacher
@@ -61,7 +62,7 @@ def finetune(
         report: Called after each step.
 
     Raises:
-        TeacherError: the rows are pairs, but the teacher takes only single texts.
+        TeacherError: the rows are pairs, but the teacher takes only single texts; or it cannot read their language.
     """
     if spec.pair and getattr(teacher.encoder.config, "type_vocab_size", 2) == 1:
         raise TeacherError(
@@ -78,6 +79,7 @@ def finetune(
         weight_decay=params.weight_decay,
     )
     rows = encode(teacher.tokenizer, train.texts, train.texts_b, max_tokens=teacher.max_tokens)
+    _check_language(teacher, rows, params.max_unknown_share)
     targets = torch.from_numpy(unit.standard(train.targets)).to(device)
     plan = Schedule(rows.lengths, params.batch_size, params.epochs, params.rows_limit, seed)
 
@@ -94,6 +96,18 @@ def finetune(
     assert best.head is not None
     best.head = unit.restored(best.head)
     return Finetuned(best.cpu().eval(), max(entry["dev_score"] for entry in history), history)
+
+
+def _check_language(teacher: Teacher, rows: Encoded, limit: float) -> None:
+    """Raises TeacherError if more of the rows' tokens, special ones aside, are [UNK] than the limit."""
+    counts = np.bincount(np.concatenate(rows.ids), minlength=len(teacher.tokens))
+    unknown, *frame = (int(counts[teacher.tokenizer.token_to_id(token)]) for token in (UNKNOWN, CLASSIFY, SEPARATE))
+    share = unknown / max(1, int(counts.sum()) - sum(frame))
+    if share > limit:
+        raise TeacherError(
+            f"teacher.model: {share:.1%} of the tokens of train are {UNKNOWN} to it, expected at most {limit:.1%} "
+            "(finetune.max_unknown_share); it was probably trained on another language: name one of the texts' language"
+        )
 
 
 def _set_up(teacher: Teacher, spec: TaskSpec, params: FinetuneParams, seed: int) -> nn.Linear:

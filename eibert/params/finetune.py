@@ -21,5 +21,8 @@ class FinetuneParams(Section):
     weight_decay: Share = Field(description="Decoupled weight decay.")
     warmup_share: Share = Field(description="Share of all steps for linear warm-up; then linear decay.")
     max_tokens: MaxTokens = Field(description="Maximum tokens per row; longer rows are truncated.")
+    max_unknown_share: Share = Field(
+        description="Maximum share of [UNK] among the tokens of train; beyond it, the teacher is of another language."
+    )
     precision: TrainingPrecision
     threads: Threads = Field(description="torch threads; the exact result depends on their number.")

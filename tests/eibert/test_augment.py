@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eibert.augment import FOREIGN, Variants, top_up, turns
+from eibert.augment import DROPPED, FOREIGN, Variants, top_up, turns
 from eibert.corpus import Split, TaskSpec
 from eibert.lessons import Lessons, gather
 from eibert.matching import HeldOut
@@ -96,6 +96,21 @@ def test_a_word_of_several_pieces_loses_one_and_any_other_goes_with_its_punctuat
     made = variants(teacher, HeldOut())
     assert {made._shortened("(playing)!") for _ in range(50)} == {"(ing)!", "(play)!"}
     assert {made._shortened(word) for word in ("play", "play,", "?!")} == {""}
+
+
+def test_a_word_loses_a_piece_in_its_share_of_variants(teacher: Teacher) -> None:
+    made = Variants([], teacher, np.random.default_rng(3), HeldOut())  # without a corpus, no word is exchanged
+    found = [made.of("playing") for _ in range(2000)]
+    assert {*found} == {"playing", "play", "ing"}
+    assert 1 - found.count("playing") / 2000 == pytest.approx(DROPPED, abs=0.015)
+
+
+def test_a_pair_is_varied_on_one_side_or_its_second_text_made_of_the_first_or_replaced(teacher: Teacher) -> None:
+    made = Variants([], teacher, np.random.default_rng(3), HeldOut())
+    found = {made.of_pair("playing", "songs", ["stop"]) for _ in range(3000)}
+    firsts = {("play", "songs"), ("ing", "songs")}
+    seconds = {("playing", second) for second in ("song", "s", "songs", "playing", "play", "ing", "stop")}
+    assert found == firsts | seconds
 
 
 def test_every_row_has_its_turn_before_any_has_a_second() -> None:

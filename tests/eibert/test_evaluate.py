@@ -31,6 +31,7 @@ from eibert.student import Student
 from eibert.teacher import Teacher
 
 SPEC = TaskSpec("toy", pair=False, labels=("a", "b", "c"), metric="accuracy")
+TWO = TaskSpec("two", pair=False, labels=("no", "yes"), metric="accuracy")
 NUMBER = TaskSpec("number", pair=False, labels=(), metric="spearman")
 TARGETS = np.array([0, 0, 0, 1, 1, 2])
 ANSWERS = np.array([0, 0, 1, 1, 1, 0])
@@ -287,6 +288,37 @@ def test_linear_rival_is_at_its_optimum() -> None:
     best = minimize(objective, np.zeros(3001), jac=True, method="L-BFGS-B").fun
     found, biases = solve(TaskSpec("two", pair=False, labels=("no", "yes"), metric="accuracy"), inputs, targets, 3.0)
     assert objective(np.append(found.ravel(), biases))[0] == pytest.approx(best, rel=0.01)
+
+
+@pytest.mark.parametrize("best", [Grams.WORD, Grams.CHAR])
+def test_ngrams_are_those_that_score_best_on_dev(best: Grams) -> None:
+    """In train, word order and the ending of a new word tell the same; on dev, one of them is wrong."""
+    orders, endings = ("red blue", "blue red"), ("ing", "ed")
+    targets = np.arange(80) % 2
+    stems = ["".join(letters) for letters in np.random.default_rng(0).choice([*"bcfgkmpt"], (160, 5))]
+
+    def split(order: Any, ending: Any, stems: list[str]) -> Split:
+        parts = zip(order, stems, ending, strict=True)
+        return Split([f"{orders[at]} {stem}{endings[end]}" for at, stem, end in parts], None, targets)
+
+    train = split(targets, targets, stems[:80])
+    dev = split(*((targets, 1 - targets) if best is Grams.WORD else (1 - targets, targets)), stems[80:])
+    rival = fit_linear(TWO, train, dev, budget_bytes=50_000, regularizations=(3.0,), selection_rows=80, seed=0)
+    assert rival.text.grams is best
+    assert score("accuracy", rival.logits(dev), targets) == 1.0
+
+
+@pytest.mark.parametrize("best", [0.01, 1000.0])
+def test_regularization_is_the_one_that_scores_best_on_dev(best: float) -> None:
+    """Ten mislabelled rows have a word of their own; on dev, their labels are right (0.01) or still wrong (1000)."""
+    texts = [*(["apple", "boat"] * 40), *(f"{('apple', 'boat')[row % 2]} odd{row}" for row in range(10))]
+    right = np.arange(90) % 2
+    train = Split(texts, None, np.where(np.arange(90) < 80, right, 1 - right))
+    dev = Split(texts[80:], None, right[80:] if best < 1 else 1 - right[80:])
+    values: dict[str, Any] = {"regularizations": (0.01, 1000.0), "selection_rows": 90, "seed": 0}
+    rival = fit_linear(TWO, train, dev, budget_bytes=50_000, **values)
+    assert rival.regularization == best
+    assert score("accuracy", rival.logits(dev), dev.targets) == 1.0
 
 
 def test_two_classes_have_logits_of_both_signs() -> None:

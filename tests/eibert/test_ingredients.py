@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import entropy
+from torch import nn
 
 from eibert.batches import predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Pretraining, Split, TaskSpec
-from eibert.distill import distill, with_head
+from eibert.distill import distill, distill_plainly, with_head
 from eibert.following import Learnt, Weights, follow
 from eibert.lessons import Answers
 from eibert.matching import HeldOut
@@ -76,6 +77,21 @@ def test_the_head_is_the_teachers_own_where_it_is_reused(reuse: bool, place: Roo
     assert own is not None
     assert torch.equal(head.weight, own.weight) == reuse
     assert torch.equal(head.bias, own.bias) == reuse
+
+
+@pytest.mark.parametrize("part", ["head", "hidden", "token"])
+def test_plain_distillation_takes_nothing_from_the_teacher_but_its_answers(
+    part: str, place: Room, young: Student, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = place.teacher_says()
+    monkeypatch.setattr(Room, "teacher_says", lambda _room, _report: said)  # as it is by then
+    first = weights(distill_plainly(young, place, checkpoint=NOWHERE).student)
+    if part == "head":
+        assert place.teacher.head is not None
+        nn.init.ones_(place.teacher.head.weight)
+    else:
+        said = spoilt(place, said, part)[1]
+    assert same(first, weights(distill_plainly(young, place, checkpoint=NOWHERE).student))
 
 
 def test_both_divergences_are_those_of_their_direction(

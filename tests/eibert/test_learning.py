@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from eibert.batches import Batch, predict
+from eibert.batches import Batch, encode, predict
 from eibert.checkpoint import Checkpoint
 from eibert.corpus import Split, TaskSpec, Text
 from eibert.distill import distill_plainly
 from eibert.errors import RunError
 from eibert.evaluate.metrics import quality
 from eibert.finetune import finetune
+from eibert.lessons import Answers, Lessons
 from eibert.params.load import Params
 from eibert.params.section import Pooling
+from eibert.pretrain import initial_student
 from eibert.quantize.post_training import quantize
 from eibert.student import Student
 from eibert.teacher import Teacher
@@ -183,6 +185,41 @@ def test_student_comes_nearer_to_the_base_teacher(teacher: Teacher, rows: Split,
     assert (found.texts, found.variants) == (200, 200 - len(rows.texts))
 
 
+def test_distances_in_pretraining_are_in_units_of_the_teachers_variance(
+    teacher: Teacher, rows: Split, quick: Params, tmp_path: Path
+) -> None:
+    """One step on all rows that changes nothing: the record is of the student returned."""
+    changes = {"epochs": 1, "batch_size": 90, "learning_rate": 1e-12, "texts_min": 0, "inherit_tokens": 0}
+    still = quick.pretrain.model_copy(
+        update=changes | {"student": quick.pretrain.student.model_copy(update={"dropout": 0.0})}
+    )
+    found = pretrained(teacher, lone(rows.texts), quick.model_copy(update={"pretrain": still}), tmp_path)
+    batch = encode(teacher.tokenizer, rows.texts, None, max_tokens=24).batch(range(90))
+    mask = batch.mask.bool()
+    with torch.no_grad():
+        (tokens, pooled), (own_tokens, own_pooled) = teacher.cpu()(batch), found.student(batch)
+        own = [found.student.project(own_tokens)[mask].numpy(), found.student.project(own_pooled).numpy()]
+    expected = [
+        np.square(ours - guide).mean() / guide.var(axis=0).mean()
+        for ours, guide in zip(own, (tokens[mask].numpy(), pooled.numpy()), strict=True)
+    ]
+    assert [found.history[0][name] for name in ("token", "sentence")] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_first_token_embeddings_weigh_a_token_by_the_root_of_its_count(
+    teacher: Teacher, rows: Split, quick: Params
+) -> None:
+    """The weighted low-rank approximation per numpy; its coordinates are compared by their products, up to a factor."""
+    texts = encode(teacher.tokenizer, rows.texts, None, max_tokens=24)
+    found = initial_student(teacher, texts, quick.pretrain).table.weight.detach().double().numpy()
+    ids = [int(token) for row in texts.ids for token in row]
+    weights = np.sqrt([1.0 + ids.count(token) for token in range(len(teacher.tokens))])
+    table = teacher.table.double().numpy()
+    directions = np.linalg.svd(np.sqrt(weights)[:, None] * table)[2][: found.shape[1]]
+    ours, wanted = (each @ each.T / np.square(each).sum() for each in (found, table @ directions.T))
+    np.testing.assert_allclose(ours, wanted, atol=1e-6)
+
+
 def test_nothing_to_pretrain_on_is_told(teacher: Teacher, quick: Params, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="all training texts are in dev or test"):
         pretrained(teacher, [], quick, tmp_path)
@@ -255,6 +292,15 @@ def test_following_teacher_changes_in_its_upper_layers_only(
     changed = {name for name, value in weights(fine).items() if not torch.equal(value, before[name])}
     assert changed
     assert all(".layer.1." in name or name.startswith("head.") for name in changed)
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [(0.5, [0, 1, 2, 3]), (0.6, [0, 2, 3]), (0.8, [0, 3]), (1.0, [0])])
+def test_an_answer_counts_from_the_threshold_on_and_a_label_always(threshold: float, kept: list[int]) -> None:
+    logits = torch.tensor([[0.5, 0.5], [0.5, 0.5], [0.3, 0.7], [0.9, 0.1]]).log()
+    lessons = Lessons([*"abcd"], None, torch.tensor([1, -1, -1, -1]), labelled=1)
+    said = Answers(logits, torch.zeros(4, 2))
+    assert said.confident(lessons, threshold, regression=False).tolist() == kept
+    assert said.confident(lessons, threshold, regression=True).tolist() == [0, 1, 2, 3]
 
 
 def test_unsure_answers_are_left_out(young: Student, fine: Teacher, spec: TaskSpec, rows: Split, quick: Params) -> None:

@@ -1,12 +1,16 @@
 """Quantization: error bounds, by hand and as properties; simulation and files."""
 
+import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
+from scipy.stats import entropy
 
 from eibert.batches import encode, predict
 from eibert.corpus import Split, TaskSpec
@@ -14,10 +18,11 @@ from eibert.errors import ParamsError
 from eibert.params.load import Params
 from eibert.params.quantize import Activations, Calibration, Granularity, QuantizeParams
 from eibert.quantize.calibrate import calibrate
-from eibert.quantize.modules import load_quantized, modules_of, save_quantized, simulate
+from eibert.quantize.modules import QuantizedStudent, load_quantized, modules_of, save_quantized, simulate
 from eibert.quantize.post_training import measure, quantize
 from eibert.quantize.search import Option, fitting, spend
 from eibert.quantize.tensor import pack, quantize_tensor, spread, unpack
+from eibert.quantize.tune import tune
 from eibert.student import Student, save_student
 from eibert.unit import Unit
 
@@ -123,6 +128,34 @@ def test_fewer_bits_make_larger_errors(student: Student, spec: TaskSpec, rows: S
     assert coarse < fine - 20  # five bits fewer are about 30 dB
 
 
+def _nibbles(student: Student) -> QuantizedStudent:
+    names = [name for part in modules_of(student) for name in part.matrices]
+    grids = {name: quantize_tensor(student.get_parameter(f"{name}.weight"), 4, Granularity.GROUP, 4) for name in names}
+    return QuantizedStudent(grids, {}, {})
+
+
+def _changes(student: Student, rows: Split) -> dict[str, np.ndarray[Any, Any]]:
+    """How the logits change where only the matrices of one module are at four bits, by module."""
+    batch, grids = encode(student.tokenizer, rows.texts, None, max_tokens=32).batch(range(len(rows))), _nibbles(student)
+    found = {}
+    with torch.no_grad():
+        for part in modules_of(student):
+            other = copy.deepcopy(student)
+            for name in part.matrices:
+                other.get_parameter(f"{name}.weight").copy_(grids.weights[name].dequantize())
+            found[part.name] = (other.logits(batch) - student.logits(batch)).numpy()
+    return found
+
+
+def test_error_of_a_module_is_that_of_a_student_with_only_its_matrices_replaced(
+    student: Student, spec: TaskSpec, rows: Split
+) -> None:
+    student.fold()
+    expected = {name: float(np.abs(change).max()) for name, change in _changes(student, rows).items()}
+    errors = measure(student, _nibbles(student), spec, rows, batch_size=16)
+    assert {entry["module"]: entry["logits_error"] for entry in errors} == pytest.approx(expected, rel=1e-4)
+
+
 def test_saved_integers_compute_what_was_simulated(
     student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_path: Path
 ) -> None:
@@ -208,6 +241,14 @@ def test_the_search_fits_the_budget_it_is_given(student: Student, spec: TaskSpec
     assert spend(student, rows, params.quantize) == (dict.fromkeys(bits, 8), [])
 
 
+def test_harm_is_the_mean_squared_change_of_the_logits(student: Student, rows: Split, params: Params) -> None:
+    student.fold()
+    expected = {name: float(np.square(change).mean()) for name, change in _changes(student, rows).items()}
+    ample = params.quantize.model_copy(update={"weight_bytes": 10**6, "group": 4})
+    harms = {entry["module"]: entry["harm"] for entry in spend(student, rows, ample)[1]}
+    assert harms == pytest.approx(expected, rel=1e-4)
+
+
 def test_tuning_knows_no_unit(student: Student, rows: Split, params: Params) -> None:
     number = TaskSpec("n", pair=False, labels=(), metric="spearman")
     coarse = _four(params.quantize).model_copy(update={"tune_rows": 640, "tune_learning_rate": 1e-3})
@@ -238,6 +279,29 @@ def test_tuning_brings_the_rounded_answers_nearer(
         assert int(quantized.weights["table"].values.abs().max()) <= 7
     assert far[1] < 0.5 * far[0]
     assert np.array_equal(predict(student, rows, batch_size=16), before)  # the float student is not modified
+
+
+def test_tuning_moves_the_head_by_the_divergence_of_the_logits(
+    student: Student, spec: TaskSpec, rows: Split, params: Params
+) -> None:
+    """One step on all rows: the gradient of KL(float ‖ rounded) by the bias is the mean difference of probabilities."""
+    student.fold()
+    coarse, rate = _nibbles(student), 1e-3
+    one = params.quantize.model_copy(update={"tune_rows": 90, "batch_size": 90, "tune_learning_rate": rate})
+    plain, rounded = (
+        softmax(predict(model, rows, batch_size=90).astype(np.float64), axis=1)
+        for model in (student, simulate(student, coarse))
+    )
+    said: list[dict[str, float]] = []
+
+    def listen(step: int, total: int, **values: float) -> None:
+        said.append(values)
+
+    tuned = tune(student, coarse.weights, rows, one, spec=spec, seed=0, report=listen)[0]
+    assert len(said) == 1
+    assert said[0]["logits"] == pytest.approx(entropy(plain, rounded, axis=1).mean(), rel=1e-4)
+    moved = (tuned.head.bias - student.head.bias).detach().numpy()
+    assert moved == pytest.approx(-rate * np.sign((rounded - plain).mean(axis=0)), rel=1e-2)  # AdamW's first step
 
 
 def test_a_module_packed_for_want_of_bytes_has_a_scale_for_each_group(

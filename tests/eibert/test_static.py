@@ -72,6 +72,18 @@ def test_a_row_of_the_table_is_the_teachers_answer_to_the_token_alone(
     np.testing.assert_allclose(found, wanted, rtol=0.03, atol=1e-6)
 
 
+@pytest.mark.parametrize("tried", [(1e-6, 100.0), (100.0, 1e-6)])
+def test_the_best_on_dev_is_chosen_wherever_it_is_tried(
+    tried: tuple[float, float], spec: TaskSpec, teacher: Teacher, rows: Split
+) -> None:
+    poor, good = (fitted(spec, teacher, rows, regularizations=(value,), dimensions=(16,)) for value in (1e-6, 100.0))
+    found = fitted(spec, teacher, rows, regularizations=tried, dimensions=(1, 16))
+    expected = good.logits(rows)
+    assert score(spec.metric, poor.logits(rows), rows.targets) < score(spec.metric, expected, rows.targets) - 0.1
+    assert found.codes.shape[1] == 16
+    np.testing.assert_allclose(found.logits(rows), expected, atol=0.02 * np.ptp(expected))
+
+
 def test_numbers_are_learnt_too(teacher: Teacher, rows: Split) -> None:
     spec = TaskSpec("n", pair=False, labels=(), metric="spearman")
     numbers = Split(rows.texts, None, rows.targets.astype(np.float32))

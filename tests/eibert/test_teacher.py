@@ -170,6 +170,19 @@ def test_accents_are_treated_as_transformers_does(
     assert load_base(folder, Pooling.MEAN).tokenizer.encode("für Für").ids == expected
 
 
+def test_a_teacher_of_another_language_is_refused(teacher: Teacher, spec: TaskSpec, quick: Params) -> None:
+    """Of the tokens of `play the` and of `日 日 play`, 0 and 2 are unknown: 2 of 5."""
+    few = Split(["play the", "日 日 play"], None, np.array([0, 1]))
+
+    def learn(limit: float) -> None:
+        params = quick.finetune.model_copy(update={"epochs": 1, "max_unknown_share": limit})
+        finetune(teacher, spec, few, few, params, seed=3, checkpoint=Checkpoint(None))
+
+    with pytest.raises(TeacherError, match=r"40\.0% of the tokens of train are \[UNK\] to it, expected at most 39\.9%"):
+        learn(0.399)
+    learn(0.4)
+
+
 def test_added_tokens_that_the_bundle_would_split_are_refused(
     teacher: Teacher, teacher_folder: Path, tmp_path: Path
 ) -> None:
