@@ -9,7 +9,7 @@ from typing import Any
 from eibert import trail
 from eibert.errors import TrailError
 from flows.workspace import repository
-from tasks import keys, lookup, promotions, signature
+from tasks import keys, licences, lookup, promotions, signature
 from tasks.git import told
 from tasks.lookup import Found
 from tasks.notes import flat, numbers
@@ -151,7 +151,7 @@ def _service(found: Found) -> Iterator[str]:
 
 
 def _teacher(teacher: Mapping[str, Any]) -> Iterator[str]:
-    revision, licence = teacher.get("revision") or "none", teacher.get("licence") or "not stated"
+    revision, licence = teacher.get("revision") or "none", teacher.get("licence") or licences.NOT_STATED
     yield from _pairs({"model": teacher["model"], "revision": revision, "licence": licence})
     yield from _digests(teacher["files"])
 
@@ -160,8 +160,8 @@ def _data(data: Mapping[str, Any]) -> Iterator[str]:
     for source in data.get("sources") or []:
         version = f", version {source['version']}" if "version" in source else ""
         yield from _pairs({source["use"]: f"{source['source']}{version}"})
-        if source["files"]:
-            yield from _pairs({"licence": source.get("licence") or "not stated"})
+        if source["files"] or licences.of_source(source):
+            yield from _pairs({"licence": licences.of_source(source) or licences.NOT_STATED})
         yield from _digests(source["files"])
     rows = data.get("rows") or {}
     counts = [f"{split} {found['kept']:,} ({found['refused']:,} refused)" for split, found in rows.items()]

@@ -13,6 +13,8 @@ from eibert.evaluate.conclusion import METRICS, MODELS
 from eibert.hub import GRAPH
 from eibert.runtime.bundle import Bundle
 from eibert.trail import Record
+from tasks import licences
+from tasks.licences import NOT_STATED, Part
 from tasks.notes import numbers
 
 NAME = "README.md"
@@ -35,8 +37,9 @@ def write(folder: Path, bundle: Bundle, digest: str, record: Record | None, *, n
     body: Mapping[str, Any] = record.body if record else {}
     metrics = body.get("metrics", {})
     metric = METRICS.get(bundle.metric, bundle.metric)
+    stated = licences.parts(body) if record else []
     text = _template().render(
-        front=_front(bundle, body),
+        front=_front(bundle, body, stated),
         name=_plain(bundle.name),
         purpose=_purpose(bundle),
         version=__version__,
@@ -51,6 +54,8 @@ def write(folder: Path, bundle: Bundle, digest: str, record: Record | None, *, n
         max_tokens=bundle.max_tokens,
         lowercase=bundle.lowercase,
         tokens=f"{len(bundle.tokens):,}",
+        licence=_plain(licences.common(stated) or ""),
+        licences=[(_plain(part.what), _plain(part.licence or NOT_STATED)) for part in stated],
         lineage=[(key, _plain(value)) for key, value in _lineage(digest, record)],
     )
     (folder / NAME).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
@@ -67,7 +72,7 @@ def _template() -> Template:
     return environment.get_template("card.md.j2")
 
 
-def _front(bundle: Bundle, body: Mapping[str, Any]) -> str:
+def _front(bundle: Bundle, body: Mapping[str, Any], stated: list[Part]) -> str:
     front: dict[str, Any] = {
         "library_name": "transformers.js",
         "pipeline_tag": "text-classification",
@@ -78,8 +83,8 @@ def _front(bundle: Bundle, body: Mapping[str, Any]) -> str:
         front["language"] = [language]
     if base := _base_model(str(teacher.get("model", ""))):
         front["base_model"] = base
-    if licence := teacher.get("licence"):
-        front["license"] = licence
+    if stated:
+        front |= licences.front(stated)
     score = numbers(body.get("metrics", {}).get("test", {})).get("bundle")
     if score is not None:
         result = {
@@ -121,12 +126,11 @@ def _lineage(digest: str, record: Record | None) -> Iterator[tuple[str, str]]:
     yield "trail record", f"{record.sequence}, SHA-256 {record.digest}"
     yield "built", f"{body['when']}, commit {body['git']['commit'] or 'none'}"
     teacher = body["teacher"]
-    yield "teacher", f"{teacher['model']}, licence {teacher.get('licence') or 'not stated'}"
+    yield "teacher", f"{teacher['model']}, licence {teacher.get('licence') or NOT_STATED}"
     for name, found in teacher["files"].items():
         yield f"teacher's {Path(name).name}, SHA-256", found
     for source in body["data"].get("sources") or []:
-        if source["files"]:
-            yield f"{source['use']} data", f"{source['source']}, licence {source.get('licence') or 'not stated'}"
+        yield f"{source['use']} data", f"{source['source']}, licence {licences.of_source(source) or NOT_STATED}"
         for name, found in source["files"].items():
             yield f"{source['use']} {Path(name).name}, SHA-256", found
     yield "details", f"eibert trace {digest[:12]}"

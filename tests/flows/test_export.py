@@ -18,7 +18,7 @@ from eibert.runtime.model import Model
 from eibert.student import Student
 from eibert.trail import Record
 from flows.export import Layout, write
-from tasks import card
+from tasks import card, licences
 from tasks.facts import bundle_folder
 from tests.flows.conftest import command
 from tests.recorded import record
@@ -67,7 +67,8 @@ def test_hub_layout_has_a_card_from_the_record(bundle: Path, signed: Path, tmp_p
     results = front(tmp_path / "hub")["model-index"][0]["results"][0]  # type: ignore[index]
     assert results["metrics"] == [{"type": "accuracy", "value": 0.9125}]
     assert front(tmp_path / "hub")["base_model"] == "sentence-transformers/all-MiniLM-L6-v2"
-    assert front(tmp_path / "hub")["license"] == "apache-2.0"
+    assert front(tmp_path / "hub")["license"] == "other"  # the data's is another
+    assert "- teacher bundled: apache-2.0\n- labelled data ../rows.csv: cc-by-4.0\n" in card
     assert {path: path.read_bytes() for path in signed.rglob("*") if path.is_file()} == before
 
 
@@ -87,30 +88,79 @@ def test_bundle_without_a_record_says_so(bundle: Path, tmp_path: Path) -> None:
     card = (tmp_path / "hub" / "README.md").read_text()
     assert "Unknown: no trail record" in card
     assert "| trail record | not available |" in card
-    assert not {"model-index", "base_model", "license"} & front(tmp_path / "hub").keys()
+    assert "Unknown: no trail record of this bundle is available." in card
+    assert not {"model-index", "base_model", "license", "license_name"} & front(tmp_path / "hub").keys()
 
 
 @pytest.mark.parametrize(
     ("teacher", "expected"),
     [
         ({"model": "hf:owner/name@abc", "licence": None}, {"base_model": "owner/name"}),
-        ({"model": "../teacher", "licence": "mit"}, {"license": "mit"}),
         ({"model": "../teacher", "licence": None}, {}),
     ],
-    ids=["of a hub", "a folder with its card", "a folder"],
+    ids=["of a hub", "a folder"],
 )
 def test_card_names_what_is_known_of_the_teacher(
     bundle: Path, tmp_path: Path, teacher: dict[str, object], expected: dict[str, str]
 ) -> None:
-    (tmp_path / "onnx").mkdir()
-    (tmp_path / "onnx" / "model.onnx").write_bytes(b"graph")
+    told, _ = card_of(bundle, tmp_path, teacher, None)
+    assert {key: told[key] for key in ("base_model",) if key in told} == expected
+
+
+def card_of(
+    bundle: Path, folder: Path, teacher: dict[str, object], sources: list[dict[str, object]] | None
+) -> tuple[dict[str, object], str]:
+    """The front matter and the text of the card of a bundle made from these."""
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.onnx").write_bytes(b"graph")
     body = {
-        "teacher": teacher | {"files": {}}, "data": {}, "metrics": {}, "when": "now", "git": {"commit": None},
+        "teacher": teacher | {"files": {}}, "data": {"sources": sources}, "metrics": {}, "when": "now",
+        "git": {"commit": None},
     }  # fmt: skip
-    found = Record(1, "ab" * 32, body)
-    card.write(tmp_path, Model.load(bundle).bundle, "cd" * 32, found, name="hub")
-    told = front(tmp_path)
-    assert {key: told[key] for key in ("base_model", "license") if key in told} == expected
+    card.write(folder, Model.load(bundle).bundle, "cd" * 32, Record(1, "ab" * 32, body), name="hub")
+    return front(folder), (folder / "README.md").read_text()
+
+
+NOT_ALL = "They do not all state the same one, so none is declared for the whole"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "data", "declared", "said"),
+    [
+        ("apache-2.0", {"rows": "Apache-2.0", "sample": None}, {"license": "apache-2.0"}, "the same one: apache-2.0."),
+        ("'cc-by-4.0'", {"rows": "CC BY 4.0"}, {"license": "cc-by-4.0"}, "the same one: cc-by-4.0."),
+        ("acme-1", {"rows": "ACME 1"}, {"license": "other", "license_name": "acme-1"}, "the same one: acme-1."),
+        ("apache-2.0", {"rows": "CC BY-NC-SA 4.0"}, {"license": "other", "license_name": "see-model-card"}, NOT_ALL),
+        ("mit", {"rows": "mit", "sample": None}, {"license": "other", "license_name": "see-model-card"}, NOT_ALL),
+        ("apache-2.0", {"rows": None}, {"license": "other", "license_name": "see-model-card"}, NOT_ALL),
+        ("other", {"rows": "other"}, {"license": "other", "license_name": "see-model-card"}, NOT_ALL),
+        (None, {"rows": "mit"}, {"license": "other", "license_name": "see-model-card"}, NOT_ALL),
+        ("mit", {}, {"license": "other", "license_name": "see-model-card"}, NOT_ALL),
+    ],
+    ids=["sample", "spelling", "no hub's", "forbids", "two", "data silent", "both other", "teacher silent", "no data"],
+)
+def test_card_declares_a_licence_only_if_all_parts_state_the_same(
+    bundle: Path, tmp_path: Path, teacher: str | None, data: dict[str, str | None], declared: object, said: str
+) -> None:
+    sources = [
+        {"source": name, "use": "labelled", "files": {}} | ({"licence": licence} if licence else {})
+        for name, licence in data.items()
+    ]
+    told, text = card_of(bundle, tmp_path, {"model": "../teacher", "licence": teacher}, sources)
+    assert {key: told[key] for key in told if key.startswith("license")} == declared
+    assert said in text
+    stated = {f"labelled data {name}": "apache-2.0" if name == "sample" else licence for name, licence in data.items()}
+    stated = {"teacher ../teacher": teacher} | (stated or {"labelled data unknown": None})
+    assert [f"- {part}: {licence or 'not stated'}" for part, licence in stated.items()] == [
+        line for line in text[text.index("## Licence") : text.index("## Lineage")].splitlines() if line[:2] == "- "
+    ]
+
+
+def test_sample_is_the_source_of_that_name() -> None:
+    from eibert.ingest.sources import SAMPLE
+
+    assert licences.of_source({"source": SAMPLE, "files": {}}) == "apache-2.0"
+    assert licences.of_source({"source": "../rows", "files": {}}) is None
 
 
 @pytest.mark.parametrize("taken", ["full", "file", "link"])
