@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from eibert import __version__
-from tasks import plots
+from tasks import labels, plots
 
 _SHOWN = 200
 _DISTANCES = ("labels", "lengths", "vocabulary", "embedding", "agreement")
@@ -83,12 +83,12 @@ def _drift(retrainings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _panel(
-    name: str, points: Sequence[tuple[int, float | None]], across: str, bound: Sequence[plots.Point] = ()
+    name: str, points: Sequence[tuple[int, float | None]], across: str, bound: Sequence[labels.Point] = ()
 ) -> dict[str, Any] | None:
     known = [(float(at), float(value)) for at, value in points if value is not None]
     if len(known) < 2:  # nothing to plot
         return None
-    series: dict[str, Sequence[plots.Point]] = {name: known} | ({"bound": bound} if bound else {})
+    series: dict[str, Sequence[labels.Point]] = {name: known} | ({"bound": bound} if bound else {})
     drawn: Markup = plots.lines(series, across, name)
     return {"name": name, "plot": drawn}
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-Point = tuple[float, float]
-Box = tuple[float, float, float, float]
-"""Left, top, right, bottom."""
+from eibert.evaluate.conclusion import BUNDLE
+from tasks.labels import DOT_PX, Point, groups, placed
 
 _CHAR_PX, _LINE_PX = 6.6, 14.0  # width and line height of a 12 px sans-serif
+_LEFT_PX = 60  # room for ticks such as 0.975 beside the title of the axis
 _MARKED = 40  # lines with at most this many points get markers
 
 
@@ -58,18 +58,32 @@ def sizes(points: Mapping[str, Point], labels: Mapping[str, str], quality: str) 
         quality: Name of the score.
     """
     logs = [math.log10(size) for size, _ in points.values()]
-    frame = Frame(480, 320, (min(logs) - 0.35, max(logs) + 0.35), _around([score for _, score in points.values()]))
+    frame = Frame(
+        480, 320, (min(logs) - 0.35, max(logs) + 0.35), _around([score for _, score in points.values()]), left=_LEFT_PX
+    )
     places = {name: frame.place(math.log10(size), score) for name, (size, score) in points.items()}
     powers = range(math.ceil(frame.x[0]), math.floor(frame.x[1]) + 1)
     marks = [_axes(frame, [(power, _human_bytes(10**power)) for power in powers], "size (log scale)", quality)]
-    marks += [_circle(f"dot {name}", at, 6) for name, at in places.items()]
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places.values()]
-    for name, (x, y) in places.items():
-        box = _free_box(frame, (x, y), len(labels[name]) * _CHAR_PX, taken)
-        taken.append(box)
-        marks.append(Markup('<text x="{:.1f}" y="{:.1f}">{}</text>').format(box[0], box[3] - 3.5, labels[name]))
+    marks += _labelled(frame, places, labels)
     told = "; ".join(f"{labels[name]}: {_human_bytes(size)}, {score:.4f}" for name, (size, score) in points.items())
     return _svg(frame, f"Size vs. {quality}. {told}", marks)
+
+
+def _labelled(frame: Frame, places: Mapping[str, Point], labels: Mapping[str, str]) -> list[Markup]:
+    """Returns a dot and a label per name; names whose dots coincide share a label of several lines."""
+    shared = groups(places)
+    dots = [[places[name] for name in group] for group in shared]
+    sizes = [(max(len(labels[name]) for name in group) * _CHAR_PX, len(group) * _LINE_PX) for group in shared]
+    area = (frame.left + 2, frame.top, frame.width - 2, frame.height - frame.bottom - 2)
+    found = placed(dots, sizes, area)
+    marks = [_line("pointer", *label.pointer) for label in found if label.pointer]
+    uppermost = sorted(places, key=lambda name: name == BUNDLE)  # no other dot hides the bundle's
+    marks += [_circle(f"dot {name}", places[name], DOT_PX) for name in uppermost]
+    form = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
+    for group, label in zip(shared, found, strict=True):
+        for line, name in enumerate(group, 1):
+            marks.append(form.format(label.x, label.box[1] + line * _LINE_PX - 3.5, label.anchor, labels[name]))
+    return marks
 
 
 def lines(series: Mapping[str, Sequence[Point]], across: str, title: str) -> Markup:
@@ -127,33 +141,6 @@ def scatter(targets: Sequence[float], answers: Sequence[float]) -> Markup:
     marks = [_axes(frame, ticks, "target", "prediction"), diagonal]
     marks += [_circle("cloud", frame.place(*point), 3) for point in zip(targets, answers, strict=True)]
     return _svg(frame, f"Predictions against targets for {len(targets)} rows", marks)
-
-
-def _free_box(frame: Frame, at: Point, width: float, taken: Sequence[Box]) -> Box:
-    """Returns the box beside a point that overlaps the occupied boxes least."""
-    x, y = at
-    boxes = [
-        (x + across, y + up, x + across + width, y + up + _LINE_PX)
-        for reach in (0, 14, 28, 42)
-        for across, up in (
-            (10, -7), (-10 - width, -7), (-width / 2, -24 - reach), (-width / 2, 10 + reach),
-            (10, -20 - reach), (-10 - width, -20 - reach), (10, 6 + reach), (-10 - width, 6 + reach),
-        )
-    ]  # fmt: skip
-
-    def cost(box: Box) -> float:
-        inside = (frame.left + 2, frame.top, frame.width - 2, frame.height - frame.bottom - 2)
-        outside = max(0, inside[0] - box[0]) + max(0, box[2] - inside[2])
-        outside += max(0, inside[1] - box[1]) + max(0, box[3] - inside[3])
-        return 100 * outside + sum(_overlap(box, other) for other in taken)
-
-    return min(boxes, key=cost)
-
-
-def _overlap(one: Box, other: Box) -> float:
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
-    return across * down if across > 0 and down > 0 else 0.0
 
 
 def _axes(

@@ -1,5 +1,6 @@
 """The page, from synthetic results of realistic size."""
 
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -167,8 +168,16 @@ def test_background_of_empty_artifacts_is_empty(tmp_path: Path) -> None:
 
 
 def _labels(svg: Markup) -> list[tuple[float, float, float, float]]:
-    found = re.findall(r'<text x="([\d.-]+)" y="([\d.-]+)">([^<]+)</text>', svg)
-    return [(float(x), float(y) - 11, float(x) + 6.6 * len(text), float(y)) for x, y, text in found]
+    return [box for _, box in _named(svg)]
+
+
+def _named(svg: Markup) -> list[tuple[str, tuple[float, float, float, float]]]:
+    found = re.findall(r'<text x="([\d.-]+)" y="([\d.-]+)"(?: text-anchor="(\w+)")?>([^<]+)</text>', svg)
+    shares = {"": 0.0, "start": 0.0, "middle": 0.5, "end": 1.0}
+    return [
+        (text, (left := float(x) - shares[anchor] * 6.6 * len(text), float(y) - 11, left + 6.6 * len(text), float(y)))
+        for x, y, anchor, text in found
+    ]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -184,6 +193,52 @@ def test_labels_of_the_size_plot_do_not_overlap(seed: int) -> None:
             assert apart
         assert one[0] >= 52
         assert one[2] <= 480
+
+
+RIVALS = {"static": (1.4e6, 0.83), "tfidf": (1.4e6, 0.839), "teacher": (91e6, 0.892)}
+CONSTELLATIONS = {
+    "two coincide": {"student": (5.6e6, 0.879), "control": (5.6e6, 0.879), "bundle": (1.4e6, 0.879)},
+    "two within a pixel": {"student": (5.6e6, 0.879), "control": (5.6e6, 0.8788), "bundle": (1.4e6, 0.879)},
+    "three near": {"student": (1.5e6, 0.892), "control": (1.45e6, 0.8875), "bundle": (1.4e6, 0.883)},
+    "at the edges": {"student": (91e6, 0.83), "control": (91e6, 0.83), "bundle": (1.4e6, 0.892)},
+    "a column": {"student": (5.6e6, 0.85), "control": (5.6e6, 0.848), "bundle": (5.6e6, 0.846), "m": (5.6e6, 0.844)},
+}
+
+
+def _gap(at: tuple[float, float], box: tuple[float, float, float, float]) -> float:
+    x, y = at
+    return math.hypot(max(box[0] - x, 0, x - box[2]), max(box[1] - y, 0, y - box[3]))
+
+
+@pytest.mark.parametrize("near", CONSTELLATIONS.values(), ids=list(CONSTELLATIONS))
+def test_label_is_nearest_to_its_own_dot_or_a_line_leads_there(near: dict[str, tuple[float, float]]) -> None:
+    points = RIVALS | near
+    svg = plots.sizes(points, {name: f"The model {name}" for name in points}, "accuracy")
+    dots = {
+        name: (float(x), float(y)) for name, x, y in re.findall(r'class="dot (\w+)" cx="([\d.]+)" cy="([\d.]+)"', svg)
+    }
+    pattern = r'class="pointer" x1="([\d.-]+)" y1="([\d.-]+)" x2="([\d.-]+)" y2="([\d.-]+)"'
+    lines = [tuple(map(float, each)) for each in re.findall(pattern, svg)]
+    boxes = {text.removeprefix("The model "): box for text, box in _named(svg)}
+    assert dots.keys() == boxes.keys() == points.keys()
+    for name, box in boxes.items():
+        same = [other for other in dots if math.dist(dots[name], dots[other]) <= 5]
+        shared = [boxes[other] for other in same]
+        away = _gap(dots[name], box)
+        if any(
+            math.dist(line[:2], dots[name]) < 11.1 and min(_gap(line[2:], each) for each in shared) < 5
+            for line in lines
+        ):
+            continue  # it starts at the dot, or one that looks the same, and ends at the label
+        assert away <= 14.5 + 14 * (len(same) - 1)
+        assert all(_gap(dots[other], box) > away + 2 for other in dots if other not in same)
+
+
+def test_models_at_one_point_share_a_label_of_several_lines() -> None:
+    points = RIVALS | CONSTELLATIONS["two coincide"]
+    boxes = dict(_named(plots.sizes(points, {name: name for name in points}, "accuracy")))
+    (left, top, *_), (other_left, other_top, *_) = boxes["student"], boxes["control"]
+    assert (left, other_top) == (other_left, top + 14)
 
 
 def test_place_of_a_value_is_linear_between_the_edges() -> None:
