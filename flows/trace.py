@@ -47,11 +47,16 @@ class Trace:
                 "previous": record.previous,
                 **record.body,
             },
+            "mlflow": self._mlflow(),
             "service": [
                 {"sequence": record.sequence, "digest": record.digest, **record.body} for record in found.service
             ],
             "signatures": {"trail": asdict(self.trail), "bundle": asdict(self.bundle)},
         }
+
+    def _mlflow(self) -> dict[str, Any] | None:
+        tracked = self.found.tracked
+        return {**tracked.body["mlflow"], "record": tracked.sequence} if tracked else None
 
 
 def find(folder: Path, target: str) -> tuple[Path, Found, int]:
@@ -88,7 +93,7 @@ def lines(traced: Trace) -> Iterator[str]:
         yield from _pairs({"also in": f"record {', '.join(map(str, found.also))}"})
     sections = {
         "bundle": _bundle(record.body),
-        "made": _made(record.body),
+        "made": _made(record.body, _run(found)),
         "signatures": _signatures(traced, record.digest),
         "teacher": _teacher(record.body["teacher"]),
         "data": _data(record.body["data"]),
@@ -109,7 +114,7 @@ def _bundle(body: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {name:<12}{entry['bytes']:>10,}  {entry['sha256']}"
 
 
-def _made(body: Mapping[str, Any]) -> Iterator[str]:
+def _made(body: Mapping[str, Any], run: str) -> Iterator[str]:
     git, parent, machine = body["git"], body["parent"], body["machine"]
     commit = git["commit"] or "none"
     if git["dirty"]:
@@ -124,9 +129,18 @@ def _made(body: Mapping[str, Any]) -> Iterator[str]:
             "machine": f"{machine['architecture']}, {machine['system']}, Python {machine['python']}, GPU: {gpus}",
             "processor": " ".join(machine["features"]),
             "libraries": ", ".join(f"{name} {version}" for name, version in body["libraries"].items()),
-            "MLflow": f"run {body['mlflow']['run'] or 'unknown'}, note {body['mlflow']['note'] or 'none'}",
+            "MLflow": run,
         }
     )
+
+
+def _run(found: Found) -> str:
+    """Says which run in MLflow made the bundle, and which earlier record tells if the one found does not."""
+    if found.tracked is None:
+        return "run unknown, note none"
+    told = found.tracked.body["mlflow"]
+    whose = "" if found.tracked == found.record else f" (record {found.tracked.sequence}, the same bundle)"
+    return f"run {told['run'] or 'unknown'}, note {told['note'] or 'none'}{whose}"
 
 
 def _signatures(traced: Trace, digest: str) -> Iterator[str]:

@@ -28,6 +28,8 @@ class Found:
         also: Sequence numbers of earlier records that know it.
         path: The file or folder given as target; None for a digest.
         service: Promotions and rollbacks that put this bundle in service.
+        tracked: The record that tells the bundle's run in MLflow: this one or, if nothing had to run for it, the newest
+            earlier one of the same bundle that does; None if there is none.
     """
 
     record: Record
@@ -36,6 +38,7 @@ class Found:
     also: tuple[int, ...]
     path: Path | None
     service: tuple[Record, ...] = ()
+    tracked: Record | None = None
 
 
 def find(records: Sequence[Record], target: str) -> Found:
@@ -93,7 +96,8 @@ def _one(records: Sequence[Record], wanted: str, target: str, path: Path | None)
         raise TrailError(f"{target}: matches {len(known)} digests in the trail ({shown}); give more digits")
     record, name, digest = hits[0]
     also = sorted({other.sequence for other, _, _ in hits} - {record.sequence})
-    return Found(record, name, digest, tuple(also), path, tuple(promotions.about(records, record)))
+    service = tuple(promotions.about(records, record))
+    return Found(record, name, digest, tuple(also), path, service, _tracked(built, record))
 
 
 def _about(records: Sequence[Record], build: Record) -> Iterator[tuple[str, str]]:
@@ -101,6 +105,13 @@ def _about(records: Sequence[Record], build: Record) -> Iterator[tuple[str, str]
     for record in promotions.promotions(records, build.body["folder"]):
         if record.body["build"]["digest"] == build.digest:
             yield f"promotion, record {record.sequence}", record.digest
+
+
+def _tracked(built: Sequence[Record], record: Record) -> Record | None:
+    """Returns the newest record up to this one of the same bundle that knows its run in MLflow, or that run's note."""
+    same = [one for one in built if one.body["bundle"]["sha256"] == record.body["bundle"]["sha256"]]
+    told = (one for one in reversed(same) if one.sequence <= record.sequence and any(one.body["mlflow"].values()))
+    return next(told, None)
 
 
 def _unknown(records: Sequence[Record], wanted: str, target: str, path: Path | None) -> str:

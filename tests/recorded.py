@@ -58,10 +58,10 @@ def commit(root: Path) -> None:
         subprocess.run(["git", *command], cwd=root, check=True)
 
 
-def record(root: Path, *, by_this_code: bool = True) -> Record:
-    """Records the build."""
+def record(root: Path, *, by_this_code: bool = True, run: str | None = "r", note: str | None = "n") -> Record:
+    """Records the build; without `run` and `note`, one for which nothing had to run."""
     built = Built(root / "w", root, "w", STAGES, ["../rows.csv"], lambda: by_this_code)
-    return keep(built, lambda: {"note": "n", "run": "r"})
+    return keep(built, lambda: {"note": note, "run": run})
 
 
 def sign(root: Path, found: Record) -> None:

@@ -15,7 +15,7 @@ from eibert.errors import SignatureError, TrailError
 from flows import trace
 from tasks import facts
 from tests.flows.conftest import command
-from tests.recorded import record, sign
+from tests.recorded import commit, record, sign
 
 
 def bundle(root: Path) -> Path:
@@ -73,6 +73,41 @@ def test_newest_record_tells_and_earlier_ones_are_named(signed: Path) -> None:
     assert found.bundle.state == "absent"  # signed for the first record only
     sign(signed, second)
     assert trace.trace(signed, str(bundle(signed))).bundle.state == "sound"
+
+
+def told_of_mlflow(root: Path, target: str) -> tuple[str, object]:
+    """The line about MLflow, and the same as JSON."""
+    found = trace.trace(root, target)
+    [line] = [line for line in trace.lines(found) if line.strip().startswith("MLflow")]
+    return line.split(maxsplit=1)[1], json.loads(json.dumps(found.to_json()))["mlflow"]
+
+
+def test_record_for_which_nothing_ran_is_told_with_the_run_of_the_same_bundle(signed: Path) -> None:
+    (signed / "w" / "params.yaml").write_text("seed: 18\n")  # uncommitted, so a run after the commit adds a record
+    shutil.rmtree(signed / "trail")
+    assert record(signed, run="a" * 32).body["git"]["dirty"]
+    commit(signed)
+    second = record(signed, run=None, note=None)
+    assert (second.sequence, second.body["mlflow"]) == (2, {"note": None, "run": None})
+    said = f"run {'a' * 32}, note n (record 1, the same bundle)"
+    assert told_of_mlflow(signed, str(bundle(signed))) == (said, {"run": "a" * 32, "note": "n", "record": 1})
+    (bundle(signed) / "vocab.txt").write_text("[PAD]\n[UNK]\nother\n")
+    manifest = artifact.read_json(signed / "w" / "data" / "export" / "manifest.json")
+    entry = {"bytes": 18, "sha256": artifact.sha256(bundle(signed) / "vocab.txt")}
+    manifest["files"]["bundle/vocab.txt"] = entry
+    artifact.write_json(signed / "w" / "data" / "export" / "manifest.json", manifest)
+    assert record(signed, run=None, note=None).sequence == 3  # another bundle: no run is known to have made it
+    assert told_of_mlflow(signed, str(bundle(signed))) == ("run unknown, note none", None)
+
+
+def test_own_run_is_told_before_an_earlier_one(signed: Path) -> None:
+    with artifact.writing(signed / "w", "evaluate", params={}, inputs={}) as part:
+        artifact.write_json(part / "metrics.json", {"test": {"bundle": 0.8}})
+    record(signed, run=None, note="undelivered")
+    told = {"run": None, "note": "undelivered", "record": 2}
+    assert told_of_mlflow(signed, str(bundle(signed))) == ("run unknown, note undelivered", told)
+    first = trail.read(signed / "trail")[0].digest  # known to the first record only
+    assert told_of_mlflow(signed, first) == ("run r, note n", {"run": "r", "note": "n", "record": 1})
 
 
 @pytest.mark.parametrize(
