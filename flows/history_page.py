@@ -1,5 +1,6 @@
 """Writes the page of a model's history: its versions in the registry, and how its retrainings ended."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ def write(workspace: Workspace) -> Path:
     points = [point(version) for version in found]
     metric = next((version.tags[_METRIC] for version in found if _METRIC in version.tags), "score")
     retrainings = [one.as_object() for one in history.read(workspace)]
+    folder = shlex.quote(workspace.folder.relative_to(workspace.root).as_posix())
     path = workspace.private() / PAGE
-    atomic.write(path, render(workspace.name, metric, points, retrainings).encode())
+    atomic.write(path, render(workspace.name, folder, metric, points, retrainings).encode())
     return path
 
 

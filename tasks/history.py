@@ -36,11 +36,14 @@ class Point:
     digest: str
 
 
-def render(name: str, metric: str, versions: Sequence[Point], retrainings: Sequence[Mapping[str, Any]]) -> str:
+def render(
+    name: str, folder: str, metric: str, versions: Sequence[Point], retrainings: Sequence[Mapping[str, Any]]
+) -> str:
     """Returns the page.
 
     Args:
         name: Name of the workspace.
+        folder: Its folder, as a command in the repository's root names it.
         metric: Name of the score.
         versions: Oldest first.
         retrainings: `flows.history.Retraining` as JSON values, oldest first.
@@ -55,7 +58,7 @@ def render(name: str, metric: str, versions: Sequence[Point], retrainings: Seque
         for kind in ("promoted", "kept", "unchanged", "stopped", "failed")
     }
     return environment.get_template("history.html.j2").render(
-        name=name, metric=metric, version=__version__, versions=list(reversed(versions)), counts=counts,
+        name=name, folder=folder, metric=metric, version=__version__, versions=list(reversed(versions)), counts=counts,
         champion=next((one for one in versions if one.in_service), None), panels=_panels(metric, versions),
         drift=_drift(retrainings), retrainings=list(reversed(retrainings[-_SHOWN:])), total=len(retrainings),
         drifted=sum(bool(one["drifted"]) for one in retrainings),

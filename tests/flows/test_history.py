@@ -1,15 +1,19 @@
 """The record of retrainings, and how it is presented."""
 
 import base64
+import html
 import json
+import re
+import shutil
 from xml.etree import ElementTree
 
 import pytest
 
 from flows import history
 from flows.history import Outcome, Retraining
+from flows.history_page import write
 from flows.retrain_page import markdown, overview
-from flows.workspace import Workspace
+from flows.workspace import Workspace, find
 from tasks.history import Point
 from tasks.picture import size_against_quality
 
@@ -81,6 +85,34 @@ def test_page_carries_a_picture_of_its_own_and_no_address_of_elsewhere() -> None
     assert len(list(picture.iter("{http://www.w3.org/2000/svg}circle"))) == 4
     page = markdown(some(2, verdict=VERDICT), [some(2)], address)
     assert f"({address})" in page[page.index("## Size and quality") : page.index("| figure | value |")]
+
+
+def section(page: str, name: str) -> str:
+    """The text of one section of the page."""
+    [found] = re.findall(rf'<section aria-labelledby="{name}">(.*?)</section>', page, re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", found).split())
+
+
+def test_page_without_versions_and_retrainings_says_what_makes_the_first(unbuilt: Workspace) -> None:
+    page = write(unbuilt).read_text()
+    first = "Versions None yet: eibert promote -C models/w registers the first, once a bundle is built."
+    assert section(page, "versions") == first
+    assert section(page, "retrainings") == "Retrainings None yet: eibert retrain -C models/w makes the first."
+    assert "<table>" not in page
+    (unbuilt.root / "a b").mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(unbuilt.folder / name, unbuilt.root / name)
+        shutil.copy(unbuilt.folder / name, unbuilt.root / "a b" / name)
+    assert "eibert retrain -C . makes the first" in section(write(find(unbuilt.root)).read_text(), "retrainings")
+    page = html.unescape(write(find(unbuilt.root / "a b")).read_text())
+    assert "eibert retrain -C 'a b' makes the first" in section(page, "retrainings")
+
+
+def test_page_with_a_retraining_and_no_version_lists_the_one_and_tells_of_the_other(unbuilt: Workspace) -> None:
+    history.add(unbuilt, Retraining("models/w", Outcome.FAILED, "no rows"), limit=None)
+    page = write(unbuilt).read_text()
+    assert "None yet" in section(page, "versions")
+    assert section(page, "retrainings").endswith("failed – 0 no rows")
 
 
 def test_overview_counts_the_outcomes() -> None:
