@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eibert.judge import Gate, Verdict
 from flows import environment, history
 from flows.history import Retraining
+from flows.last_run import last_run
 from flows.terminal import print_json, print_lines, print_table
 from flows.workspace import Workspace, repository
 
@@ -30,8 +31,8 @@ class Model:
         metric: The metric it is judged by.
         score: Its value on the test split when the version was built.
         bytes: Size of its bundle.
-        last_run: When the pipeline or a retraining last ran, even if there was nothing to do, UTC.
-        last_outcome: How that retraining ended; None if the last run was not part of one.
+        last_run: When the pipeline or a retraining last ran, UTC; a retraining counts even if there was nothing to do.
+        last_outcome: How that ended, as in `flows.last_run.LastRun`.
         drift: Drift distances beyond their bounds in the last check; empty if none.
     """
 
@@ -128,7 +129,7 @@ def _model(workspace: Workspace) -> Model:
     champion = registry.champion(workspace.root, workspace.name)
     tags = champion.tags if champion else {}
     retrainings = history.read(workspace)
-    last_run, last_outcome = _last(registry.last_run(workspace.root, workspace.name), retrainings)
+    last = last_run(workspace, retrainings)
     return Model(
         name=workspace.name,
         version=champion.number if champion else None,
@@ -136,20 +137,10 @@ def _model(workspace: Workspace) -> Model:
         metric=tags.get("eibert.metric"),
         score=float(tags["eibert.score"]) if "eibert.score" in tags else None,
         bytes=int(tags["eibert.bytes"]) if "eibert.bytes" in tags else None,
-        last_run=last_run,
-        last_outcome=last_outcome,
+        last_run=last.when if last else None,
+        last_outcome=last.outcome if last else None,
         drift=_drift(retrainings),
     )
-
-
-def _last(recorded: datetime | None, retrainings: Sequence[Retraining]) -> tuple[datetime | None, str | None]:
-    """When something last ran, and the outcome if it was a retraining; MLflow knows only runs that built something."""
-    if not retrainings:
-        return recorded, None
-    last = retrainings[-1]
-    began = datetime.fromisoformat(last.when)
-    ended = began + timedelta(seconds=last.seconds + 1)  # it began up to a second later than recorded
-    return (recorded, None) if recorded and recorded > ended else (began, last.outcome.value)
 
 
 def _drift(retrainings: Sequence[Retraining]) -> tuple[str, ...] | None:

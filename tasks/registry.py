@@ -151,8 +151,11 @@ def set_champion(root: Path, name: str, number: int, *, before: int | None) -> N
         client.set_registered_model_alias(model_name(name), CHAMPION, str(number))
 
 
-def last_run(root: Path, name: str) -> datetime | None:
-    """Returns when the pipeline last ran in a workspace, UTC; None: never. Raises as `champion` does."""
+def last_run(root: Path, name: str) -> tuple[datetime, str | None] | None:
+    """Returns when the pipeline last ran in a workspace and how that ended, as `tracking.last_run` does.
+
+    None: it never did. Raises as `champion` does.
+    """
     if mlflow_store.is_absent(root):
         return None
     with connected(root) as client:

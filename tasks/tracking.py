@@ -25,6 +25,7 @@ _BATCH = 100
 _DIGEST_CHARS = 36
 _TEXT_CHARS = 500
 _STATUS = {"Failed": "FAILED", "NotRun": "KILLED"}
+_OUTCOMES = {"FINISHED": "finished", "FAILED": "failed"}
 
 
 def deliver(root: Path, private: Path) -> str:
@@ -184,15 +185,21 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def last_run(client: "MlflowClient", workspace: str) -> datetime | None:
-    """Returns when the latest run of a workspace started, UTC; None: there is none."""
+def last_run(client: "MlflowClient", workspace: str) -> tuple[datetime, str | None] | None:
+    """Returns when the latest run of a workspace started, UTC, and whether it `finished` or `failed`.
+
+    None for the latter: it is not completely delivered. None for both: there is no run.
+    """
     experiment = client.get_experiment_by_name(workspace)
     if experiment is None:
         return None
     query = f"tags.`{NOTE_TAG}` != ''"
     places, order = [experiment.experiment_id], ["attributes.start_time DESC"]
     found = client.search_runs(places, filter_string=query, max_results=1, order_by=order)
-    return datetime.fromtimestamp(found[0].info.start_time / 1000, UTC) if found else None
+    if not found:
+        return None
+    info = found[0].info
+    return datetime.fromtimestamp(info.start_time / 1000, UTC), _OUTCOMES.get(info.status)
 
 
 def read_run(root: Path, run: str) -> dict[str, dict[str, Any]] | None:

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eibert.errors import CorruptArtifactError, RegistryError, RunError, TrailError
-from flows import cli, history, promote, service, trace
+from flows import alone, cli, history, promote, service, trace
 from flows.history import Outcome, Retraining
 from flows.promote import recover, rollback
 from flows.verify_service import check_service
@@ -556,18 +556,21 @@ def hours_ago(hours: float) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("noted", "said", "outcome"),
+    ("noted", "status", "said", "outcome"),
     [
-        (None, "2 h ago, unchanged", "unchanged"),
-        (720.0, "2 h ago, unchanged", "unchanged"),  # a night with nothing new leaves no note for MLflow
-        (1.9, "2 h ago, unchanged", "unchanged"),  # of the run that was part of the retraining
-        (1.0, "1 h ago", None),  # by hand
+        (None, None, "2 h ago, unchanged", "unchanged"),
+        (720.0, "finished", "2 h ago, unchanged", "unchanged"),  # a night with nothing new leaves no note for MLflow
+        (1.9, "failed", "2 h ago, unchanged", "unchanged"),  # of the run that was part of the retraining
+        (1.0, "finished", "1 h ago, finished", "finished"),  # by hand
+        (1.0, "failed", "1 h ago, failed", "failed"),
+        (1.0, None, "1 h ago ", None),  # of which MLflow has only the beginning
     ],
 )
 def test_models_tell_of_the_last_run_or_retraining(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, noted: float | None, said: str, outcome: str | None
-) -> None:
-    monkeypatch.setattr(registry, "last_run", lambda *_: None if noted is None else hours_ago(noted))
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch,
+    noted: float | None, status: str | None, said: str, outcome: str | None,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(registry, "last_run", lambda *_: None if noted is None else (hours_ago(noted), status))
     earlier = Retraining("models/w", Outcome.KEPT, "a gate", when=hours_ago(26).isoformat(), seconds=720)
     latest = Retraining("models/w", Outcome.UNCHANGED, "", when=hours_ago(2).isoformat(), seconds=720)
     for one in (earlier, latest):
@@ -575,4 +578,41 @@ def test_models_tell_of_the_last_run_or_retraining(
     [told] = json.loads(eibert(workspace, "models", "--json"))["models"]
     assert told["last_outcome"] == outcome
     assert said in eibert(workspace, "models").splitlines()[1]
-    assert ("unchanged" in eibert(workspace, "models")) is bool(outcome)
+    assert ("unchanged" in eibert(workspace, "models")) is (outcome == "unchanged")
+
+
+def sign_lock(workspace: Workspace, began: datetime, command: str = "eibert run") -> None:
+    """Leaves the signature of a run in the workspace's lock."""
+    since = f"{began.astimezone():%Y-%m-%d %H:%M:%S}"
+    text = json.dumps({"pid": 1, "command": f"{command} -C models/w", "since": since})
+    (workspace.private() / "lock").write_text(text)
+
+
+def last_run_of(workspace: Workspace) -> tuple[str, str]:
+    """When the last run of a workspace began and how it ended, as `eibert models --json` tells."""
+    [told] = json.loads(eibert(workspace, "models", "--json"))["models"]
+    return told["last_run"], told["last_outcome"]
+
+
+def test_models_tell_of_a_run_that_was_interrupted_or_still_runs(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "last_run", lambda *_: (hours_ago(3), "finished"))
+    began = hours_ago(2)
+    sign_lock(workspace, began, "eibert promote")
+    assert last_run_of(workspace)[1] == "finished"
+    sign_lock(workspace, began)
+    assert last_run_of(workspace) == (began.isoformat(), "interrupted")
+    assert "2 h ago, interrupted" in eibert(workspace, "models")
+    with (workspace.private() / "lock").open("a+") as held:
+        assert alone.taken(held)
+        assert last_run_of(workspace)[1] == "running"
+    history.add(
+        workspace, Retraining("models/w", Outcome.KEPT, "", when=hours_ago(2.1).isoformat(), seconds=720), limit=1
+    )
+    assert last_run_of(workspace)[1] == "kept"  # of which the run was part
+    sign_lock(workspace, hours_ago(1), "eibert retrain")
+    assert last_run_of(workspace)[1] == "interrupted"
+    with alone.alone(workspace, wait=False):  # the next command
+        pass
+    assert last_run_of(workspace)[1] == "kept"

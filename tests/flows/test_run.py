@@ -10,6 +10,7 @@ import pytest
 
 from eibert import trail
 from eibert.errors import DataError, ParamsError, RunError
+from flows.last_run import last_run
 from flows.run import Selection, run
 from flows.workspace import Workspace, find, set_params
 from tasks import notes, tracking
@@ -344,11 +345,19 @@ def test_interrupt_ends_the_stages_processes(workspace: Workspace, number: signa
         assert process.poll() is None
         time.sleep(0.1)
     children = psutil.Process(process.pid).children(recursive=True)
+    assert outcome_of_the_last_run(workspace) == "running"
     process.send_signal(number)
     _, messages = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "finished stages are kept" in messages
     assert not any(child.is_running() for child in children)
+    assert outcome_of_the_last_run(workspace) == "interrupted"
+
+
+def outcome_of_the_last_run(workspace: Workspace) -> str | None:
+    found = last_run(workspace, [])
+    assert found is not None
+    return found.outcome
 
 
 def test_two_choices_of_stages_are_wrong_use(workspace: Workspace) -> None:

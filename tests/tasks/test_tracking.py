@@ -4,13 +4,14 @@ import json
 import shutil
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eibert import artifact
-from tasks import mlflow_store, notes, tracking
+from tasks import mlflow_store, notes, registry, tracking
 
 OUTCOME = {"state": "Completed", "started": 1000.0, "seconds": 2.5, "reasons": ("never run",), "error": ""}
 
@@ -45,6 +46,17 @@ def runs(root: Path) -> dict[str, Any]:
     experiment = client.get_experiment_by_name("models/w")
     latest_first = client.search_runs([experiment.experiment_id])
     return {run.info.run_name: run for run in reversed(latest_first)}
+
+
+def test_last_run_is_told_with_its_end(root: Path) -> None:
+    assert registry.last_run(root, "models/w") is None
+    note(root, ingest={}, prune={"state": "Failed", "error": "prune: no"})
+    notes.write(root, "models/w", {"ingest": OUTCOME}, started=900.0)
+    deliver(root)
+    assert registry.last_run(root, "models/w") == (datetime.fromtimestamp(1000, UTC), "failed")
+    notes.write(root, "models/w", {"ingest": OUTCOME}, started=1100.0)
+    deliver(root)
+    assert registry.last_run(root, "models/w") == (datetime.fromtimestamp(1100, UTC), "finished")
 
 
 def test_run_and_its_stages_are_recorded(root: Path) -> None:
