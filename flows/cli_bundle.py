@@ -11,7 +11,9 @@ from flows.options import HERE, Folder, Json
 
 def add_commands(app: typer.Typer) -> None:
     """Adds this module's commands."""
-    app.command(epilog='Examples: eibert predict "play some jazz" · eibert predict --json < texts.txt')(predict)
+    app.command(epilog='Examples: eibert predict "play some jazz" · eibert predict --file new.csv > answers.jsonl')(
+        predict
+    )
     app.command(epilog="Example: eibert demo -C models/trec6 --open")(demo)
     app.command(epilog="Example: eibert export -C models/trec6 --layout hub -o ../trec6-hub")(export)
     app.command(epilog="Example: eibert report -C models/trec6 --open")(report)
@@ -25,10 +27,22 @@ def predict(
     ] = None,
     workspace: Folder = HERE,
     bundle: Annotated[Optional[Path], typer.Option(metavar="PATH", help="Use this bundle instead.")] = None,  # noqa: UP045
+    file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="PATH", help="Predict the rows of a CSV, TSV, JSONL or Parquet file, plain or gzipped."),
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, metavar="K", help="Classes to show per text.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Predict with a bundle. Separate the two texts of a pair by a tab."""
+    """Predict with a bundle. Separate the two texts of a pair by a tab.
+
+    With --file, prints one JSON object per row and line, and tells the score on stderr if the file has labels.
+    """
+    if file is not None:
+        if texts:
+            raise typer.BadParameter("give either texts or --file")
+        _predict_file(bundle or workspace / "data" / "export" / "bundle", file, workspace, top_k, as_json=as_json)
+        return
     from flows.predict import lines, predictions
     from flows.terminal import print_json
 
@@ -38,6 +52,22 @@ def predict(
     else:
         for line in lines(found):
             typer.echo(line)
+
+
+def _predict_file(bundle: Path, file: Path, workspace: Path, top_k: int, *, as_json: bool) -> None:
+    from flows.terminal import print_json, print_json_lines, stdout_reserved
+
+    with stdout_reserved():
+        from flows.predict_file import predict_file
+
+        found = predict_file(bundle, file, workspace, top_k)
+    if as_json:
+        print_json({"predictions": found.rows, "metric": found.metric, "value": found.score})
+    else:
+        print_json_lines(found.rows)
+    if told := found.told(file):
+        sys.stdout.flush()
+        typer.echo(told, err=True)
 
 
 def demo(

@@ -22,12 +22,22 @@ def predictions(bundle: Path, texts: Iterable[str], top_k: int) -> list[dict[str
         BundleError: the bundle cannot be loaded.
         DataError: the task needs pairs and a text is not one; the message names its position.
     """
-    if not bundle.is_dir():
-        raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
-    model = Model.load(bundle)
+    model = load(bundle)
     lines = [text.rstrip("\r\n") for text in texts]
     rows = [_pair(line, number) for number, line in enumerate(lines, 1)] if model.bundle.pair else lines
-    return [_described(line, found) for line, found in zip(lines, model.predict(rows, top_k=top_k), strict=True)]
+    answers = model.predict(rows, top_k=top_k)
+    return [{"text": line} | described(found) for line, found in zip(lines, answers, strict=True)]
+
+
+def load(bundle: Path) -> Model:
+    """Returns the model in a bundle's folder.
+
+    Raises:
+        BundleError: there is none, or it cannot be loaded.
+    """
+    if not bundle.is_dir():
+        raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
+    return Model.load(bundle)
 
 
 def lines(found: Iterable[dict[str, Any]]) -> list[str]:
@@ -51,8 +61,9 @@ def _pair(line: str, number: int) -> tuple[str, str]:
     return text, text_b
 
 
-def _described(text: str, found: Prediction) -> dict[str, Any]:
+def described(found: Prediction) -> dict[str, Any]:
+    """Returns a prediction as JSON values: `label`, `score` and `scores`, or `value` for regression."""
     if found.value is not None:
-        return {"text": text, "value": found.value}
+        return {"value": found.value}
     scores = [{"label": label, "score": score} for label, score in found.scores]
-    return {"text": text, "label": found.label, "score": found.score, "scores": scores}
+    return {"label": found.label, "score": found.score, "scores": scores}

@@ -33,6 +33,11 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def print_json_lines(values: Sequence[object]) -> None:
+    """Prints one JSON value per line."""
+    sys.stdout.writelines(f"{json.dumps(value, ensure_ascii=False)}\n" for value in values)
+
+
 def print_lines(lines: Sequence[str]) -> None:
     """Prints lines as they are."""
     sys.stdout.writelines(f"{line}\n" for line in lines)
