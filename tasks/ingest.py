@@ -33,7 +33,7 @@ def run(workspace: Path, params: IngestParams, shared: Shared) -> Path:
     except RefusedRowsError as error:
         log.parent.mkdir(exist_ok=True)
         _write_refused(log, error.refused)
-        raise DataError(f"{error}\nfull list with reasons: {log.relative_to(workspace)}") from error
+        raise DataError(f"{error}\nfull list with reasons: {log.absolute()}") from error
     log.unlink(missing_ok=True)
     section = {"seed": shared.seed, _STAGE: params.model_dump(mode="json")}
     with writing(workspace, _STAGE, params=section, inputs=ingested.inputs) as part:
@@ -85,7 +85,7 @@ def _schema(dataset: dict[str, Any]) -> pa.Schema:
 
 def _write_refused(path: Path, refused: list[Refused]) -> None:
     # ASCII, because a refused row may contain lone surrogates, which UTF-8 cannot encode.
-    lines = [json.dumps(vars(row), sort_keys=True, default=repr) for row in refused]
+    lines = [json.dumps({**vars(row), "file": row.file.name}, sort_keys=True, default=repr) for row in refused]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
 
@@ -93,9 +93,8 @@ def _tell(ingested: Ingested) -> None:
     rows = ingested.metrics["rows"]
     for split, count in ingested.dataset["carved"].items():
         say(_STAGE, f"no {split} split in the source: took {count} of {rows['train']['read']} training rows for it")
-    for source in ingested.dataset["sources"]:
-        if ignored := source.get("ignored"):
-            say(_STAGE, f"{source['source']}: not read as {source['use']} data: {', '.join(ignored)}")
+    for note in ingested.notes:
+        say(_STAGE, note)
     if leaked := rows["train"]["in_dev_or_test"]:
         say(_STAGE, f"excluded {leaked} training rows that also occur in dev or test: nothing is trained on them")
     kept = ", ".join(f"{split} {counts['kept']}" for split, counts in rows.items())

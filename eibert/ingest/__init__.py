@@ -4,7 +4,7 @@ No row is silently dropped or changed: each is in a split, among the refused row
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from eibert.corpus import Pretraining, SplitName, Text
 from eibert.ingest.carving import carve
 from eibert.ingest.describing import describe
 from eibert.ingest.labelled import Labelled, read_labelled, texts_of
-from eibert.ingest.rows import Refused, RefusedRowsError, Row
-from eibert.ingest.sources import SAMPLE, SPLITS, File, Source, find, local_sources
+from eibert.ingest.rows import File, Refused, RefusedRowsError, Row
+from eibert.ingest.sources import SAMPLE, SPLITS, Source, find, local_sources
 from eibert.ingest.unlabelled import Collection, Counts, collect, files_of
 from eibert.matching import HeldOut, pair_key
 from eibert.params.ingest import IngestParams
@@ -42,6 +42,7 @@ class Ingested:
         refused: Unusable rows, no more than allowed.
         metrics: Counts of rows and texts: read, refused, kept, and removed by reason.
         inputs: SHA-256 of each file read, by name.
+        notes: What to tell about the sources, one line each; names places of this machine, so never recorded.
     """
 
     dataset: dict[str, Any]
@@ -53,6 +54,7 @@ class Ingested:
     refused: list[Refused]
     metrics: dict[str, Any]
     inputs: dict[str, str]
+    notes: list[str] = field(default_factory=list)
 
 
 def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
@@ -103,6 +105,7 @@ def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
         refused=refused,
         metrics=_metrics(labelled, splits, len(leaked), collection.counts, len(pretraining.texts)),
         inputs={name: digest for each in digests for name, digest in each.items()},
+        notes=_notes(sources),
     )
 
 
@@ -114,10 +117,11 @@ def _of_sample(generated: sample.Sample) -> Labelled:
     parts: dict[SplitName, list[tuple[str, str]]] = {
         "train": generated.train, "dev": generated.dev, "test": generated.test,
     }  # fmt: skip
-    rows = {
-        split: [Row(text, None, label, f"{SAMPLE}/{split}", line) for line, (text, label) in enumerate(part, start=1)]
-        for split, part in parts.items()
-    }
+    rows = {}
+    for split, part in parts.items():
+        name = f"{SAMPLE}/{split}"
+        file = File(Path(name), name, name)
+        rows[split] = [Row(text, None, label, file, line) for line, (text, label) in enumerate(part, start=1)]
     return Labelled(pair=False, regression=False, splits=rows, read={split: len(part) for split, part in rows.items()})
 
 
@@ -157,14 +161,25 @@ def _within_limit(refused: Sequence[Refused], limit: int) -> None:
     )
 
 
+def _uses(sources: list[tuple[Source, list[File]]]) -> list[str]:
+    return ["labelled", *["unlabelled"] * (len(sources) - 1)]
+
+
+def _notes(sources: list[tuple[Source, list[File]]]) -> list[str]:
+    return [
+        f"{source.place}: not read as {use} data: {', '.join(map(str, unread))}"
+        for (source, files), use in zip(sources, _uses(sources), strict=True)
+        if (unread := source.unread(files))
+    ]
+
+
 def _record(sources: list[tuple[Source, list[File]]], digests: list[dict[str, str]]) -> list[dict[str, Any]]:
-    uses = ["labelled", *["unlabelled"] * (len(sources) - 1)]
     return [
         {"source": redacted(source.origin), "use": use, "files": redacted(digested)}
         | ({"licence": redacted(source.licence)} if source.licence else {})
-        | ({"ignored": unread} if (unread := source.unread(files)) else {})
+        | ({"ignored": [file.name for file in unread]} if (unread := source.unread(files)) else {})
         | ({"version": sample.VERSION} if source.origin == SAMPLE else {})
-        for (source, files), use, digested in zip(sources, uses, digests, strict=True)
+        for (source, files), use, digested in zip(sources, _uses(sources), digests, strict=True)
     ]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from eibert.corpus import SplitName
 from eibert.errors import DataError
 from eibert.ingest.reading import PLAIN_TEXT, Table, read, stem_of, suffix_of
-from eibert.ingest.rows import Raw, Refused, Row, UnusableError, class_of, number_of, text_of
-from eibert.ingest.sources import SPLITS, File, Source, split_of
+from eibert.ingest.rows import File, Raw, Refused, Row, UnusableError, class_of, number_of, text_of
+from eibert.ingest.sources import SPLITS, Source, split_of
 from eibert.params.ingest import ColumnParams, IngestParams, Inputs, Target
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
@@ -53,19 +53,19 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
     files = _files(source)
     if params.columns.split is None:
         _check_missing(source, files)
-    tables = {file.name: read(file.path, file.name) for group in files.values() for file in group}
-    columns = tables[files["train"][0].name].columns
+    tables = {file: read(file) for group in files.values() for file in group}
+    columns = tables[files["train"][0]].columns
     pair = params.inputs is Inputs.PAIR or (params.inputs is Inputs.AUTO and params.columns.text_b in columns)
     intake = _Intake(params.columns, pair, number_of if regression else class_of)
     for split, group in files.items():
         for file in group:
-            intake.take(tables[file.name], file.name, split)
-    intake.check_task(source.origin)
+            intake.take(tables[file], file, split)
+    intake.check_task(source.place)
     if regression:
         _check_resolved(intake.sound)
     else:
         if params.target is Target.AUTO:
-            _check_are_classes(intake.sound["train"], source.origin)
+            _check_are_classes(intake.sound["train"], source.place)
         intake.refuse_unseen_labels()
     read_rows = {split: len(intake.sound[split]) + len(intake.refused[split]) for split in SPLITS}
     for split in SPLITS:
@@ -78,7 +78,7 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
         regression,
         {split: intake.sound[split] for split in present},
         {split: read_rows[split] for split in present},
-        {split: sorted(intake.refused[split], key=lambda row: (row.file, row.line)) for split in present},
+        {split: sorted(intake.refused[split], key=lambda row: (row.file.name, row.line)) for split in present},
         [file for group in files.values() for file in group],
     )
 
@@ -86,11 +86,11 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
 def _files(source: Source) -> dict[SplitName, list[File]]:
     files = source.labelled
     if "train" not in files:
-        found = ", ".join(file.name for group in (*files.values(), source.other) for file in group)
-        raise DataError(f"{source.origin}: no train file, found {found}; name one train.csv, .tsv, .jsonl or .parquet")
+        found = ", ".join(str(file) for group in (*files.values(), source.other) for file in group)
+        raise DataError(f"{source.place}: no train file, found {found}; name one train.csv, .tsv, .jsonl or .parquet")
     for file in (file for group in files.values() for file in group):
         if suffix_of(file.path) == PLAIN_TEXT:
-            raise DataError(f"{file.name}: plain text has no labels; use CSV, TSV, JSONL or Parquet")
+            raise DataError(f"{file}: plain text has no labels; use CSV, TSV, JSONL or Parquet")
     return files
 
 
@@ -100,9 +100,9 @@ def _check_missing(source: Source, files: dict[SplitName, list[File]]) -> None:
         other = [file for file in source.other if file not in files["train"]]
         meant = other + [file for file in source.unknown if split_of(stem_of(file.path)) == split]
         if meant:
-            names = " and ".join(file.name for file in meant)
+            places = " and ".join(map(str, meant))
             raise DataError(
-                f"{source.origin}: no {split} file, but {names} would not be read, expected {split}.csv, .tsv, "
+                f"{source.place}: no {split} file, but {places} would not be read, expected {split}.csv, .tsv, "
                 f".jsonl or .parquet; rename or convert the {split} file, or move unrelated files elsewhere"
             )
 
@@ -111,17 +111,17 @@ def _regression(source: Source, params: IngestParams) -> bool:
     task = (source.about.get("task") or "").lower()
     if "unlabelled" in task:
         remedy = "name it under ingest.unlabelled and another source under ingest.source"
-        raise DataError(f"{source.origin}/dataset.json: the task is {task!r}, expected a labelled one; {remedy}")
+        raise DataError(f"{source.place}/dataset.json: the task is {task!r}, expected a labelled one; {remedy}")
     by_description = task == "regression" or source.about.get("labels") == []
     return params.target is Target.NUMBER or (params.target is Target.AUTO and by_description)
 
 
-def _check_are_classes(train: list[Row], origin: str) -> None:
+def _check_are_classes(train: list[Row], place: str) -> None:
     """Refuses to treat measurements as class names."""
     names = {str(row.label) for row in train}
     if len(names) > _MOST_DECIMALS and any("." in name for name in names) and all(map(_NUMBER.fullmatch, names)):
         raise DataError(
-            f"{origin}: the labels are {len(names)} distinct numbers, expected class names; set ingest.target to "
+            f"{place}: the labels are {len(names)} distinct numbers, expected class names; set ingest.target to "
             "number for regression, or to class if each number is a class"
         )
 
@@ -148,9 +148,9 @@ class _Intake:
         self._names = names
         self._pair = pair
         self._label_of = label_of
-        self._ids: dict[tuple[SplitName, str], str] = {}
+        self._ids: dict[tuple[SplitName, str], tuple[File, int]] = {}
 
-    def take(self, table: Table, file: str, split: SplitName) -> None:
+    def take(self, table: Table, file: File, split: SplitName) -> None:
         """Adds all rows of a file."""
         self._check_columns(table, file)
         self.refused[split] += table.refused
@@ -163,12 +163,12 @@ class _Intake:
             except UnusableError as error:
                 self.refused[named].append(Refused(file, raw.line, str(error), raw.values))
 
-    def check_task(self, origin: str) -> None:
+    def check_task(self, place: str) -> None:
         """Checks that train has rows, and more than one label."""
         train = self.sound["train"]
         if not train:
             first = f" (first: {self.refused['train'][0]})" if self.refused["train"] else ""
-            raise DataError(f"{origin}: no usable training rows{first}; fix the rows or the names under ingest.columns")
+            raise DataError(f"{place}: no usable training rows{first}; fix the rows or the names under ingest.columns")
         if len({row.label for row in train}) == 1:
             row = train[0]
             raise DataError(
@@ -183,7 +183,7 @@ class _Intake:
             self.refused[split] += [_unseen(row) for row in rows if row.label not in seen]
             self.sound[split] = [row for row in rows if row.label in seen]
 
-    def _check_columns(self, table: Table, file: str) -> None:
+    def _check_columns(self, table: Table, file: File) -> None:
         names = self._names
         wanted = {"text": names.text, "label": names.label, "id": names.id, "split": names.split}
         if self._pair:
@@ -196,7 +196,7 @@ class _Intake:
                     f"{file}:1: no column {column!r}, found {found}; set ingest.columns.{key} to one of them"
                 )
 
-    def _row(self, raw: Raw, file: str, split: SplitName) -> Row:
+    def _row(self, raw: Raw, file: File, split: SplitName) -> Row:
         names = self._names
         if names.id is not None:
             self._check_id(raw, file, split, names.id)
@@ -211,14 +211,16 @@ class _Intake:
             raise UnusableError(f"`{column}` is {name!r}, expected train, dev or test; correct it")
         return split
 
-    def _check_id(self, raw: Raw, file: str, split: SplitName, column: str) -> None:
+    def _check_id(self, raw: Raw, file: File, split: SplitName, column: str) -> None:
         key = raw.values.get(column)
         if key is None or key == "":
             raise UnusableError(f"`{column}` is missing; fill it in, or set ingest.columns.id to null")
-        here = f"{file}:{raw.line}"
-        earlier = self._ids.setdefault((split, str(key)), here)
-        if earlier != here:
-            raise UnusableError(f"`{column}` {str(key)!r} already occurs at {earlier}; give each row its own id")
+        earlier, line = self._ids.setdefault((split, str(key)), (file, raw.line))
+        if (earlier, line) != (file, raw.line):
+            where = "" if earlier == file else f" of {earlier.path.name}"
+            raise UnusableError(
+                f"`{column}` {str(key)!r} already occurs in line {line}{where}; give each row its own id"
+            )
 
 
 def _unseen(row: Row) -> Refused:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eibert.errors import DataError
-from eibert.ingest.rows import Raw, Refused
+from eibert.ingest.rows import File, Raw, Refused
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 PLAIN_TEXT = ".txt"
@@ -54,34 +54,30 @@ def stem_of(path: Path) -> str:
     return path.name[: len(path.name.lower().removesuffix(_GZIP)) - len(suffix_of(path))]
 
 
-def read(path: Path, name: str) -> Table:
+def read(file: File) -> Table:
     """Returns the rows of a file.
-
-    Args:
-        path: The file.
-        name: Its name in messages.
 
     Raises:
         DataError: the file is missing, empty, damaged or of an unknown format, or its header is unusable.
     """
-    parse = _parser(path, name)
-    data = _bytes(path, name)
+    parse = _parser(file)
+    data = _bytes(file)
     if data.startswith(_UTF16_MARKS):
-        raise DataError(f"{name}:1: UTF-16 text, expected UTF-8; save the file as UTF-8")
+        raise DataError(f"{file}:1: UTF-16 text, expected UTF-8; save the file as UTF-8")
     if not data.strip():
-        raise DataError(f"{name}:1: the file is empty; add rows or remove it from ingest")
-    table = parse(data, name)
+        raise DataError(f"{file}:1: the file is empty; add rows or remove it from ingest")
+    table = parse(data, file)
     if not table.rows and not table.refused:
-        raise DataError(f"{name}:1: no rows below the header; add rows or remove it from ingest")
+        raise DataError(f"{file}:1: no rows below the header; add rows or remove it from ingest")
     return table
 
 
-def _parser(path: Path, name: str) -> Callable[[bytes, str], Table]:
-    match suffix_of(path):
+def _parser(file: File) -> Callable[[bytes, File], Table]:
+    match suffix_of(file.path):
         case ".csv":
-            return lambda data, name: _delimited(data, name, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+            return lambda data, file: _delimited(data, file, delimiter=",", quoting=csv.QUOTE_MINIMAL)
         case ".tsv":
-            return lambda data, name: _delimited(data, name, delimiter="\t", quoting=csv.QUOTE_NONE)
+            return lambda data, file: _delimited(data, file, delimiter="\t", quoting=csv.QUOTE_NONE)
         case ".jsonl":
             return _json_lines
         case ".parquet":
@@ -89,44 +85,46 @@ def _parser(path: Path, name: str) -> Callable[[bytes, str], Table]:
         case ".txt":
             return _plain
     known = ", ".join(FORMATS)
-    raise DataError(f"{name}: unknown suffix {''.join(path.suffixes)!r}, expected {known} (plain or .gz); convert it")
+    raise DataError(
+        f"{file}: unknown suffix {''.join(file.path.suffixes)!r}, expected {known} (plain or .gz); convert it"
+    )
 
 
-def _bytes(path: Path, name: str) -> bytes:
+def _bytes(file: File) -> bytes:
     try:
-        data = path.read_bytes()
+        data = file.path.read_bytes()
     except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror}); correct the path or the permissions") from error
-    if not path.name.lower().endswith(_GZIP):
+        raise DataError(f"{file}: cannot be read ({error.strerror}); correct the path or the permissions") from error
+    if not file.path.name.lower().endswith(_GZIP):
         return data
     try:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{name}: not a valid gzip file ({error}); copy or download it again") from error
+        raise DataError(f"{file}: not a valid gzip file ({error}); copy or download it again") from error
 
 
-def _delimited(data: bytes, name: str, *, delimiter: str, quoting: Any) -> Table:
+def _delimited(data: bytes, file: File, *, delimiter: str, quoting: Any) -> Table:
     csv.field_size_limit(sys.maxsize)
-    file = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+    lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", errors="surrogateescape", newline="")
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
     rows: list[Raw] = []
     refused: list[Refused] = []
     header: list[str] = []
-    for line, cells in _records(reader, name):
+    for line, cells in _records(reader, file):
         if isinstance(cells, str):
-            refused.append(Refused(name, line, cells, None))
+            refused.append(Refused(file, line, cells, None))
         elif not header:
-            header = _header(cells, name, line)
+            header = _header(cells, file, line)
         elif not cells and len(header) > 1:
             continue  # a blank line is not a row
         elif problem := _ragged(cells, header) or _undecodable(cells):
-            refused.append(Refused(name, line, problem, [_readable(cell) for cell in cells]))
+            refused.append(Refused(file, line, problem, [_readable(cell) for cell in cells]))
         else:
             rows.append(Raw(line, dict(zip(header, cells or [""], strict=True))))
     return Table(header, rows, refused)
 
 
-def _records(reader: Any, name: str) -> Iterator[tuple[int, list[str] | str]]:
+def _records(reader: Any, file: File) -> Iterator[tuple[int, list[str] | str]]:
     """Yields each record's first line number with its cells, or with what is wrong with it."""
     while True:
         line = reader.line_num + 1
@@ -137,15 +135,15 @@ def _records(reader: Any, name: str) -> Iterator[tuple[int, list[str] | str]]:
         except csv.Error as error:
             if "unexpected end of data" in str(error):
                 remedy = "close it, or double every quotation mark inside a quoted cell"
-                raise DataError(f"{name}:{line}: a quotation mark opened here is never closed; {remedy}") from error
+                raise DataError(f"{file}:{line}: a quotation mark opened here is never closed; {remedy}") from error
             yield line, f"not valid CSV ({error}); double every quotation mark inside a quoted cell"
 
 
-def _header(cells: list[str], name: str, line: int) -> list[str]:
+def _header(cells: list[str], file: File, line: int) -> list[str]:
     if problem := _undecodable(cells):
-        raise DataError(f"{name}:{line}: {problem}")
+        raise DataError(f"{file}:{line}: {problem}")
     if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
-        raise DataError(f"{name}:{line}: duplicate column {twice[0]!r} in the header; rename one")
+        raise DataError(f"{file}:{line}: duplicate column {twice[0]!r} in the header; rename one")
     return cells
 
 
@@ -178,7 +176,7 @@ def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
         yield line, content.removesuffix(b"\r")
 
 
-def _json_lines(data: bytes, name: str) -> Table:
+def _json_lines(data: bytes, file: File) -> Table:
     rows: list[Raw] = []
     refused: list[Refused] = []
     columns: dict[str, None] = {}
@@ -191,9 +189,9 @@ def _json_lines(data: bytes, name: str) -> Table:
                 raise ValueError(f'{type(values).__name__}, expected an object like {{"text": …}}')
         except UnicodeDecodeError as error:
             reason = f"not UTF-8: byte 0x{content[error.start]:02X} at byte {error.start + 1}; save the file as UTF-8"
-            refused.append(Refused(name, line, reason, content.decode("utf-8", "backslashreplace")))
+            refused.append(Refused(file, line, reason, content.decode("utf-8", "backslashreplace")))
         except (ValueError, RecursionError) as error:
-            refused.append(Refused(name, line, f"not a JSON object ({error}); fix the line", content.decode()))
+            refused.append(Refused(file, line, f"not a JSON object ({error}); fix the line", content.decode()))
         else:
             columns.update(dict.fromkeys(values))
             rows.append(Raw(line, values))
@@ -211,17 +209,17 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _JSON = json.JSONDecoder(object_pairs_hook=_unique_keys)
 
 
-def _parquet(data: bytes, name: str) -> Table:
+def _parquet(data: bytes, file: File) -> Table:
     try:
         table = pq.read_table(pa.BufferReader(data))
         rows = [Raw(number, values) for number, values in enumerate(table.to_pylist(), start=1)]
     except (pa.ArrowException, OSError, ValueError) as error:
         message = str(error).splitlines()[0]
-        raise DataError(f"{name}: not a valid Parquet file ({message}); copy or download it again") from error
+        raise DataError(f"{file}: not a valid Parquet file ({message}); copy or download it again") from error
     return Table(table.column_names, rows, [])
 
 
-def _plain(data: bytes, name: str) -> Table:
+def _plain(data: bytes, file: File) -> Table:
     rows: list[Raw] = []
     refused: list[Refused] = []
     for line, content in _lines(data.removesuffix(b"\n")):
@@ -229,5 +227,5 @@ def _plain(data: bytes, name: str) -> Table:
             rows.append(Raw(line, {"text": content.decode()}))
         except UnicodeDecodeError as error:
             reason = f"not UTF-8: byte 0x{content[error.start]:02X} at byte {error.start + 1}; save the file as UTF-8"
-            refused.append(Refused(name, line, reason, content.decode("utf-8", "backslashreplace")))
+            refused.append(Refused(file, line, reason, content.decode("utf-8", "backslashreplace")))
     return Table(["text"], rows, refused)

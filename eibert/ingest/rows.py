@@ -3,11 +3,30 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from eibert.errors import DataError
 
 Label = str | float
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a source; as text, its place.
+
+    Attributes:
+        path: The file.
+        name: What records call it, the same in every clone: begins with the source as written in params.yaml.
+        place: What messages call it, valid in any current folder: its absolute path; on a hub as `name`.
+    """
+
+    path: Path
+    name: str
+    place: str
+
+    def __str__(self) -> str:
+        return self.place
 
 
 @dataclass(frozen=True)
@@ -28,13 +47,13 @@ class Refused:
     """A row that could not be used.
 
     Attributes:
-        file: The file's name, starting with the source as the user wrote it.
+        file: Where it stands.
         line: As in `Raw`.
-        reason: What was wrong, and what to do.
+        reason: What was wrong, and what to do; the same in every clone, as it is recorded.
         row: The row as far as it could be read: cells by column, cells in order, or the line.
     """
 
-    file: str
+    file: File
     line: int
     reason: str
     row: Any
@@ -66,7 +85,7 @@ class Row:
     text: str
     text_b: str | None
     label: Label
-    file: str
+    file: File
     line: int
 
 

@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from eibert.corpus import SplitName
 from eibert.errors import DataError
 from eibert.ingest.reading import FORMATS, PLAIN_TEXT, stem_of, suffix_of
+from eibert.ingest.rows import File as File  # also for those who only look for files
 from eibert.params.ingest import IngestParams
 
 SAMPLE = "sample"
@@ -31,14 +32,6 @@ _ABOUT = re.compile(r"(readme|licen[cs]e)\b.*|(copying|notice|citation|changelog
 
 
 @dataclass(frozen=True)
-class File:
-    """A file of a source; `name` identifies it in messages and records."""
-
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True)
 class Source:
     """A resolved source.
 
@@ -49,6 +42,7 @@ class Source:
         other: Files whose names do not indicate a split.
         unknown: Files of unknown format.
         about: Content of dataset.json; {} if there is none.
+        place: What messages call the source, as in `File`.
     """
 
     origin: str
@@ -57,6 +51,7 @@ class Source:
     other: list[File] = field(default_factory=list)
     unknown: list[File] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
+    place: str = ""
 
     @property
     def licence(self) -> str | None:
@@ -68,11 +63,11 @@ class Source:
         """Files that hold labelled rows, by split; a single file whose name indicates no split holds everything."""
         return {"train": self.other} if len(self.other) == 1 and not self.files else self.files
 
-    def unread(self, read: Iterable[File]) -> list[str]:
-        """Returns the names of the source's files that were not read."""
+    def unread(self, read: Iterable[File]) -> list[File]:
+        """Returns the source's files that were not read, by name."""
         known = [file for group in self.files.values() for file in group]
         left = {*known, *self.other, *self.unknown} - {*read}
-        return sorted(file.name for file in left)
+        return sorted(left, key=lambda file: file.name)
 
 
 def local_sources(params: IngestParams) -> list[str]:
@@ -94,16 +89,17 @@ def find(origin: str, workspace: Path, key: str) -> Source:
     """
     if origin.startswith(_HUB):
         root, title = _download(origin, key)
+        place = origin
     else:
         root = workspace / origin
         title = _title(root.resolve())
+        place = str(root.parent.resolve() / root.name if root.is_file() else root.resolve())
     if root.is_file():
-        split = split_of(stem_of(root))
-        files = {} if split is None else {split: [File(root, origin)]}
-        return Source(origin, title, files, [] if split else [File(root, origin)])
+        split, file = split_of(stem_of(root)), File(root, origin, place)
+        return Source(origin, title, {split: [file]} if split else {}, [] if split else [file], place=place)
     if not root.is_dir():
-        raise DataError(f"{key}: {origin}: no such file or folder; paths are relative to params.yaml; correct it")
-    found, unknown = _data_files(root, origin)
+        raise DataError(f"{key}: {origin}: no such file or folder; paths are relative to {workspace}; correct it")
+    found, unknown = _data_files(root, origin, place)
     named = {split: [file for file in found if split_of(stem_of(file.path)) == split] for split in SPLITS}
     for split, series in named.items():
         _same_series(split, series)
@@ -113,7 +109,8 @@ def find(origin: str, workspace: Path, key: str) -> Source:
         {split: series for split, series in named.items() if series},
         [file for file in found if split_of(stem_of(file.path)) is None],
         unknown,
-        _description(root / _DESCRIPTION, f"{origin}/{_DESCRIPTION}"),
+        _description(root / _DESCRIPTION, f"{place}/{_DESCRIPTION}"),
+        place,
     )
 
 
@@ -145,17 +142,18 @@ def _title(root: Path) -> str:
     return stem_of(root) if split_of(stem_of(root)) is None else root.parent.name
 
 
-def _data_files(root: Path, origin: str) -> tuple[list[File], list[File]]:
+def _data_files(root: Path, origin: str, place: str) -> tuple[list[File], list[File]]:
     """Returns the files of known formats, at least one, and the others."""
-    for folder, place in ((root, origin), (root / "data", f"{origin}/data")):
+    for folder, below in ((root, ""), (root / "data", "/data")):
         paths = sorted(path for path in folder.glob("*") if path.is_file() and not _tells_about(path))
-        files = [File(path, f"{place.rstrip('/')}/{path.name}") for path in paths]
+        start = f"{origin}{below}".rstrip("/")
+        files = [File(path, f"{start}/{path.name}", f"{place}{below}/{path.name}") for path in paths]
         known = [file for file in files if suffix_of(file.path) in (*FORMATS, PLAIN_TEXT)]
         if known:
             return known, [file for file in files if file not in known]
     expected = ", ".join((*FORMATS, PLAIN_TEXT))
     raise DataError(
-        f"{origin}: no data files in it or in its `data` folder, expected {expected} (plain or .gz); add them"
+        f"{place}: no data files in it or in its `data` folder, expected {expected} (plain or .gz); add them"
     )
 
 
@@ -176,24 +174,24 @@ def _same_series(split: SplitName, files: Iterable[File]) -> None:
         series.setdefault(_SHARD.sub("", stem_of(file.path)) + suffix_of(file.path), file)
     unsharded = [file for file in files if not _SHARD.search(stem_of(file.path))]
     if len(series) > 1 or len(unsharded) > 1:
-        names = " and ".join(file.name for file in files)
+        places = " and ".join(map(str, files))
         raise DataError(
-            f"{names}: more than one file for {split}; keep one, or name the shards {split}-00000-of-00002 …"
+            f"{places}: more than one file for {split}; keep one, or name the shards {split}-00000-of-00002 …"
         )
 
 
-def _description(path: Path, name: str) -> dict[str, Any]:
+def _description(path: Path, place: str) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except json.JSONDecodeError as error:
-        raise DataError(f"{name}:{error.lineno}: not valid JSON ({error.msg}); fix or delete the file") from error
+        raise DataError(f"{place}:{error.lineno}: not valid JSON ({error.msg}); fix or delete the file") from error
     except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{name}: cannot be read ({error}); fix or delete the file") from error
+        raise DataError(f"{place}: cannot be read ({error}); fix or delete the file") from error
     if not isinstance(about, dict):
-        raise DataError(f"{name}:1: {type(about).__name__}, expected an object; fix or delete the file")
+        raise DataError(f"{place}:1: {type(about).__name__}, expected an object; fix or delete the file")
     for key in ("name", "task", "metric", "language", *_LICENCE):
         if not isinstance(about.get(key), str | None):
-            raise DataError(f"{name}: `{key}` is {about[key]!r}, expected text; fix or delete it")
+            raise DataError(f"{place}: `{key}` is {about[key]!r}, expected text; fix or delete it")
     return about

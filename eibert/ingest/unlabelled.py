@@ -8,8 +8,8 @@ from random import Random
 from eibert.errors import DataError
 from eibert.ingest import sentences
 from eibert.ingest.reading import Table, read
-from eibert.ingest.rows import Refused, UnusableError, text_of
-from eibert.ingest.sources import File, Source
+from eibert.ingest.rows import File, Refused, UnusableError, text_of
+from eibert.ingest.sources import Source
 from eibert.matching import text_key
 from eibert.params.ingest import IngestParams
 
@@ -121,7 +121,7 @@ def files_of(source: Source) -> list[File]:
     """
     files = source.files.get("train") or ([] if source.files else source.other)
     if not files:
-        found = ", ".join(file.name for group in source.files.values() for file in group)
+        found = ", ".join(str(file) for group in source.files.values() for file in group)
         raise DataError(
             f"ingest.unlabelled: {found}: dev and test are never read as unlabelled text; name another file"
         )
@@ -134,10 +134,10 @@ def collect(file: File, params: IngestParams, into: Collection) -> None:
     Raises:
         DataError: the file cannot be read or has no text column.
     """
-    table = read(file.path, file.name)
+    table = read(file)
     for refused in table.refused:
         into.refuse(refused)
-    columns = _text_columns(table, params, file.name)
+    columns = _text_columns(table, params, file)
     for raw in table.rows:
         for column in columns:
             value = raw.values.get(column)
@@ -147,10 +147,10 @@ def collect(file: File, params: IngestParams, into: Collection) -> None:
             try:
                 into.add(text_of(raw.values, column))
             except UnusableError as error:
-                into.refuse(Refused(file.name, raw.line, str(error), raw.values))
+                into.refuse(Refused(file, raw.line, str(error), raw.values))
 
 
-def _text_columns(table: Table, params: IngestParams, name: str) -> list[str]:
+def _text_columns(table: Table, params: IngestParams, file: File) -> list[str]:
     columns = table.columns
     first = next((column for column in (params.columns.text, "text") if column in columns), None)
     if first is None and len(columns) == 1:
@@ -160,7 +160,7 @@ def _text_columns(table: Table, params: IngestParams, name: str) -> list[str]:
             return []  # no line could be read: the refused lines say why
         found = ", ".join(repr(column) for column in columns)
         raise DataError(
-            f"{name}:1: no column {params.columns.text!r} or 'text', found {found}; "
+            f"{file}:1: no column {params.columns.text!r} or 'text', found {found}; "
             "rename one, or set ingest.columns.text"
         )
     second = params.columns.text_b

@@ -171,7 +171,7 @@ UNUSABLE = {
     "no row left": (
         {"data/train.csv": b"text,label\na,\n"},
         {},
-        "no usable training rows (first: data/train.csv:2: `label` is empty",
+        "data/train.csv:2: `label` is empty",
     ),
     "no row of test left": (
         {"data/train.csv": SOUND, "data/test.csv": b"text,label\na,maybe\n"},
@@ -198,11 +198,11 @@ UNUSABLE = {
         "data.xlsx: unknown suffix '.xlsx', expected .csv, .tsv, .jsonl, .parquet",
     ),
     "empty folder": ({"data/readme.md": b"x"}, {}, "data: no data files in it"),
-    "no train": ({"data/test.csv": SOUND}, {}, "data: no train file, found data/test.csv"),
+    "no train": ({"data/test.csv": SOUND}, {}, "data: no train file, found /"),
     "two files without split names": (
         {"data/a.csv": SOUND, "data/b.csv": SOUND},
         {},
-        "no train file, found data/a.csv, data/b.csv",
+        "data/a.csv, ",
     ),
     "two files for dev": (
         {"data/train.csv": SOUND, "data/dev.csv": SOUND, "data/val.csv": SOUND},
@@ -272,7 +272,9 @@ def test_unusable_source_is_an_error_that_names_the_place(
 def test_file_that_may_be_the_missing_split_is_not_passed_over(tmp_path: Path, name: str) -> None:
     rows = b"text,label\na,x\nb,y\n"
     put(tmp_path, {f"data/{file}": rows for file in ("train.csv", "test.csv", name)})
-    with pytest.raises(DataError, match=rf"data: no dev file, but data/{name} would not be read.*rename or convert"):
+    with pytest.raises(
+        DataError, match=rf"/data: no dev file, but /.*/data/{name} would not be read.*rename or convert"
+    ):
         ingest(params(source="data"), 1, tmp_path)
 
 
@@ -354,8 +356,21 @@ def test_id_that_stands_twice_in_a_split_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RefusedRowsError) as caught:
         ingest(params(columns={"id": "id"}), 1, tmp_path)
     first, second = caught.value.refused
-    assert str(first).startswith("data/train.csv:42: `id` '7' already occurs at data/train.csv:9")
-    assert str(second).startswith("data/train.csv:43: `id` is missing")
+    assert str(first).startswith(f"{tmp_path}/data/train.csv:42: `id` '7' already occurs in line 9; give")
+    assert str(second).startswith(f"{tmp_path}/data/train.csv:43: `id` is missing")
+
+
+def test_id_that_stands_in_another_shard_is_refused_with_the_shard(tmp_path: Path) -> None:
+    rows = [
+        b"id,text,label\n" + b"".join(b"%d,row %d,%s\n" % (n, n, b"yes" if n % 2 else b"no") for n in part)
+        for part in (range(20), [*range(20, 40), 0])
+    ]
+    shards = {f"data/train-0000{n}-of-00002.csv": content for n, content in enumerate(rows)}
+    put(tmp_path, shards)
+    with pytest.raises(RefusedRowsError) as caught:
+        ingest(params(columns={"id": "id"}), 1, tmp_path)
+    reasons = [(row.line, row.reason.partition(";")[0]) for row in caught.value.refused]
+    assert reasons == [(22, "`id` '0' already occurs in line 2 of train-00000-of-00002.csv")]
 
 
 def test_only_the_first_five_refused_rows_are_listed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_too_many_refused_rows_leave_a_log_and_nothing_half_written(tmp_path: Pa
     chosen = params("pairs.jsonl", target="number")
     earlier = files_of(run(tmp_path, chosen, SHARED))
     write_pairs(tmp_path, {"text": "a\ud800", "text_b": "b", "label": 1.0}, {"text": "a", "text_b": "b", "label": "x"})
-    with pytest.raises(DataError, match=r"2 row\(s\) refused(.|\n)*full list with reasons: logs/refused.jsonl"):
+    with pytest.raises(DataError, match=r"2 row\(s\) refused(.|\n)*full list with reasons: /.*/logs/refused.jsonl"):
         run(tmp_path, chosen, SHARED)
     log = tmp_path / "logs" / "refused.jsonl"
     assert [json.loads(line)["line"] for line in log.read_text().splitlines()] == [41, 42]
@@ -121,8 +122,51 @@ def test_files_that_are_not_read_are_told_and_recorded(tmp_path: Path, capsys: p
     assert task["ignored"] == ["task/extra.csv", "task/table.xlsx"]
     assert more["ignored"] == ["more/test.csv"]
     told = capsys.readouterr().err
-    assert "task: not read as labelled data: task/extra.csv, task/table.xlsx" in told
-    assert "more: not read as unlabelled data: more/test.csv" in told
+    assert (
+        f"{tmp_path}/task: not read as labelled data: {tmp_path}/task/extra.csv, {tmp_path}/task/table.xlsx\n" in told
+    )
+    assert f"{tmp_path}/more: not read as unlabelled data: {tmp_path}/more/test.csv\n" in told
+
+
+PLACE = re.compile(r"/[^\s:,]+")
+
+
+def test_messages_name_places_that_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = tmp_path / "repository" / "models" / "mine"
+    workspace.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "train.csv").write_text("text,label\n" + "".join(f"t{n},{n % 2}\n" for n in range(40)) + "x\n")
+    with pytest.raises(DataError) as caught:
+        run(workspace, params("../../../rows"), SHARED)
+    assert PLACE.findall(str(caught.value)) == [f"{tmp_path}/rows/train.csv", f"{workspace}/logs/refused.jsonl"]
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(DataError) as caught:
+        run(workspace, params("../../../empty.csv"), SHARED)
+    assert str(caught.value).startswith(f"{tmp_path}/empty.csv:1: the file is empty")
+
+
+def test_no_place_of_the_machine_is_in_the_artifact(tmp_path: Path) -> None:
+    rows = "id,text,label\n" + "".join(f"{n},text {n},{'ab'[n % 2]}\n" for n in range(40)) + "7,again,a\n,none,b\n"
+    found = []
+    for clone in ("one", "two"):
+        workspace = tmp_path / clone / "models" / "mine"
+        workspace.mkdir(parents=True)
+        (tmp_path / clone / "rows").mkdir()
+        for name in ("train", "extra", "test"):
+            (tmp_path / clone / "rows" / f"{name}.csv").write_text(rows if name == "train" else rows[:800])
+        (tmp_path / clone / "rows" / "dev.csv").write_text(rows[:100])
+        columns = {"text": "text", "text_b": "text_b", "label": "label", "id": "id", "split": None}
+        chosen = params("../../rows", columns=columns, refused_rows_limit=9)
+        found.append(files_of(run(workspace, chosen, SHARED)))
+    assert found[0] == found[1]
+    assert not any(str(tmp_path).encode() in content for content in found[0].values())
+    refused = [json.loads(line) for line in found[0]["refused.jsonl"].splitlines()]
+    assert [(row["file"], row["line"]) for row in refused[:2]] == [
+        ("../../rows/train.csv", 42),
+        ("../../rows/train.csv", 43),
+    ]
+    assert refused[0]["reason"] == "`id` '7' already occurs in line 9; give each row its own id"
 
 
 @pytest.mark.parametrize("deps", ["[code.json, pairs.jsonl]", "[./pairs.jsonl]", "[{pairs.jsonl: {cache: false}}]"])
