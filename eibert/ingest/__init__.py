@@ -105,7 +105,7 @@ def ingest(params: IngestParams, seed: int, workspace: Path) -> Ingested:
         refused=refused,
         metrics=_metrics(labelled, splits, len(leaked), collection.counts, len(pretraining.texts)),
         inputs={name: digest for each in digests for name, digest in each.items()},
-        notes=_notes(sources),
+        notes=[*dict.fromkeys([*labelled.notes, *collection.notes]), *_unread(sources)],
     )
 
 
@@ -165,7 +165,7 @@ def _uses(sources: list[tuple[Source, list[File]]]) -> list[str]:
     return ["labelled", *["unlabelled"] * (len(sources) - 1)]
 
 
-def _notes(sources: list[tuple[Source, list[File]]]) -> list[str]:
+def _unread(sources: list[tuple[Source, list[File]]]) -> list[str]:
     return [
         f"{source.place}: not read as {use} data: {', '.join(map(str, unread))}"
         for (source, files), use in zip(sources, _uses(sources), strict=True)

@@ -33,6 +33,7 @@ class Labelled:
         read: Rows read by split, refused ones included.
         refused: Refused rows by split.
         files: The files read.
+        notes: What to tell about how they were read.
     """
 
     pair: bool
@@ -41,6 +42,7 @@ class Labelled:
     read: dict[SplitName, int]
     refused: dict[SplitName, list[Refused]] = field(default_factory=dict)
     files: list[File] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_labelled(source: Source, params: IngestParams) -> Labelled:
@@ -80,6 +82,7 @@ def read_labelled(source: Source, params: IngestParams) -> Labelled:
         {split: read_rows[split] for split in present},
         {split: sorted(intake.refused[split], key=lambda row: (row.file.name, row.line)) for split in present},
         [file for group in files.values() for file in group],
+        [table.note for table in tables.values() if table.note],
     )
 
 

@@ -1,6 +1,7 @@
 """Reads one file in any supported format: each row with its line, or the reason why it is not usable.
 
-CSV is parsed strictly: an unclosed quotation mark is an error instead of swallowing rows. TSV has no quoting.
+CSV is parsed strictly: an unclosed quotation mark is an error instead of swallowing rows. A TSV file tells
+itself whether it is quoted.
 """
 
 import csv
@@ -11,7 +12,7 @@ import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eibert.errors import DataError
+from eibert.ingest.quoting import examine
 from eibert.ingest.rows import File, Raw, Refused
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -36,11 +38,13 @@ class Table:
         columns: Column names, in order; for JSON lines the keys of all lines.
         rows: Readable rows.
         refused: Unreadable rows.
+        note: What to tell about how the file was read; "" if nothing.
     """
 
     columns: list[str]
     rows: list[Raw]
     refused: list[Refused]
+    note: str = ""
 
 
 def suffix_of(path: Path) -> str:
@@ -77,7 +81,7 @@ def _parser(file: File) -> Callable[[bytes, File], Table]:
         case ".csv":
             return lambda data, file: _delimited(data, file, delimiter=",", quoting=csv.QUOTE_MINIMAL)
         case ".tsv":
-            return lambda data, file: _delimited(data, file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            return _tab_separated
         case ".jsonl":
             return _json_lines
         case ".parquet":
@@ -101,6 +105,12 @@ def _bytes(file: File) -> bytes:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{file}: not a valid gzip file ({error}); copy or download it again") from error
+
+
+def _tab_separated(data: bytes, file: File) -> Table:
+    found = examine(data)
+    quoting = csv.QUOTE_MINIMAL if found.decoded else csv.QUOTE_NONE
+    return replace(_delimited(data, file, delimiter="\t", quoting=quoting), note=found.note(file))
 
 
 def _delimited(data: bytes, file: File, *, delimiter: str, quoting: Any) -> Table:
@@ -152,7 +162,7 @@ def _ragged(cells: list[str], header: list[str]) -> str | None:
         return None
     return (
         f"{len(cells)} cells, expected {len(header)} ({', '.join(header)}); quote cells that contain the separator "
-        "(TSV knows no quotation marks: use CSV)"
+        "(in TSV that is not always understood: use CSV)"
     )
 
 

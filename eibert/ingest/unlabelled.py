@@ -50,12 +50,14 @@ class Collection:
         sentence_chars: Longer texts are split into sentences.
         counts: What became of the texts so far.
         refused: Rows that could not be used.
+        notes: What to tell about how files were read.
     """
 
     held_out: Iterable[str]
     sentence_chars: int
     counts: Counts = field(default_factory=Counts)
     refused: list[Refused] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._texts: dict[str, str] = {}
@@ -135,6 +137,7 @@ def collect(file: File, params: IngestParams, into: Collection) -> None:
         DataError: the file cannot be read or has no text column.
     """
     table = read(file)
+    into.notes += [table.note] if table.note else []
     for refused in table.refused:
         into.refuse(refused)
     columns = _text_columns(table, params, file)
