@@ -35,7 +35,8 @@ class Table:
     """The rows of one file.
 
     Attributes:
-        columns: Column names, in order; for JSON lines the keys of all lines.
+        columns: Column names, in order; those of CSV and TSV without white space around them, for JSON lines the keys
+            of all lines.
         rows: Readable rows.
         refused: Unreadable rows.
         note: What to tell about how the file was read; "" if nothing.
@@ -152,9 +153,10 @@ def _records(reader: Any, file: File) -> Iterator[tuple[int, list[str] | str]]:
 def _header(cells: list[str], file: File, line: int) -> list[str]:
     if problem := _undecodable(cells):
         raise DataError(f"{file}:{line}: {problem}")
-    if twice := sorted({cell for cell in cells if cells.count(cell) > 1}):
+    names = [cell.strip() for cell in cells]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{file}:{line}: duplicate column {twice[0]!r} in the header; rename one")
-    return cells
+    return names
 
 
 def _ragged(cells: list[str], header: list[str]) -> str | None:

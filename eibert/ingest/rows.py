@@ -108,7 +108,7 @@ def text_of(values: dict[str, Any], column: str) -> str:
 
 
 def class_of(values: dict[str, Any], column: str) -> str:
-    """Returns the class name in a column; integers and booleans are spelled as in JSON.
+    """Returns the class name in a column without white space around it; integers and booleans as in JSON.
 
     Raises:
         UnusableError: it is missing, empty, or neither text nor an integer.
@@ -120,7 +120,7 @@ def class_of(values: dict[str, Any], column: str) -> str:
         case int():
             return str(label)
         case str() if label.strip():
-            return _clean(label, column)
+            return _clean(label, column).strip()
         case str():
             raise UnusableError(f"`{column}` is empty; fill it in or delete the row")
     raise UnusableError(

@@ -99,6 +99,24 @@ def test_text_with_line_ends_inside_quotes_stays_whole(tmp_path: Path) -> None:
     assert "two\nlines" in {row.text for split in found.splits.values() for row in split}
 
 
+def test_white_space_around_labels_makes_no_further_classes(tmp_path: Path) -> None:
+    labels = ("no", " no", "no\t", "yes", "\u00a0yes ")
+    write(tmp_path / "all.jsonl", [{"text": f" t{n} ", "label": labels[n % 5]} for n in range(40)])
+    ingested = ingest(params("all.jsonl"), 1, tmp_path)
+    assert ingested.dataset["labels"] == ["no", "yes"]
+    assert Counter(row.label for part in ingested.splits.values() for row in part) == {"no": 24, "yes": 16}
+    assert {row.text for part in ingested.splits.values() for row in part} == {f" t{n} " for n in range(40)}
+
+
+@pytest.mark.parametrize(("suffix", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_white_space_around_column_names_does_not_count(tmp_path: Path, suffix: str, separator: str) -> None:
+    rows = "".join(f"t{n}{separator} {'ab'[n % 2]}\n" for n in range(40))
+    (tmp_path / f"all.{suffix}").write_text(f" text {separator} label\n{rows}")
+    ingested = ingest(params(f"all.{suffix}"), 1, tmp_path)
+    assert ingested.dataset["labels"] == ["a", "b"]
+    assert {row.text for part in ingested.splits.values() for row in part} == {f"t{n}" for n in range(40)}
+
+
 def test_integers_and_truth_values_are_class_names(tmp_path: Path) -> None:
     write(tmp_path / "all.jsonl", [{"text": f"t{n}", "label": (True, 3)[n % 2]} for n in range(30)])
     assert ingest(params("all.jsonl"), 1, tmp_path).dataset["labels"] == ["3", "true"]

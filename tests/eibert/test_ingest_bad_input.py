@@ -156,6 +156,11 @@ UNUSABLE = {
         {},
         "data/train.csv:1: duplicate column 'text' in the header",
     ),
+    "column twice but for white space": (
+        {"data/train.csv": b"text,label, text\na,b,c\n"},
+        {},
+        "data/train.csv:1: duplicate column 'text' in the header",
+    ),
     "header in another encoding": ({"data/train.csv": b"t\xe9xt,label\na,b\n"}, {}, "data/train.csv:1: not UTF-8"),
     "unclosed quotation mark": (
         {"data/train.csv": SOUND + b'"open,no\nmore,yes\n'},
