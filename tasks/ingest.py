@@ -17,6 +17,7 @@ from eibert.params.section import Shared
 from tasks.progress import say
 
 _STAGE = "ingest"
+_SHOWN = 5
 
 
 def run(workspace: Path, params: IngestParams, shared: Shared) -> Path:
@@ -89,10 +90,26 @@ def _write_refused(path: Path, refused: list[Refused]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
 
+def _scarce(dataset: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Returns the classes that are missing from a carved split, with those splits."""
+    found = {
+        label: [split for split in dataset["carved"] if label not in dataset["counts"][split]]
+        for label in dataset["labels"]
+    }
+    return [(label, splits) for label, splits in found.items() if splits]
+
+
 def _tell(ingested: Ingested) -> None:
     rows = ingested.metrics["rows"]
     for split, count in ingested.dataset["carved"].items():
         say(_STAGE, f"no {split} split in the source: took {count} of {rows['train']['read']} training rows for it")
+    if scarce := _scarce(ingested.dataset):
+        shown = ", ".join(f"{label!r} (none in {' and '.join(splits)})" for label, splits in scarce[:_SHOWN])
+        more = f" and {len(scarce) - _SHOWN} more" if len(scarce) > _SHOWN else ""
+        say(
+            _STAGE,
+            f"too few texts to be in each split that is taken from train: {shown}{more}; add rows to these classes",
+        )
     for note in ingested.notes:
         say(_STAGE, note)
     if leaked := rows["train"]["in_dev_or_test"]:

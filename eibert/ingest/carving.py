@@ -14,13 +14,16 @@ from eibert.ingest.rows import Label, Row
 from eibert.matching import pair_key
 
 _NUMBER_BINS = 10
+_KEPT_TEXTS = 2
+"""Different texts that a class keeps in train if it gives more than its share: of fewer there is nothing to learn."""
 
 
 def carve(rows: list[Row], shares: Mapping[SplitName, float], seed: int) -> dict[SplitName, list[Row]]:
     """Returns train without the rows carved out, and the carved splits; rows keep their order.
 
     Each class (for numbers, each decile) gives its share of rows, as nearly as whole groups of equal texts allow, and
-    keeps at least one group in train.
+    keeps at least one group in train. A class with enough groups to keep `_KEPT_TEXTS` gives each split at least one,
+    even if its share is less than a row: otherwise no score would tell how it is classified.
 
     Args:
         rows: The training rows.
@@ -32,14 +35,18 @@ def carve(rows: list[Row], shares: Mapping[SplitName, float], seed: int) -> dict
     """
     side: list[SplitName] = ["train"] * len(rows)
     strata = _strata(rows)
-    for split, share in shares.items():
+    for later, (split, share) in zip(reversed(range(len(shares))), shares.items(), strict=True):
         left = {stratum: [group for group in groups if side[group[0]] == "train"] for stratum, groups in strata.items()}
-        for stratum, quota in _quotas(strata, left, share).items():
-            for group in sorted(left[stratum], key=lambda group: _rank(seed, split, rows[group[0]]))[:-1]:
-                if len(group) <= quota:
-                    quota -= len(group)
-                    for position in group:
-                        side[position] = split
+        kept = later + _KEPT_TEXTS  # what later splits need stays, too
+        sure: set[Label] = {name for name, groups in left.items() if isinstance(name, str) and len(groups) > kept}
+        for stratum, quota in _quotas(strata, left, share, sure).items():
+            ranked = sorted(left[stratum], key=lambda group: _rank(seed, split, rows[group[0]]))
+            chosen = _fitting(ranked[:-1], quota, len(ranked) - (kept if stratum in sure else 1))
+            if stratum in sure and not chosen:
+                chosen = [min(ranked, key=len)]
+            for group in chosen:
+                for position in group:
+                    side[position] = split
         if split not in side:
             raise DataError(
                 f"{rows[0].file}: {len(rows)} training rows are too few to carve {share:.0%} out for {split}; "
@@ -49,6 +56,16 @@ def carve(rows: list[Row], shares: Mapping[SplitName, float], seed: int) -> dict
 
 
 _Group = list[int]
+
+
+def _fitting(ranked: list[_Group], quota: int, limit: int) -> list[_Group]:
+    """Returns the first groups, at most `limit`, that together have no more rows than the quota."""
+    fitting: list[_Group] = []
+    for group in ranked:
+        if len(group) <= quota and len(fitting) < limit:
+            quota -= len(group)
+            fitting.append(group)
+    return fitting
 
 
 def _rank(seed: int, split: SplitName, row: Row) -> bytes:
@@ -74,12 +91,17 @@ def _strata(rows: list[Row]) -> dict[Label, list[_Group]]:
     return dict(sorted(strata.items()))
 
 
-def _quotas(strata: dict[Label, list[_Group]], left: dict[Label, list[_Group]], share: float) -> dict[Label, int]:
-    """Returns how many rows each stratum gives: its share rounded down, plus one for the largest remainders."""
+def _quotas(
+    strata: dict[Label, list[_Group]], left: dict[Label, list[_Group]], share: float, sure: set[Label]
+) -> dict[Label, int]:
+    """Returns how many rows each stratum gives: its share rounded down, plus one for the largest remainders.
+
+    Classes in `sure` give at least one.
+    """
     sizes = {stratum: sum(map(len, groups)) for stratum, groups in strata.items()}
     exact = {stratum: size * share for stratum, size in sizes.items()}
-    quotas = {stratum: int(value) for stratum, value in exact.items()}
-    spare = round(sum(sizes.values()) * share) - sum(quotas.values())
+    quotas = {stratum: max(int(value), int(stratum in sure)) for stratum, value in exact.items()}
+    spare = max(0, round(sum(sizes.values()) * share) - sum(quotas.values()))
     able = [stratum for stratum in strata if len(left[stratum]) > 1]
     for stratum in sorted(able, key=lambda stratum: (quotas[stratum] - exact[stratum], stratum))[:spare]:
         quotas[stratum] += 1

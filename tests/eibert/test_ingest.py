@@ -316,6 +316,37 @@ def test_order_of_the_rows_decides_nothing() -> None:
     assert sides[0] == sides[1]
 
 
+def test_small_classes_with_texts_to_spare_are_in_each_carved_split() -> None:
+    sizes = {"large": 200, **{f"four {n}": 4 for n in range(9)}, "three": 3, "two": 2, "one": 1}
+    rows = rows_of([(f"{label} text {n}", label) for label, size in sizes.items() for n in range(size)])
+    for seed in range(20):
+        carved = carve(rows, {"dev": 0.1, "test": 0.1}, seed)
+        found = {split: Counter(row.label for row in part) for split, part in carved.items()}
+        assert {found[split][f"four {n}"] for split in ("dev", "test") for n in range(9)} == {1}
+        assert {found["train"][f"four {n}"] for n in range(9)} == {2}
+        assert found["dev"]["three"] + found["test"]["three"] == 1
+        assert (found["train"]["two"], found["train"]["one"]) == (2, 1)
+        assert 15 <= found["dev"]["large"] <= 20
+
+
+def test_class_of_repeated_texts_is_in_each_carved_split() -> None:
+    repeated = [(f"again {n // 7}", "repeated") for n in range(28)]  # four texts, of which 2.8 rows would be the share
+    rows = rows_of([*repeated, *((f"text {n}", "other") for n in range(100))])
+    carved = carve(rows, {"dev": 0.1, "test": 0.1}, 1)
+    found = {split: Counter(row.label for row in part)["repeated"] for split, part in carved.items()}
+    assert found == {"train": 14, "dev": 7, "test": 7}
+
+
+def test_small_classes_leave_enough_for_the_later_split() -> None:
+    rows = rows_of([*((f"small {n}", "small") for n in range(4)), *((f"text {n}", "other") for n in range(40))])
+    for seed in range(20):
+        found = [
+            Counter(row.label for row in part)["small"]
+            for part in carve(rows, {"dev": 0.45, "test": 0.1}, seed).values()
+        ]
+        assert found == [2, 1, 1]
+
+
 def test_carved_numbers_come_from_their_whole_range() -> None:
     rows = rows_of([(f"text {n}", float(n)) for n in range(1000)])
     tenths = Counter(int(row.label) // 100 for row in carve(rows, {"dev": 0.1}, 3)["dev"])

@@ -128,6 +128,22 @@ def test_files_that_are_not_read_are_told_and_recorded(tmp_path: Path, capsys: p
     assert f"{tmp_path}/more: not read as unlabelled data: {tmp_path}/more/test.csv\n" in told
 
 
+def test_classes_missing_from_a_carved_split_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = {"many": 60, "four": 4, "two": 2, **{f"one {n}": 1 for n in range(6)}}
+    texts = [f"text {label} {n},{label}" for label, size in sizes.items() for n in range(size)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *texts]))
+    folder = run(tmp_path, params("rows.csv"), SHARED)
+    counts = read_json(folder / "dataset.json")["counts"]
+    assert [set(counts[split]) for split in ("dev", "test")] == [{"many", "four"}] * 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "too few" in line]
+    ones = ", ".join(f"'one {n}' (none in dev and test)" for n in range(5))
+    start = "ingest    too few texts to be in each split that is taken from train"
+    assert lines == [f"{start}: {ones} and 2 more; add rows to these classes"]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *texts[:64]]))
+    run(tmp_path, params("rows.csv"), SHARED)
+    assert "too few" not in capsys.readouterr().err
+
+
 PLACE = re.compile(r"/[^\s:,]+")
 
 
