@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from eibert.errors import DataError
 from eibert.ingest.quoting import examine
 from eibert.ingest.rows import File, Raw, Refused
+from eibert.ingest.separators import SEPARATORS, advice, meant
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 PLAIN_TEXT = ".txt"
@@ -80,7 +81,7 @@ def read(file: File) -> Table:
 def _parser(file: File) -> Callable[[bytes, File], Table]:
     match suffix_of(file.path):
         case ".csv":
-            return lambda data, file: _delimited(data, file, delimiter=",", quoting=csv.QUOTE_MINIMAL)
+            return lambda data, file: _delimited(data, file, quoting=csv.QUOTE_MINIMAL)
         case ".tsv":
             return _tab_separated
         case ".jsonl":
@@ -111,17 +112,19 @@ def _bytes(file: File) -> bytes:
 def _tab_separated(data: bytes, file: File) -> Table:
     found = examine(data)
     quoting = csv.QUOTE_MINIMAL if found.decoded else csv.QUOTE_NONE
-    return replace(_delimited(data, file, delimiter="\t", quoting=quoting), note=found.note(file))
+    return replace(_delimited(data, file, quoting=quoting), note=found.note(file))
 
 
-def _delimited(data: bytes, file: File, *, delimiter: str, quoting: Any) -> Table:
+def _delimited(data: bytes, file: File, *, quoting: Any) -> Table:
     csv.field_size_limit(sys.maxsize)
     lines = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
+    reader = csv.reader(lines, delimiter=SEPARATORS[suffix_of(file.path)], quoting=quoting, strict=True)
     rows: list[Raw] = []
     refused: list[Refused] = []
     header: list[str] = []
     for line, cells in _records(reader, file):
+        if isinstance(cells, str) and not header:
+            raise DataError(f"{file}:{line}: {_wrong_header(data, file, line) or cells}")
         if isinstance(cells, str):
             refused.append(Refused(file, line, cells, None))
         elif not header:
@@ -157,6 +160,13 @@ def _header(cells: list[str], file: File, line: int) -> list[str]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{file}:{line}: duplicate column {twice[0]!r} in the header; rename one")
     return names
+
+
+def _wrong_header(data: bytes, file: File, line: int) -> str | None:
+    """Returns what is wrong with a header that is not valid CSV if another separator would make it so."""
+    header = data.decode("utf-8-sig", "surrogateescape").splitlines()[line - 1]
+    found = meant(header, suffix_of(file.path))
+    return f"the header is {header!r}; {advice(found[0], suffix_of(file.path))}" if found else None
 
 
 def _ragged(cells: list[str], header: list[str]) -> str | None:

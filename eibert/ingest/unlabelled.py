@@ -7,8 +7,9 @@ from random import Random
 
 from eibert.errors import DataError
 from eibert.ingest import sentences
-from eibert.ingest.reading import Table, read
+from eibert.ingest.reading import Table, read, suffix_of
 from eibert.ingest.rows import File, Refused, UnusableError, text_of
+from eibert.ingest.separators import SEPARATORS, advice, meant
 from eibert.ingest.sources import Source
 from eibert.matching import text_key
 from eibert.params.ingest import IngestParams
@@ -155,15 +156,20 @@ def collect(file: File, params: IngestParams, into: Collection) -> None:
 
 def _text_columns(table: Table, params: IngestParams, file: File) -> list[str]:
     columns = table.columns
-    first = next((column for column in (params.columns.text, "text") if column in columns), None)
+    texts = (params.columns.text, "text")
+    first = next((column for column in texts if column in columns), None)
     if first is None and len(columns) == 1:
         first = columns[0]
+        suffix = suffix_of(file.path)
+        found = meant(first, suffix, texts) if suffix in SEPARATORS else None
+        if found and not set(texts).isdisjoint(found[1]):
+            raise DataError(f"{file}:1: one column, {first!r}, expected {texts[0]!r}; {advice(found[0], suffix)}")
     if first is None:
         if not table.rows:
             return []  # no line could be read: the refused lines say why
-        found = ", ".join(repr(column) for column in columns)
+        names = ", ".join(repr(column) for column in columns)
         raise DataError(
-            f"{file}:1: no column {params.columns.text!r} or 'text', found {found}; "
+            f"{file}:1: no column {params.columns.text!r} or 'text', found {names}; "
             "rename one, or set ingest.columns.text"
         )
     second = params.columns.text_b

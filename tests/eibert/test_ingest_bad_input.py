@@ -273,6 +273,60 @@ def test_unusable_source_is_an_error_that_names_the_place(
     assert expected in str(caught.value)
 
 
+SEPARATED = {
+    "semicolons": (".csv", "text;label", "its columns seem to be separated by semicolons: save the file with commas"),
+    "bars": (".csv", "text|label", "its columns seem to be separated by vertical bars: save the file with commas"),
+    "tabs": (
+        ".csv", "text\tlabel",
+        "its columns seem to be separated by tabs: name the file .tsv, or save the file with commas",
+    ),
+    "commas": (
+        ".tsv", "text,label",
+        "its columns seem to be separated by commas: name the file .csv, or save the file with tabs",
+    ),
+    "other names": (".csv", "a sentence; its intent", "separated by semicolons: save the file with commas"),
+    "a bar within": (".csv", "text;label;yes|no", "separated by semicolons: save the file with commas"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rest", ["short", "one, two", "a, b, c"])
+@pytest.mark.parametrize(("suffix", "header", "expected"), SEPARATED.values(), ids=SEPARATED)
+def test_file_with_another_separator_is_refused_with_what_to_do(
+    tmp_path: Path, suffix: str, header: str, expected: str, rest: str
+) -> None:
+    separator = next(character for character in ";|\t," if character in header)
+    rows = "".join(f"{rest} {n}{separator}{'ab'[n % 2]}\n" for n in range(40))
+    put(tmp_path, {f"data/train{suffix}": f"{header}\n{rows}".encode()})
+    with pytest.raises(DataError) as caught:
+        ingest(params(), 1, tmp_path)
+    start = f"{tmp_path}/data/train{suffix}:1: one column, {header!r}, expected 'text', 'label'; "
+    assert str(caught.value).startswith(start)
+    assert str(caught.value).endswith(expected)
+
+
+def test_quoted_header_with_another_separator_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    put(tmp_path, {"data/train.csv": b'"text";"label"\n' + b'"a";"x"\nb;y\n' * 20})
+    with pytest.raises(DataError) as caught:
+        ingest(params(), 1, tmp_path)
+    assert str(caught.value) == (
+        f'{tmp_path}/data/train.csv:1: the header is \'"text";"label"\'; its columns seem to be separated by '
+        "semicolons: save the file with commas"
+    )
+
+
+def test_header_that_is_no_csv_is_refused_instead_of_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, {"data/train.csv": b'"the" text,label\n' + SOUND})
+    with pytest.raises(DataError, match=r"data/train\.csv:1: not valid CSV .* double every quotation mark"):
+        ingest(params(), 1, tmp_path)
+
+
+def test_unlabelled_text_with_another_separator_is_refused_but_one_column_with_any_name_is_not(tmp_path: Path) -> None:
+    put(tmp_path, {"data/train.csv": SOUND, "u.csv": b"id;text\n1;hello\n", "v.csv": b"my texts; all\nhello; you\n"})
+    with pytest.raises(DataError, match=r"u\.csv:1: one column, 'id;text', expected 'text'; .* by semicolons: save"):
+        ingest(params(unlabelled=["u.csv"]), 1, tmp_path)
+    assert ingest(params(unlabelled=["v.csv"]), 1, tmp_path).unlabelled == ["hello; you"]
+
+
 @pytest.mark.parametrize("name", ["validierung.csv", "dev.xlsx"])
 def test_file_that_may_be_the_missing_split_is_not_passed_over(tmp_path: Path, name: str) -> None:
     rows = b"text,label\na,x\nb,y\n"
