@@ -13,7 +13,7 @@ import numpy as np
 from eibert.errors import DataError
 from eibert.evaluate.conclusion import METRICS
 from eibert.ingest.reading import Table, read
-from eibert.ingest.rows import Label, UnusableError, class_of, number_of, text_of
+from eibert.ingest.rows import File, Label, UnusableError, class_of, number_of, text_of
 from eibert.params.ingest import ColumnParams
 from eibert.params.load import load as load_params
 from eibert.runtime.bundle import Bundle
@@ -69,7 +69,7 @@ def predict_file(bundle: Path, path: Path, workspace: Path, top_k: int) -> Predi
     """
     model = load(bundle)
     named = load_params(workspace / PARAMS).ingest.columns if (workspace / PARAMS).is_file() else _STANDARD
-    rows = _checked(read(path, str(path)), str(path), named, model.bundle)
+    rows = _checked(read(File(path, str(path), str(path))), str(path), named, model.bundle)
     inputs: list[str | tuple[str, str]] = [
         (row["text"], row["text_b"]) if model.bundle.pair else row["text"] for row in rows.texts
     ]

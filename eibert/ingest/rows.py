@@ -90,7 +90,7 @@ class Row:
 
 
 class UnusableError(ValueError):
-    """Why a cell cannot be used; never leaves this package."""
+    """Why a cell cannot be used; a reason within a message, never a message."""
 
 
 def text_of(values: dict[str, Any], column: str) -> str:
