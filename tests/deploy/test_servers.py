@@ -50,7 +50,10 @@ def servers(place: Path, tools: None) -> Iterator[dict[str, str]]:
         env=environment, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout is not None
-    exported = dict(process.stdout.readline().strip().removeprefix("export ").split("=", 1) for _ in range(2))
+    exported: dict[str, str] = {}
+    while "PREFECT_API_AUTH_STRING" not in exported and (line := process.stdout.readline()):
+        name, _, value = line.strip().removeprefix("export ").partition("=")
+        exported[name] = value
     yield environment | exported
     process.terminate()
     assert process.wait(60) == 0

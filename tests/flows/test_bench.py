@@ -31,11 +31,11 @@ FIGURES: dict[str, Any] = {
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     seen: list[Any] = []
 
-    def run(*arguments: Any, profiled: bool) -> dict[str, Any]:
+    def measure(*arguments: Any, profiled: bool) -> dict[str, Any]:
         seen.append((*arguments[:2], arguments[4], profiled))
         return FIGURES
 
-    monkeypatch.setattr(bench.task, "run", run)
+    monkeypatch.setattr(bench.task, "bench", measure)
     return seen
 
 
