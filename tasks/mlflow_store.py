@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
+
+from eibert.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _FILE = "sqlite:///"
+_ARTIFACTS = "mlartifacts"
 _STORE_LOGGER = "mlflow.store.db.utils"
 _REASON_CHARS = 200
 _SECONDS_TO_CONNECT = 5
@@ -52,6 +55,7 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
 
     Raises:
         OSError: the server does not accept connections; MLflow itself would retry for minutes.
+        RegistryError: the repository was moved or copied together with its database file.
     """
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -71,7 +75,30 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
         return
     # Processes that create the same database concurrently corrupt each other's schema.
     with FileLock(f"{path(root)}.lock", timeout=60):
-        yield MlflowClient(tracking_uri=uri)
+        client = MlflowClient(tracking_uri=uri)
+        _check_place(client, root)
+        yield client
+
+
+def _check_place(client: "MlflowClient", root: Path) -> None:
+    """Refuses the repository's own database if it names files elsewhere: MLflow keeps their absolute paths."""
+    if not _is_own(root) or not path(root).exists():
+        return
+    for found in client.search_experiments():
+        held, tail = Path(unquote(urlsplit(found.artifact_location).path)), Path(_ARTIFACTS, found.name)
+        if held.parts[-len(tail.parts) :] == tail.parts and not _is_same(held, root / tail):
+            raise RegistryError(
+                f"{root} was moved or copied from {held.parents[len(tail.parts) - 1]}, where MLflow keeps its files; "
+                f"move it back, or set {path(root).name} aside to start anew"
+            )
+
+
+def _is_own(root: Path) -> bool:
+    return is_file(root) and "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _reach(uri: str) -> None:
@@ -86,6 +113,5 @@ def experiment(client: "MlflowClient", root: Path, name: str) -> str:
     """Returns the id of a workspace's experiment, created if missing."""
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
-    local = is_file(root) and "MLFLOW_TRACKING_URI" not in os.environ
-    location = (root / "mlartifacts" / name).as_uri() if local else None
+    location = (root / _ARTIFACTS / name).as_uri() if _is_own(root) else None
     return str(client.create_experiment(name, artifact_location=location))

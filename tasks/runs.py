@@ -33,6 +33,8 @@ def collect(root: Path, name: str, days: float) -> int:
     Raises:
         RegistryError: MLflow does not answer, or fails to delete.
     """
+    if mlflow_store.is_absent(root):
+        return 0
     held = {version.run for version in registry.versions(root, name)}
     with registry.connected(root) as client:
         before = datetime.now(UTC) - timedelta(days=days)
