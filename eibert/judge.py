@@ -63,6 +63,11 @@ class Verdict:
         return all(gate.passed is not False for gate in self.gates)
 
     @property
+    def judged(self) -> bool:
+        """Whether any gate was applied; none is to a bundle already in service."""
+        return any(gate.passed is not None for gate in self.gates)
+
+    @property
     def reason(self) -> str:
         """The verdict in one line."""
         failed = [f"{gate.name}: {gate.note}" for gate in self.gates if gate.passed is False]

@@ -42,6 +42,11 @@ def open_journal(workspace: Workspace, journal: Journal) -> None:
     artifact.write_json(_path(workspace), asdict(journal))
 
 
+def is_open(workspace: Workspace) -> bool:
+    """Returns whether a promotion or rollback was interrupted and is not settled yet."""
+    return _path(workspace).is_file()
+
+
 def close_journal(workspace: Workspace) -> None:
     """Deletes the journal."""
     _path(workspace).unlink(missing_ok=True)

@@ -92,6 +92,9 @@ def print_judged(verdict: Verdict, *, as_json: bool) -> None:
     if as_json:
         print_json(verdict.as_object())
         return
+    if not verdict.judged:
+        print_lines([_nothing_to_do(verdict.champion)])
+        return
     print_verdict(verdict)
     print_lines(["would be promoted" if verdict.passed else "would be kept out"])
 
@@ -119,8 +122,12 @@ def _outcome(found: "Promotion") -> str:
         return f"version {number} is in service now, {after}"
     stays = f"version {number} stays in service" if number else "no version is in service"
     if not found.kept_out:
-        return f"nothing to do: this bundle is version {number}, already in service"
+        return _nothing_to_do(number)
     return f'{stays}; `eibert promote --override "REASON"` promotes it anyway'
+
+
+def _nothing_to_do(number: int | None) -> str:
+    return f"nothing to do: this bundle is version {number}, already in service"
 
 
 def _model(workspace: Workspace) -> Model:

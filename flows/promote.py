@@ -21,7 +21,7 @@ from eibert.redact import redacted, shown
 from eibert.trail import Record
 from flows import environment, service
 from flows.alone import alone
-from flows.journal import Journal, finish, open_journal, settle, undo
+from flows.journal import Journal, finish, is_open, open_journal, settle, undo
 from flows.workspace import Workspace
 from tasks import facts, git, packing, promotions, registry, signing
 from tasks import judge as court
@@ -65,16 +65,24 @@ class Promotion:
 
 
 def judge(workspace: Workspace) -> Verdict:
-    """Judges a workspace's bundle against the version in service, and returns the verdict.
+    """Returns the verdict that `promote` would reach, and changes nothing.
 
     Takes the workspace's lock (`flows/alone.py`), so it must not be called while holding it.
 
     Raises:
         RegistryError: MLflow does not answer.
+        RunError: a promotion was interrupted and is not settled yet.
         ArtifactError: the bundle or its evaluation is missing, altered or not up to date.
     """
-    with _alone(workspace):
-        return _judged(workspace, registry.champion(workspace.root, workspace.name))
+    environment.prepare(workspace.root)
+    with alone(workspace, wait=True):
+        if is_open(workspace):
+            raise RunError(
+                f"{workspace.name}: a promotion was interrupted, and --dry-run changes nothing; `eibert run` "
+                "finishes or undoes it, and so does `eibert promote`"
+            )
+        champion = registry.champion(workspace.root, workspace.name)
+        return _in_service(workspace, champion) or _judged(workspace, champion)
 
 
 def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
@@ -100,16 +108,14 @@ def promote(workspace: Workspace, *, override: str | None = None) -> Promotion:
     with _alone(workspace):
         champion = registry.champion(workspace.root, workspace.name)
         before = champion.number if champion else None
-        bundle = facts.bundle_folder(workspace.folder)
-        if champion and champion.digest == packing.digest(bundle):
-            same = Gate("champion", None, None, passed=None, note="this bundle is already in service")
-            return Promotion(False, champion, before, Verdict((same,), before))
+        if same := _in_service(workspace, champion):
+            return Promotion(False, champion, before, same)
         verdict = _judged(workspace, champion)
         if override is not None and not verdict.passed:
             verdict = replace(verdict, override=shown(override.strip()))
         if not verdict.passed and verdict.override is None:
             return Promotion(False, champion, before, verdict)
-        version, warning = _registered(workspace, bundle, before, verdict)
+        version, warning = _registered(workspace, before, verdict)
     return Promotion(True, version, before, verdict, warning)
 
 
@@ -169,6 +175,14 @@ def _alone(workspace: Workspace) -> Iterator[None]:
         yield
 
 
+def _in_service(workspace: Workspace, champion: Version | None) -> Verdict | None:
+    """Returns a verdict without judgement if the workspace's bundle is the champion's."""
+    if champion is None or champion.digest != packing.digest(facts.bundle_folder(workspace.folder)):
+        return None
+    same = Gate("champion", None, None, passed=None, note="this bundle is already in service")
+    return Verdict((same,), champion.number)
+
+
 def _judged(workspace: Workspace, champion: Version | None) -> Verdict:
     params = workspace.params()
     with tempfile.TemporaryDirectory() as place:
@@ -176,8 +190,9 @@ def _judged(workspace: Workspace, champion: Version | None) -> Verdict:
         return court.judge(workspace.folder, held, params.judge, params.shared, root=workspace.root)
 
 
-def _registered(workspace: Workspace, bundle: Path, before: int | None, verdict: Verdict) -> tuple[Version, str]:
+def _registered(workspace: Workspace, before: int | None, verdict: Verdict) -> tuple[Version, str]:
     """Registers the bundle and puts it in service; returns its version, and a warning or ""."""
+    bundle = facts.bundle_folder(workspace.folder)
     record = court.build_of(workspace.root, workspace.folder, bundle)
     if record is None:
         raise RunError(f"{bundle}: not recorded in the trail, so a promotion cannot name it; run `eibert run` first")

@@ -168,6 +168,13 @@ def test_judging_changes_nothing(workspace: Workspace) -> None:
     assert in_service(workspace) == 1
 
 
+def test_judging_the_version_in_service_has_nothing_to_do(workspace: Workspace) -> None:
+    promote.promote(workspace)
+    said = "nothing to do: this bundle is version 2, already in service\n"
+    assert eibert(workspace, "promote", "--dry-run") == eibert(workspace, "promote") == said
+    assert not promote.judge(workspace).judged
+
+
 def test_rollback_serves_the_earlier_bytes_again(workspace: Workspace, tmp_path: Path) -> None:
     before = served(workspace, tmp_path / "before")
     promote.promote(workspace)
@@ -434,7 +441,11 @@ def test_a_run_settles_what_a_kill_left(workspace: Workspace, monkeypatch: pytes
         patch.setattr(registry, "set_champion", died)
         with pytest.raises(KeyboardInterrupt):
             promote.promote(workspace)
+    before = registry.versions(workspace.root, workspace.name)
+    with pytest.raises(RunError, match=r"--dry-run changes nothing; `eibert run` finishes or undoes it"):
+        promote.judge(workspace)
     assert (workspace.private() / "promotion.json").exists()
+    assert registry.versions(workspace.root, workspace.name) == before
     assert run._settle(workspace) == ""
     assert not (workspace.private() / "promotion.json").exists()
     assert [version.number for version in registry.versions(workspace.root, workspace.name)] == [1]
