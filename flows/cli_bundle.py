@@ -65,9 +65,9 @@ def _predict_file(bundle: Path, file: Path, workspace: Path, top_k: int, *, as_j
         print_json({"predictions": found.rows, "metric": found.metric, "value": found.score})
     else:
         print_json_lines(found.rows)
-    if told := found.told(file):
-        sys.stdout.flush()
-        typer.echo(told, err=True)
+    sys.stdout.flush()
+    for line in found.told(file):
+        typer.echo(line, err=True)
 
 
 def demo(

@@ -12,7 +12,7 @@ import numpy as np
 
 from eibert.errors import DataError
 from eibert.evaluate.conclusion import METRICS
-from eibert.ingest.reading import Table, read
+from eibert.ingest.reading import Table, check_separator, read
 from eibert.ingest.rows import File, Label, UnusableError, class_of, number_of, text_of
 from eibert.params.ingest import ColumnParams
 from eibert.params.load import load as load_params
@@ -34,15 +34,18 @@ class Predicted:
         rows: One mapping per row, in order: `text`, for pairs `text_b`, and what `predict.predictions` returns.
         metric: The bundle's metric; None: the file has no labels.
         score: Its value on all rows; None likewise.
+        note: What to tell about how the file was read; "" if nothing.
     """
 
     rows: list[dict[str, Any]]
     metric: str | None = None
     score: float | None = None
+    note: str = ""
 
-    def told(self, path: Path) -> str:
-        """Returns the score as a line; empty if the file has no labels."""
-        return f"{path}: {METRICS[self.metric]} {self.score:.4f} on {len(self.rows):,} rows" if self.metric else ""
+    def told(self, path: Path) -> list[str]:
+        """Returns lines for the user: the note, and the score if the file has labels."""
+        scored = f"{path}: {METRICS[self.metric]} {self.score:.4f} on {len(self.rows):,} rows" if self.metric else ""
+        return [line for line in (self.note, scored) if line]
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,21 @@ def predict_file(bundle: Path, path: Path, workspace: Path, top_k: int) -> Predi
     """
     model = load(bundle)
     named = load_params(workspace / PARAMS).ingest.columns if (workspace / PARAMS).is_file() else _STANDARD
-    rows = _checked(read(File(path, str(path), str(path))), str(path), named, model.bundle)
+    file = File(path, str(path), str(path))
+    table = read(file)
+    rows = _checked(table, file, named, model.bundle)
     inputs: list[str | tuple[str, str]] = [
         (row["text"], row["text_b"]) if model.bundle.pair else row["text"] for row in rows.texts
     ]
     found = model.predict(inputs, top_k=top_k)
     answers = [row | described(one) for row, one in zip(rows.texts, found, strict=True)]
     if rows.labels is None:
-        return Predicted(answers)
+        return Predicted(answers, note=table.note)
     said: list[Label] = [one.score if one.label is None else one.label for one in found]
-    return Predicted(answers, model.bundle.metric, _score(model.bundle, said, rows.labels))
+    return Predicted(answers, model.bundle.metric, _score(model.bundle, said, rows.labels), table.note)
 
 
-def _checked(table: Table, name: str, named: ColumnParams, bundle: Bundle) -> _Rows:
+def _checked(table: Table, file: File, named: ColumnParams, bundle: Bundle) -> _Rows:
     """Returns the rows of a table; all of them are usable."""
     label = _column(table, named.label, _STANDARD.label)
     if label is not None and all(raw.values.get(label) in (None, "") for raw in table.rows):
@@ -90,7 +95,7 @@ def _checked(table: Table, name: str, named: ColumnParams, bundle: Bundle) -> _R
     if bundle.pair:
         texts["text_b"] = _column(table, named.text_b, _STANDARD.text_b)
     if table.rows:  # else the unreadable rows say more than a missing column
-        _check_columns(table, name, named, texts)
+        _check_columns(table, file, named, texts)
     bad = {one.line: one.reason for one in table.refused}
     kept, labels = [], []
     for raw in table.rows:
@@ -101,7 +106,7 @@ def _checked(table: Table, name: str, named: ColumnParams, bundle: Bundle) -> _R
         except UnusableError as error:
             bad[raw.line] = str(error)
     if bad:
-        raise DataError(_told(bad, name, len(table.rows) + len(table.refused)))
+        raise DataError(_told(bad, str(file), len(table.rows) + len(table.refused)))
     return _Rows(kept, None if label is None else labels)
 
 
@@ -109,13 +114,15 @@ def _column(table: Table, named: str, standard: str) -> str | None:
     return next((column for column in (named, standard) if column in table.columns), None)
 
 
-def _check_columns(table: Table, name: str, named: ColumnParams, texts: Mapping[str, str | None]) -> None:
+def _check_columns(table: Table, file: File, named: ColumnParams, texts: Mapping[str, str | None]) -> None:
+    if None in texts.values():
+        check_separator(table, file, [getattr(named, key) for key in texts])
     for key, column in texts.items():
         if column is None:
             wanted = " or ".join(dict.fromkeys((repr(getattr(named, key)), repr(key))))
             found = ", ".join(map(repr, table.columns))
             remedy = f"rename one, or set ingest.columns.{key} to one of them in the workspace that -C names"
-            raise DataError(f"{name}:1: no column {wanted}, found {found}; {remedy}")
+            raise DataError(f"{file}:1: no column {wanted}, found {found}; {remedy}")
 
 
 def _label(values: dict[str, Any], column: str, bundle: Bundle) -> Label:

@@ -10,9 +10,8 @@ import numpy as np
 
 from eibert.corpus import SplitName
 from eibert.errors import DataError
-from eibert.ingest.reading import PLAIN_TEXT, Table, read, stem_of, suffix_of
+from eibert.ingest.reading import PLAIN_TEXT, Table, check_separator, read, stem_of, suffix_of
 from eibert.ingest.rows import File, Raw, Refused, Row, UnusableError, class_of, number_of, text_of
-from eibert.ingest.separators import SEPARATORS, advice, meant
 from eibert.ingest.sources import SPLITS, Source, split_of
 from eibert.params.ingest import ColumnParams, IngestParams, Inputs, Target
 
@@ -192,7 +191,7 @@ class _Intake:
         wanted = {"text": names.text, "label": names.label, "id": names.id, "split": names.split}
         if self._pair:
             wanted["text_b"] = names.text_b
-        _check_separator(table, file, [column for column in wanted.values() if column is not None])
+        check_separator(table, file, [column for column in wanted.values() if column is not None])
         for key, column in wanted.items():
             # If no line could be read, the refused lines say more than a missing column.
             if column is not None and column not in table.columns and table.rows:
@@ -226,14 +225,6 @@ class _Intake:
             raise UnusableError(
                 f"`{column}` {str(key)!r} already occurs in line {line}{where}; give each row its own id"
             )
-
-
-def _check_separator(table: Table, file: File, wanted: list[str]) -> None:
-    """Refuses a header of one cell that another separator would divide: two columns at least are needed."""
-    suffix = suffix_of(file.path)
-    if suffix in SEPARATORS and len(table.columns) == 1 and (found := meant(table.columns[0], suffix, wanted)):
-        expected = ", ".join(map(repr, wanted))
-        raise DataError(f"{file}:1: one column, {table.columns[0]!r}, expected {expected}; {advice(found[0], suffix)}")
 
 
 def _unseen(row: Row) -> Refused:

@@ -11,7 +11,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,18 @@ def read(file: File) -> Table:
     if not table.rows and not table.refused:
         raise DataError(f"{file}:1: no rows below the header; add rows or remove it from ingest")
     return table
+
+
+def check_separator(table: Table, file: File, wanted: Collection[str]) -> None:
+    """Refuses a header of one cell that another separator would divide, where more columns are wanted.
+
+    Raises:
+        DataError: it is one; the message says which separator it seems to have.
+    """
+    suffix = suffix_of(file.path)
+    if suffix in SEPARATORS and len(table.columns) == 1 and (found := meant(table.columns[0], suffix, wanted)):
+        expected = ", ".join(map(repr, wanted))
+        raise DataError(f"{file}:1: one column, {table.columns[0]!r}, expected {expected}; {advice(found[0], suffix)}")
 
 
 def _parser(file: File) -> Callable[[bytes, File], Table]:

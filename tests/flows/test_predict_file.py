@@ -107,7 +107,7 @@ def test_numbers_are_correlated(tmp_path: Path) -> None:
     found = predict_file(bundle, file, tmp_path, 1)
     assert found.rows[1] == {"text": "w09", "value": 3.0}  # the mean with [CLS] and [SEP]
     assert found.score == pytest.approx(spearmanr([5, 9, 7, 30], targets).statistic)
-    assert found.told(file) == f"{file}: Spearman correlation {found.score:.4f} on 4 rows"
+    assert found.told(file) == [f"{file}: Spearman correlation {found.score:.4f} on 4 rows"]
 
 
 def test_pairs_are_two_columns(tmp_path: Path) -> None:
@@ -181,6 +181,29 @@ def test_unusable_files_are_told(bundle: Path, tmp_path: Path) -> None:
         predict_file(tmp_path / "none", tmp_path / "empty.csv", tmp_path, 1)
 
 
+def test_another_separator_is_told_in_place_of_a_missing_column(bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "semicolons.csv"
+    path.write_text("text;label\nw00;negative\n")
+    with pytest.raises(DataError) as caught:
+        predict_file(bundle, path, tmp_path, 1)
+    assert str(caught.value) == (
+        f"{path}:1: one column, 'text;label', expected 'text'; its columns seem to be separated by semicolons: "
+        "save the file with commas"
+    )
+
+
+def test_how_a_quoted_file_is_read_is_told_before_the_score(bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "quoted.tsv"
+    path.write_text('text\tlabel\n"w00"\tneutral\nw01\tneutral\n')
+    found = eibert(bundle, "--file", path)
+    note, told = found.stderr.splitlines()
+    assert note == (
+        f"{path}:2: cell in quotation marks, read as part of the text; if they only quote the cell, save the file as "
+        ".csv or .jsonl"
+    )
+    assert told.startswith(f"{path}: accuracy ")
+
+
 def test_texts_and_a_file_are_wrong_use(bundle: Path, tmp_path: Path) -> None:
     done = eibert(bundle, "--file", tmp_path / "r.csv", "some text")
     assert (done.exit_code, "give either texts or --file" in done.stderr) == (2, True)
@@ -192,4 +215,4 @@ def test_score_of_a_long_file_is_that_of_all_its_rows(bundle: Path, tmp_path: Pa
     file = write(tmp_path / "r.parquet", {"text": texts, "label": [toy.LABELS[label] for label in labels]})
     found = predict_file(bundle, file, tmp_path, 1)
     right = sum(index % 60 % 3 == label for index, label in enumerate(labels))
-    assert found.told(file) == f"{file}: accuracy {right / 1000:.4f} on 1,000 rows"
+    assert found.told(file) == [f"{file}: accuracy {right / 1000:.4f} on 1,000 rows"]
