@@ -11,8 +11,8 @@ PACKED_BITS = 4
 """Values of at most this many bits are packed two to a byte."""
 _SHRINK = torch.linspace(0.5, 1.0, 21).tolist()
 """Clipping ranges tried for packed matrices, as shares of the largest weight."""
-_SMALLEST, _LARGEST = 2.0**-14, 65504.0
-"""Smallest normal and largest number of float16; smaller scales would lose precision."""
+_TINIEST, _SMALLEST, _LARGEST = 2.0**-24, 2.0**-14, 65504.0
+"""Smallest number of float16, smallest normal one and largest one."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def quantize_tensor(weight: Tensor, bits: int, granularity: Granularity, group: 
         Granularity.CHANNEL: lambda: rows,
         Granularity.GROUP: lambda: rows.reshape(-1, group),
     }[granularity]()
+    # Groups far smaller than the largest get an imprecise scale, which costs little: values are rounded to that scale.
     half = granularity is Granularity.GROUP and _SMALLEST <= float(parts.abs().max()) / _limit(bits) <= _LARGEST
     scale = _scales(parts, bits, half=half)
     values = _rounded(parts, scale, bits).reshape(rows.shape).to(torch.int8)
@@ -95,7 +96,7 @@ def _scales(parts: Tensor, bits: int, *, half: bool) -> Tensor:
     for share in shares:
         scale = largest * share / limit
         if half:
-            scale = scale.half().float().clamp(min=_SMALLEST)
+            scale = scale.half().float().clamp(min=_TINIEST)
         scale = torch.where(largest > 0, scale, torch.ones_like(scale))
         error = (parts - _rounded(parts, scale, bits) * scale.unsqueeze(-1)).square().sum(dim=1)
         best, least = torch.where(error < least, scale, best), torch.minimum(error, least)

@@ -67,7 +67,7 @@ def test_a_group_has_its_own_scale() -> None:
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("size", [1e-9, 1e-5, 1.0, 1e6, 1e12])
+@pytest.mark.parametrize("size", [1e-9, 1e-5, 1.1e-4, 2e-3, 1.0, 1e6, 1e12])
 def test_groups_of_weights_of_any_size_lose_the_same_share(size: float, bits: int) -> None:
     weight = torch.randn(4, 64, generator=torch.Generator().manual_seed(1))
     lost = [
@@ -75,6 +75,17 @@ def test_groups_of_weights_of_any_size_lose_the_same_share(size: float, bits: in
         for w in (weight, weight * size)
     ]
     assert lost[1] == pytest.approx(lost[0], rel=0.02)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_small_rows_beside_large_ones_lose_no_more_with_a_scale_per_group(bits: int) -> None:
+    sizes = torch.logspace(-4, -0.5, 64)[:, None]
+    weight = torch.randn(64, 384, generator=torch.Generator().manual_seed(1)) * sizes
+
+    def lost(granularity: Granularity) -> torch.Tensor:
+        return (quantize_tensor(weight, bits, granularity, 32).dequantize() - weight).norm(dim=1)
+
+    assert bool((lost(Granularity.GROUP) < lost(Granularity.CHANNEL)).all())
 
 
 def test_scales_of_groups_are_in_half_precision_where_that_holds_them() -> None:
