@@ -18,7 +18,7 @@ LINEAGE = "eibert.lineage"
 
 # Far above any bundle: larger files are refused before they exhaust a device's memory.
 _MOST_BYTES = 1 << 28
-_MOST_CONFIGURATION_BYTES = 1 << 24
+_MOST_TEXT_BYTES = 1 << 24
 _MOST_TOKENS = 1 << 13
 
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -67,7 +67,7 @@ def read_bundle(folder: Path) -> tuple[Bundle, bytes]:
 
 def _configuration(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(_read(path, _MOST_CONFIGURATION_BYTES))
+        found = json.loads(_read(path, _MOST_TEXT_BYTES))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path}: not valid JSON ({error}); copy the bundle again") from error
     if not isinstance(found, dict) or "format" not in found:
@@ -104,6 +104,12 @@ def _check_values(path: Path, found: dict[str, Any]) -> None:
         if not _is_plain(name) or not _is_entry(entry):
             shown = name[:60]
             raise BundleError(f"{path}: files.{shown}: expected a plain name with bytes and sha256; export it again")
+    for what, size, most in (
+        ("all files together", sum(entry["bytes"] for entry in files.values()), _MOST_BYTES),
+        (VOCABULARY, files[VOCABULARY]["bytes"], _MOST_TEXT_BYTES),
+    ):
+        if size > most:
+            raise BundleError(f"{path}: files: {what} {size} bytes, more than any bundle has; copy the bundle again")
 
 
 def _has_surrogate(text: str) -> bool:

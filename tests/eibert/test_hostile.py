@@ -163,6 +163,22 @@ def test_entries_have_their_types(folder: Path, entry: dict[str, object]) -> Non
         Model.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ({"a.bin": 2**27, "b.bin": 2**27, "model.onnx": 1, "vocab.txt": 0}, "all files together 268435457 bytes"),
+        ({"model.onnx": 1, "vocab.txt": 2**24 + 1}, r"vocab\.txt 16777217 bytes"),
+    ],
+)
+def test_files_larger_than_any_are_refused_unread(folder: Path, sizes: dict[str, int], told: str) -> None:
+    vouch(folder)
+    facts = json.loads((folder / "eibert.json").read_text())
+    facts["files"] = {name: {"bytes": size, "sha256": ""} for name, size in sizes.items()}
+    (folder / "eibert.json").write_text(json.dumps(facts))
+    with pytest.raises(BundleError, match=rf"files: {told}, more than any bundle has"):
+        Model.load(folder)
+
+
 def test_command_reads_bytes_that_are_no_text(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli", "predict", "--json", "--bundle", folder],

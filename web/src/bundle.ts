@@ -9,7 +9,7 @@ export const CONFIGURATION = "eibert.json", GRAPH = "model.onnx", VOCABULARY = "
 const FORMAT = 1;
 const LEAST_TOKENS = 4, MOST_TOKENS = 1 << 13;
 /** Far above any bundle: larger files are refused before they exhaust a device's memory. */
-const MOST_BYTES = 1 << 28, MOST_CONFIGURATION_BYTES = 1 << 24;
+const MOST_BYTES = 1 << 28, MOST_TEXT_BYTES = 1 << 24;
 
 /** A bundle's configuration and vocabulary. */
 export interface Bundle {
@@ -65,7 +65,7 @@ const FIELDS: readonly (readonly [keyof Configuration, string, (value: unknown) 
  * @throws BundleError A file is missing, unreadable or altered, or the configuration is of an unknown format.
  */
 export async function readBundle(files: Files): Promise<[Bundle, Uint8Array]> {
-  const content = await files.read(CONFIGURATION, MOST_CONFIGURATION_BYTES);
+  const content = await files.read(CONFIGURATION, MOST_TEXT_BYTES);
   const found = configuration(content, files.place(CONFIGURATION));
   const contents = new Map<string, Uint8Array>();
   for (const [name, entry] of Object.entries(found.files)) contents.set(name, await checked(files, name, entry));
@@ -123,6 +123,15 @@ function checkValues(found: Configuration, place: string): void {
     if (!isPlain(name) || !isEntry(entry))
       throw new BundleError(
         `${place}: files.${shown(name)}: expected a plain name with bytes and sha256; export it again`,
+      );
+  const together = Object.values(files).reduce((sum, entry) => sum + entry.bytes, 0);
+  for (const [what, size, most] of [
+    ["all files together", together, MOST_BYTES],
+    [VOCABULARY, files[VOCABULARY]!.bytes, MOST_TEXT_BYTES],
+  ] as const)
+    if (size > most)
+      throw new BundleError(
+        `${place}: files: ${what} ${size} bytes, more than any bundle has; copy the bundle again`,
       );
 }
 

@@ -81,6 +81,13 @@ for (const entry of ENTRIES)
   test(`an entry of ${JSON.stringify(entry)} is refused`, () =>
     refused(bundle({ files: { "model.onnx": entry, "vocab.txt": entry } }), /with bytes and sha256/));
 
+const entry = (size: number) => ({ bytes: size, sha256: "" });
+for (const [what, more] of [
+  [/all files together 268435457 bytes/, { "a.bin": entry(2 ** 27), "b.bin": entry(2 ** 27), "model.onnx": entry(1), "vocab.txt": entry(0) }],
+  [/vocab\.txt 16777217 bytes/, { "model.onnx": entry(1), "vocab.txt": entry(2 ** 24 + 1) }],
+] as const)
+  test(`files larger than any are refused unread: ${what.source}`, () => refused(bundle({ files: more }), what));
+
 test("a configuration larger than any is refused", () =>
   refused({ ...bundle(), "eibert.json": new Uint8Array(2 ** 24 + 1) }, /eibert\.json: over 16777216 bytes/));
 
