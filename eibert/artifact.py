@@ -6,9 +6,9 @@ Knows nothing of the clock, the host or absolute paths: equal inputs give an equ
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from eibert import atomic
 from eibert.errors import CorruptArtifactError, MissingArtifactError
@@ -94,9 +94,20 @@ def read_manifest(workspace: Path, stage: str) -> dict[str, Any]:
     if not path.is_file():
         raise MissingArtifactError(f"{path}: missing; run `eibert run --until {stage}`")
     manifest = read_json(path)
-    if not isinstance(manifest, dict) or not {"stage", "params", "inputs", "files"} <= manifest.keys():
+    if not _is_manifest(manifest):
         raise CorruptArtifactError(f"{path}: not a manifest; run `eibert run --only {stage} --force`")
     return manifest
+
+
+def is_artifact(target: Path) -> bool:
+    """Returns whether a folder has the manifest of an artifact; other programs also name files so."""
+    with suppress(CorruptArtifactError):
+        return (target / MANIFEST).is_file() and _is_manifest(read_json(target / MANIFEST))
+    return False
+
+
+def _is_manifest(found: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(found, dict) and {"stage", "params", "inputs", "files"} <= found.keys()
 
 
 def problems(workspace: Path, stage: str) -> list[str]:

@@ -36,7 +36,7 @@ def write(bundle: Path, layout: Layout, out: Path, repository: Path) -> dict[str
 
     Raises:
         BundleError: the bundle is missing, altered or of an unknown format.
-        RunError: the folder is taken, or lies inside an artifact.
+        RunError: the folder is taken, the current one, or lies inside an artifact.
     """
     if not bundle.is_dir():
         raise BundleError(f"{bundle}: no bundle there; run `eibert run`, or name one with --bundle")
@@ -53,8 +53,10 @@ def write(bundle: Path, layout: Layout, out: Path, repository: Path) -> dict[str
 def _check_place(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
         raise RunError(f"{out}: already exists; name a new folder with -o, or remove it")
+    if out.exists() and out.samefile("."):  # would be replaced by another folder of its name
+        raise RunError(f"{out}: is the current folder; name a new one with -o")
     for parent in out.absolute().parents:
-        if (parent / artifact.MANIFEST).is_file():
+        if artifact.is_artifact(parent):
             raise RunError(f"{out}: is inside the artifact {parent}, which must not change; name a folder elsewhere")
 
 

@@ -62,7 +62,7 @@ def test_hub_layout_has_a_card_from_the_record(bundle: Path, signed: Path, tmp_p
     assert f"| bundle, SHA-256 | {digest} |" in card
     assert "| teacher's model.safetensors, SHA-256 | " + "cd" * 32 in card
     assert "| labelled rows.csv, SHA-256 | " + "ab" * 32 in card
-    assert "| Bundle, INT8 | 0.9125 | 20,000 |" in card
+    assert "| Bundle | 0.9125 | 20,000 |" in card
     assert r"\<b\>one\</b\> constant \| answer" in card
     results = front(tmp_path / "hub")["model-index"][0]["results"][0]  # type: ignore[index]
     assert results["metrics"] == [{"type": "accuracy", "value": 0.9125}]
@@ -80,6 +80,26 @@ def test_bundle_layout_is_a_copy_that_answers(bundle: Path, signed: Path, tmp_pa
     assert found["bytes"] == sum((bundle / name).stat().st_size for name in names)
     expected = Model.load(bundle).predict(rows.texts[:9])
     assert Model.load(tmp_path / "a" / "copy").predict(rows.texts[:9]) == expected
+
+
+def test_manifest_of_another_program_makes_no_artifact(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text('{"manifest_version": 3}')  # a browser extension's
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "manifest.json").write_text('{"stage": "x", "params": {}, "inputs": {}, "files": {}}')
+    assert write(bundle, Layout.BUNDLE, tmp_path / "model", tmp_path)["bytes"] == sum(
+        path.stat().st_size for path in bundle.iterdir()
+    )
+    with pytest.raises(RunError, match="is inside the artifact"):
+        write(bundle, Layout.BUNDLE, tmp_path / "made" / "model", tmp_path)
+
+
+def test_current_folder_is_not_replaced(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for name in (".", "../here"):
+        with pytest.raises(RunError, match=r"is the current folder; name a new one with -o"):
+            write(bundle, Layout.BUNDLE, Path(name), tmp_path)
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_bundle_without_a_record_says_so(bundle: Path, tmp_path: Path) -> None:
