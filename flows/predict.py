@@ -50,7 +50,7 @@ def lines(found: Iterable[dict[str, Any]]) -> list[str]:
 
 def _answer(answer: dict[str, Any]) -> str:
     if "value" in answer:
-        return f"{answer['value']:.4f}"
+        return f"{answer['value']:.6g}"
     return _SEPARATOR.join(f"{best['label']}{_SEPARATOR}{best['score']:.4f}" for best in answer["scores"])
 
 

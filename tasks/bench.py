@@ -32,7 +32,7 @@ from tasks.progress import reporting
 STAGE = "bench"
 FIGURES, PAGE = "bench.json", "bench.html"
 MODELS = {
-    BUNDLE: "Bundle, INT8", "teacher": "Teacher, dynamic INT8", "tiny": "BERT-tiny, dynamic INT8",
+    BUNDLE: "Bundle", "teacher": "Teacher, dynamic INT8", "tiny": "BERT-tiny, dynamic INT8",
     "tfidf": "TF-IDF + linear, INT8", BARE.name: "onnxruntime alone",
 }  # fmt: skip
 _LIBRARIES = ("numpy", "onnxruntime", "tokenizers")

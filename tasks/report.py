@@ -107,7 +107,7 @@ def _models(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
             "title": MODELS[name],
             "test": figures["test"][name],
             "dev": figures["dev"][name],
-            "retention": figures["test"][name] / teacher if teacher else None,
+            "retention": figures["test"][name] / teacher if teacher > 0 else None,
             "bytes": figures["bytes"].get(name),
             "multiply_adds": figures["multiply_adds"].get(name),
             "difference": figures["differences"].get(name),
@@ -226,8 +226,8 @@ def _regression(spec: TaskSpec, test: Split, answers: Mapping[str, Array]) -> di
     far = np.argsort(-np.abs(found - test.targets), kind="stable")[:_EXAMPLES]
     examples = [
         {
-            **_texts(test, row), "target": f"{test.targets[row]:.3g}", "answer": f"{found[row]:.3g}", "sureness": None,
-            "teacher": f"{teacher[row]:.3g}",
+            **_texts(test, row), "target": f"{test.targets[row]:.6g}", "answer": f"{found[row]:.6g}", "sureness": None,
+            "teacher": f"{teacher[row]:.6g}",
         }
         for row in far
     ]  # fmt: skip

@@ -12,7 +12,7 @@ METRICS = {
 MODELS = {
     "teacher": "Teacher",
     "student": "Student, fp32",
-    "bundle": "Bundle, INT8",
+    "bundle": "Bundle",
     "tfidf": "TF-IDF + linear, INT8",
     "static": "Static table + linear, INT8",
     "control": "Plain distillation, fp32",
@@ -75,11 +75,14 @@ def _headline(metric: str, scores: Mapping[str, float], sizes: Mapping[str, int]
         return "Do not ship this bundle: it is no better than one constant answer. Check the data and the teacher."
     if recommended != BUNDLE:
         return f"Ship something simpler: the bundle is not measurably better than {_NAMED[recommended]}."
-    times = sizes[TEACHER] / sizes[BUNDLE]
     return (
-        f"The bundle is worth shipping: {sizes[BUNDLE] / 1e6:.2f} MB, {times:.0f} times smaller than the teacher, "
+        f"The bundle is worth shipping: {sizes[BUNDLE] / 1e6:.2f} MB{_smaller(sizes[TEACHER] / sizes[BUNDLE])}, "
         f"with {retention(scores):.1%} of its test {METRICS[metric]}."
     )
+
+
+def _smaller(times: float) -> str:
+    return f", {times:.0f} times smaller than the teacher" if round(times) > 1 else ""
 
 
 def retention(scores: Mapping[str, float]) -> float:

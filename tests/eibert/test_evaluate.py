@@ -208,6 +208,9 @@ def test_headline_tells_size_and_share_of_the_teacher() -> None:
     assert found.headline == (
         "The bundle is worth shipping: 1.50 MB, 60 times smaller than the teacher, with 90.0% of its test macro-F1."
     )
+    sizes["teacher"] = 700_000
+    found = conclude("macro_f1", {"bundle": 0.81, "teacher": 0.9}, {}, sizes)
+    assert found.headline == "The bundle is worth shipping: 1.50 MB, with 90.0% of its test macro-F1."
 
 
 def toy(rows: int = 120, seed: int = 0) -> Split:

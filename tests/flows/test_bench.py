@@ -54,7 +54,7 @@ def test_bundle_elsewhere_is_measured_alone(unbuilt: Workspace, asked: list[Any]
 def test_lines_tell_times_memory_and_what_is_missing() -> None:
     found = list(bench.lines(FIGURES, Path("out")))
     assert found[0] == "32 tokens, batch 1, threads 1, 7 interleaved rounds"
-    assert found[2].split() == ["Bundle,", "INT8", "0.51", "0.80", "31", "71", "20", "1,477,660"]
+    assert found[2].split() == ["Bundle", "0.51", "0.80", "31", "71", "20", "1,477,660"]
     assert found[3].split()[-6:] == ["4.08", "0.80", "31", "71", "20", "23,000,000"]
     assert found[4].split() == ["ratio", "to", "the", "bundle", "p50", "load", "peak", "bytes"]
     assert found[6].split()[-4:] == ["8.00", "2.50", "1.25", "15.57"]

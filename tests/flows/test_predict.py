@@ -43,7 +43,7 @@ def test_lines_of_a_stream_are_answered_in_order(bundle: Path) -> None:
 def test_pairs_stand_apart_by_a_tab_and_numbers_are_values(bundle: Path) -> None:
     found = predict.predictions(bundle, ["one\ttwo"], 1)
     assert found == [{"text": "one\ttwo", "value": 2.5}]
-    assert predict.lines(found) == ["2.5000\tone\ttwo"]
+    assert predict.lines(found) == ["2.5\tone\ttwo"]
     with pytest.raises(DataError, match="text 2: found one text"):
         predict.predictions(bundle, ["one\ttwo", "three"], 1)
 

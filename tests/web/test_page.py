@@ -27,7 +27,7 @@ def shown(task: str, folder: Path) -> dict[str, Any]:
     tokenizer = wordpiece(bundle.tokens, lowercase=True, strip_accents=None, max_tokens=bundle.max_tokens)
     return {
         "texts": texts,
-        "answer": found.label if found.value is None else f"{found.value:.3f}",
+        "answer": found.label if found.value is None else f"{found.value:.6g}",
         "scores": [[label, f"{100 * score:.1f} %"] for label, score in found.scores],
         "tokens": [token for text in texts for token in tokenizer.encode(text, add_special_tokens=False).tokens],
         "bytes": f"{sum(path.stat().st_size for path in folder.iterdir()):,}",

@@ -82,9 +82,9 @@ export function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-/** Formats a number for people. */
+/** Formats a number for people, with six digits whatever its unit. */
 export function number(value: number): string {
-  return value.toFixed(3);
+  return String(Number(value.toPrecision(6)));
 }
 
 /** Returns the element with an id that exists on the page. */

@@ -58,7 +58,10 @@ async function type(page: Page, demo: Demo): Promise<void> {
     return JSON.stringify(shown) === JSON.stringify(tokens);
   };
   await page.waitForFunction(read, demo.tokens);
-  assert.equal(await page.textContent("#answer"), demo.answer);
+  const answer = (await page.textContent("#answer"))!;
+  // Two runtimes may round the last of six digits apart.
+  const near = Math.abs(Number(answer) - Number(demo.answer)) <= 1e-5 * Math.abs(Number(demo.answer));
+  assert.ok(near || answer === demo.answer, `${answer}, expected ${demo.answer}`);
 }
 
 const texts = (page: Page, selector: string) => page.locator(selector).allTextContents();
@@ -81,7 +84,7 @@ for (const task of ["classes", "pairs", "numbers"] as const)
       assert.equal(await page.textContent("#size"), `${demo.bytes} bytes`);
       assert.equal(await page.textContent("h1"), task);
       const said = (answer: string) => document.getElementById("said")!.textContent!.startsWith(answer);
-      await page.waitForFunction(said, demo.answer);
+      await page.waitForFunction(said, (await page.textContent("#answer"))!);
       await picture(page, `${task}-wide`);
     }));
 
