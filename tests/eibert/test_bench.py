@@ -1,6 +1,10 @@
 """What is measured, regardless of the times themselves: the models' answers agree, and times and bytes add up."""
 
+import io
 import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +17,12 @@ from sklearn.utils import murmurhash3_32
 
 from eibert.batches import predict
 from eibert.bench.linear import Linear, _pieces, murmur
-from eibert.bench.measure import BARE, measure_cells, measure_starts
+from eibert.bench.measure import BARE, Start, measure_cells, measure_starts
 from eibert.bench.onnx_model import OnnxModel
 from eibert.bench.profile import multiply_adds, profile
 from eibert.bench.rivals import tiny, write_linear, write_teacher
 from eibert.bench.texts import of_length
-from eibert.bench.worker import Kind, turn
+from eibert.bench.worker import Kind, main, peak_memory_mb, turn
 from eibert.bench.workers import Contestant, working
 from eibert.corpus import Split, TaskSpec
 from eibert.errors import BundleError, RunError
@@ -46,6 +50,14 @@ def bundle(student: Student, spec: TaskSpec, rows: Split, params: Params, tmp_pa
     folder.mkdir()
     write_bundle(student, quantize(student, spec, rows, params.quantize)[1], spec, params.export, folder)
     return folder
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that pass only when a test adds to them."""
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    return now
 
 
 @pytest.mark.parametrize("kind", ["word", "char"])
@@ -142,33 +154,43 @@ def test_profile_has_every_operator_of_the_loaded_graph(student: Student, bundle
     )
 
 
+def test_floor_is_the_products_share_of_a_timed_square_product(
+    student: Student, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eibert.bench.profile.medians_ms", lambda *_, **__: {"forward": 5.0, "product": 2.0})
+    found = profile(bundle, tokens=32, rounds=1)
+    assert found.forward_ms == 5.0
+    assert found.floor_ms == pytest.approx(2.0 * cost_of(student).multiply_adds / 56_623_104)  # 384³
+
+
 class _Told:
-    def __init__(self) -> None:
+    def __init__(self, clock: list[float]) -> None:
         self.seen: list[Any] = []
+        self._clock = clock
 
     def encode(self, texts: Any) -> Any:
         self.seen.append(texts)
+        self._clock[0] += 1
         return texts
 
     def forward(self, rows: Any) -> Any:
+        self._clock[0] += 3
         return rows
 
 
-def test_turn_answers_each_batch_once_and_times_both_steps() -> None:
-    model = _Told()
-    found = turn(model, [["a"], ["b", "c"]])
+def test_turn_answers_each_batch_once_and_times_both_steps(clock: list[float]) -> None:
+    model = _Told(clock)
+    assert turn(model, [["a"], ["b", "c"]]) == {"encode": [1, 1], "forward": [3, 3]}
     assert model.seen == [["a"], ["b", "c"]]
-    assert {name: len(seconds) for name, seconds in found.items()} == {"encode": 2, "forward": 2}
 
 
-def test_medians_are_of_turns_in_another_order_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, seen = [0.0], []
-    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+def test_medians_are_of_turns_in_another_order_each(clock: list[float]) -> None:
+    seen = []
 
     def taking(name: str, seconds: float) -> Any:
         def answer(given: int) -> None:
             seen.append((name, given))
-            now[0] += seconds * given
+            clock[0] += seconds * given
 
         return answer
 
@@ -194,6 +216,64 @@ def test_every_model_has_its_place_in_every_cell(bundle: Path, spec: TaskSpec, r
     assert starts[BARE.name].above_import_mb == 0
     assert 0 < starts["bundle"].above_import_mb < starts["bundle"].memory_mb < 250
     assert contestants[1].size_bytes == (linear / "linear.npz").stat().st_size
+
+
+class _Timed:
+    """Encodes each batch in 1 ms and answers the first in 1 ms, the second in 2 ms and so on; all times `slowness`."""
+
+    def __init__(self, slowness: float) -> None:
+        self._slowness = slowness
+        self.started = {"import_ms": 90 * slowness, "load_ms": 30 * slowness}
+
+    def take_turn(self, batches: Sequence[Any], *, threads: int) -> dict[str, Any]:  # noqa: ARG002
+        second = 0.001 * self._slowness
+        forward = [second * at for at in range(1, len(batches) + 1)]
+        return {"encode": [second] * len(batches), "forward": forward, "memory_mb": 100 * self._slowness}
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[Contestant]:
+    """The bundle and a rival half as fast."""
+    slowness = {BARE.name: 0.5, "bundle": 1.0, "rival": 2.0}
+    monkeypatch.setattr("eibert.bench.measure.working", lambda one: nullcontext(_Timed(slowness[one.name])))
+    return [Contestant(name, Kind.BUNDLE, Path()) for name in ("bundle", "rival")]
+
+
+def test_latencies_are_in_ms_and_relative_to_the_bundle(timed: list[Contestant]) -> None:
+    params = SMALL.model_copy(update={"batches": (1,), "rounds": 1, "turn": 21})
+    [cell] = measure_cells(timed, {8: ["stop"]}, params)
+    own = {"p50_ms": 12, "p95_ms": 21, "encode_ms": 1, "forward_ms": 11, "ratio": 1}
+    assert asdict(cell.models["bundle"]) == pytest.approx(own)
+    assert asdict(cell.models["rival"]) == pytest.approx({name: 2 * value for name, value in own.items()})
+
+
+def test_start_has_import_load_peak_and_excess_over_onnxruntime(timed: list[Contestant]) -> None:
+    starts = measure_starts(timed, {8: ["stop"]}, SMALL)
+    assert starts == {
+        BARE.name: Start(45, 15, 50, 0), "bundle": Start(90, 30, 100, 50), "rival": Start(180, 60, 200, 150)
+    }  # fmt: skip
+
+
+def test_worker_times_import_and_load_apart(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_: Any) -> None:
+        clock[0] += 3
+
+    def imported(_: Kind) -> Any:
+        clock[0] += 9
+        return load
+
+    monkeypatch.setattr("eibert.bench.worker.loader", imported)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    main(Kind.NOTHING, Path())
+    assert json.loads(capsys.readouterr().out) == {"import_ms": 9000, "load_ms": 3000}
+
+
+def test_peak_memory_is_in_millions_of_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "status").write_text("VmPeak:\t  300000 kB\nVmHWM:\t   80000 kB\nVmRSS:\t   70000 kB\n")
+    monkeypatch.setattr("eibert.bench.worker.Path", lambda _: tmp_path / "status")
+    assert peak_memory_mb() == 81.92
 
 
 def test_memory_is_the_workers_own(bundle: Path) -> None:

@@ -62,6 +62,10 @@ def test_all_models_are_measured_and_told(workspace: Path, params: Params, tmp_p
         "bytes": pytest.approx(found["bytes"]["teacher"] / found["bytes"]["bundle"]),
     }
     page = (out / "bench.html").read_text()
+    latency = found["cells"][0]["models"]["bundle"]
+    times = ("p50_ms", "p95_ms", "encode_ms", "forward_ms")
+    assert "".join(f"<td>{latency[name]:.3f}</td>" for name in times) in page
+    assert f"<td>{starts['bundle']['import_ms']:.0f}</td><td>{starts['bundle']['load_ms']:.0f}</td>" in page
     parser = _Balance()
     parser.feed(page)
     assert parser.open == []

@@ -64,6 +64,11 @@ def build(workspace: Path, spec: TaskSpec, rows: Split, teacher: Teacher, studen
         write_spec(out, about)
         artifact.write_json(out / "dataset.json", about | {"sources": [{"source": "<toy>"}]})
 
+    def finetune(out: Path) -> None:
+        save_teacher(teacher, out)
+        artifact.write_json(out / "metrics.json", {"dev_score": 0.5})
+        artifact.write_json(out / "history.json", [{"step": 5, "loss": 1.0, "dev_score": 0.5}])
+
     def distill(out: Path) -> None:
         save_student(student, out)
         save_student(student, out, weights="control.safetensors")
@@ -77,7 +82,7 @@ def build(workspace: Path, spec: TaskSpec, rows: Split, teacher: Teacher, studen
     _, quantized = quantize(student, spec, rows, small)
     errors = measure(student, quantized, spec, rows, batch_size=16)
     put(workspace, "ingest", ingest)
-    put(workspace, "finetune", lambda out: save_teacher(teacher, out))
+    put(workspace, "finetune", finetune)
     put(workspace, "distill", distill)
     put(workspace, "quantize", lambda out: artifact.write_json(out / "modules.json", errors))
     put(workspace, "export", export)
@@ -102,6 +107,9 @@ def test_figures_page_and_predictions_agree(workspace: Path, section: EvaluatePa
     assert figures["agreement"]["student"] == pytest.approx(same)
     bundle = workspace / "data" / "export" / "bundle"
     assert figures["bytes"]["bundle"] == sum(path.stat().st_size for path in bundle.iterdir())
+    finetuned = (workspace / "data" / "finetune").iterdir()
+    records = {"manifest.json", "metrics.json", "history.json"}
+    assert figures["bytes"]["teacher"] == sum(path.stat().st_size for path in finetuned if path.name not in records)
     assert figures["bytes"]["tfidf"] <= figures["bytes"]["bundle"]
     assert figures["bytes"]["static"] <= figures["bytes"]["bundle"]
     assert set(figures["verdicts"]) == {"majority", "tfidf", "static", "control"}

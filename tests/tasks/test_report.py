@@ -48,7 +48,9 @@ def evidence(spec: TaskSpec, rows: int = 400) -> tuple[Split, dict[str, Any], di
     costs = dict.fromkeys(("student", "bundle"), Cost(1_341_261, 26_485_760)) | {
         "teacher": Cost(22_565_376, 345_005_568)
     }
-    figures = judge(spec, {"test": answers, "dev": answers}, {"test": targets, "dev": targets}, BYTES, costs, PARAMS, 1)
+    dev = {name: logits[: rows // 2] for name, logits in answers.items()}
+    targets_of = {"test": targets, "dev": targets[: rows // 2]}
+    figures = judge(spec, {"test": answers, "dev": dev}, targets_of, BYTES, costs, PARAMS, 1)
     figures["bundle_files"] = {"eibert.json": 812, "model.onnx": 1_640_100, "vocab.txt": 61_399}
     figures["tfidf"] = {"grams": "both", "buckets": 243_176, "regularization": 10.0}
     return split, answers, figures
@@ -96,6 +98,12 @@ def page(spec: TaskSpec, found: Background | None = None) -> str:
     return render(spec, split, answers, figures, background() if found is None else found)
 
 
+def table(text: str, attribute: str) -> list[list[str]]:
+    """The cells of the table with an attribute, without its head."""
+    rows = text.split(attribute)[1].split("</table>")[0].split("<tbody>")[1].split("</tr>")[:-1]
+    return [[re.sub("<[^>]+>", "", cell) for cell in re.findall("<t[hd].*?</t[hd]>", row)] for row in rows]
+
+
 def classes(count: int) -> TaskSpec:
     return TaskSpec("toy", pair=False, labels=tuple(f"class_{index:03d}" for index in range(count)), metric="accuracy")
 
@@ -113,6 +121,59 @@ def test_figures_stand_in_the_page() -> None:
     assert "1.34 M<small>teacher 22.6 M" in text
     assert "26.5 M<small>teacher 345.0 M" in text
     assert text.count("<td>26,485,760</td>") == 2
+    assert f"fp32 agreement</dt><dd>{figures['agreement']['student']:.2%}<" in text
+    assert f"teacher agreement {figures['agreement']['teacher']:.1%}<" in text
+
+
+def test_every_model_stands_with_its_test_and_its_dev_score() -> None:
+    _, _, figures = evidence(classes(6))
+    shown = [row[1:3] for row in table(page(classes(6)), 'aria-describedby="models-note"')]
+    wanted = [[f"{figures[split][model]:.4f}" for split in ("test", "dev")] for model in figures["test"]]
+    assert sorted(shown) == sorted(wanted)
+
+
+def rendered(spec: TaskSpec, targets: Any, bundle: Any, teacher: Any) -> str:
+    answers = {"bundle": np.array(bundle, np.float32), "teacher": np.array(teacher, np.float32)}
+    return render(spec, Split(["A", "B", "C", "D"], None, np.array(targets)), answers, evidence(spec)[2], Background())
+
+
+def four_answers(count: int) -> str:
+    """Three rows of class 0, of which A and C are answered 1, with 60% and 80%; a row of class 1, answered rightly."""
+    rest = [-99.0] * (count - 3)
+    bundle = [[math.log(share), math.log(1 - share), -99.0, *rest] for share in (0.4, 0.9, 0.2, 0.3)]
+    return rendered(classes(count), [0, 0, 0, 1], bundle, [[0.0, 0.0, 1.0, *rest]] * 4)
+
+
+def test_confusion_matrix_has_a_row_per_true_class() -> None:
+    assert table(four_answers(3), 'aria-describedby="matrix-note"') == [
+        ["class_000", "1", "2", ""], ["class_001", "", "1", ""], ["class_002", "", "", ""]
+    ]  # fmt: skip
+
+
+def test_confusion_is_counted_among_the_rows_of_the_true_class() -> None:
+    assert table(four_answers(31), 'aria-label="Most frequent confusions"') == [["class_000", "class_001", "2", "3"]]
+
+
+def test_mistakes_are_listed_from_the_most_confident_one() -> None:
+    assert table(four_answers(3), 'class="examples"') == [
+        ["C", "class_000", "class_001 80%", "class_002"], ["A", "class_000", "class_001 60%", "class_002"]
+    ]  # fmt: skip
+
+
+def test_errors_are_listed_and_drawn_from_targets_to_predictions() -> None:
+    text = rendered(NUMBERS, [1.0, 2.0, 3.0, 4.0], [[1], [4], [3.5], [1]], [[1.5], [2.5], [4.5], [5.5]])
+    assert table(text, 'class="examples"') == [
+        ["D", "4", "1", "5.5"], ["B", "2", "4", "2.5"], ["C", "3", "3.5", "4.5"], ["A", "1", "1", "1.5"]
+    ]  # fmt: skip
+    across, down = zip(*re.findall('class="cloud" cx="(.*?)" cy="(.*?)"', text), strict=True)
+    assert sorted(across, key=float) == list(across)
+    assert sorted(range(4), key=lambda row: -float(down[row])) == [0, 3, 2, 1]
+    assert re.search(r'transform="">target<.* transform="rotate[^>]*>prediction<', text)
+
+
+def test_coverage_is_drawn_in_per_cent() -> None:
+    text = page(classes(3))  # 1 − 800 / 2500 to 1 − 800 / 30522
+    assert re.search(r"token occurrences kept, %\. attention: from 68 to 97\.38;", text)
 
 
 def test_small_task_shows_every_cell_of_the_confusion_matrix() -> None:
