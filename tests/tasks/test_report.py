@@ -307,3 +307,10 @@ def test_place_of_a_value_is_linear_between_the_edges() -> None:
     assert frame.place(0, 0) == (50, 80)
     assert frame.place(10, 1) == (170, 10)
     assert frame.place(5, 0.5) == (110, 45)
+
+
+def test_nothing_is_a_share_of_a_teacher_worse_than_chance() -> None:
+    test, answers, figures = evidence(NUMBERS)
+    figures["test"]["teacher"] = -0.2
+    text = render(NUMBERS, test, answers, figures, Background())
+    assert {row[3] for row in table(text, 'aria-describedby="models-note"')} == {"–"}
