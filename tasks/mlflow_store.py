@@ -55,7 +55,6 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
 
     Raises:
         OSError: the server does not accept connections; MLflow itself would retry for minutes.
-        RegistryError: the repository was moved or copied together with its database file.
     """
     for name, value in {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -75,30 +74,32 @@ def connected(root: Path) -> Iterator["MlflowClient"]:
         return
     # Processes that create the same database concurrently corrupt each other's schema.
     with FileLock(f"{path(root)}.lock", timeout=60):
-        client = MlflowClient(tracking_uri=uri)
-        _check_place(client, root)
-        yield client
+        yield MlflowClient(tracking_uri=uri)
 
 
-def _check_place(client: "MlflowClient", root: Path) -> None:
-    """Refuses the repository's own database if it names files elsewhere: MLflow keeps their absolute paths."""
-    if not _is_own(root) or not path(root).exists():
+def check_place(root: Path, location: str) -> None:
+    """Refuses files of the repository's own registry that lie in another: MLflow keeps their absolute paths.
+
+    Args:
+        root: Folder of the repository.
+        location: Artifact location of an experiment or a run, a URI.
+
+    Raises:
+        RegistryError: the repository was moved or copied together with its database file.
+    """
+    held, own = Path(unquote(urlsplit(location).path)), root / _ARTIFACTS
+    if not _is_own(root) or _ARTIFACTS not in held.parts or held.is_relative_to(own):
         return
-    for found in client.search_experiments():
-        held, tail = Path(unquote(urlsplit(found.artifact_location).path)), Path(_ARTIFACTS, found.name)
-        if held.parts[-len(tail.parts) :] == tail.parts and not _is_same(held, root / tail):
-            raise RegistryError(
-                f"{root} was moved or copied from {held.parents[len(tail.parts) - 1]}, where MLflow keeps its files; "
-                f"move it back, or set {path(root).name} aside to start anew"
-            )
+    other = Path(*held.parts[: held.parts.index(_ARTIFACTS)])
+    if not (other.exists() and other.samefile(root)):
+        raise RegistryError(
+            f"{root} was moved or copied from {other}, where MLflow keeps its files; move it back, or set "
+            f"{path(root).name} aside to start anew"
+        )
 
 
 def _is_own(root: Path) -> bool:
     return is_file(root) and "MLFLOW_TRACKING_URI" not in os.environ
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return one == other or (one.exists() and other.exists() and one.samefile(other))
 
 
 def _reach(uri: str) -> None:

@@ -111,9 +111,10 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
         tags: Tags of the version; PROMOTION_TAG identifies what a killed registration leaves behind.
     """
     with connected(root) as client:
+        place = mlflow_store.experiment(client, root, name)
+        mlflow_store.check_place(root, client.get_experiment(place).artifact_location)
         if _aliases(client, name) is None:
             client.create_registered_model(model_name(name), tags={WORKSPACE_TAG: name})
-        place = mlflow_store.experiment(client, root, name)
         run = client.create_run(place, tags={PROMOTION_TAG: tags[PROMOTION_TAG]}, run_name="version").info
         client.log_artifacts(run.run_id, str(contents))
         client.set_terminated(run.run_id)
@@ -172,11 +173,12 @@ def fetch(root: Path, name: str, number: int, into: Path) -> Path:
         into: Existing empty folder.
 
     Raises:
-        RegistryError: MLflow does not answer, or has no such version.
+        RegistryError: MLflow does not answer, has no such version, or keeps its files in another repository.
         CorruptArtifactError: files are missing or altered.
     """
     version = find(root, name, number)
     with connected(root) as client:
+        mlflow_store.check_place(root, client.get_run(version.run).info.artifact_uri)
         client.download_artifacts(version.run, "", str(into))
     packing.clean(into)
     found, bundle = packing.digest(into), into / packing.BUNDLE
@@ -214,14 +216,16 @@ def discard(root: Path, name: str, number: int) -> None:
     """Deletes a version and its files, unless an alias points to it.
 
     Raises:
-        RegistryError: MLflow does not answer, has no such version, or an alias points to it.
+        RegistryError: MLflow does not answer, has no such version or its files elsewhere, or an alias points to it.
     """
     version = find(root, name, number)
     if version.aliases:
         raise RegistryError(f"version {number} of {model_name(name)} is {' and '.join(version.aliases)}; not deleted")
     with connected(root) as client:
+        run = client.get_run(version.run).info
+        mlflow_store.check_place(root, run.artifact_uri)
         client.delete_model_version(model_name(name), str(number))
-        _delete_run(client, root, client.get_run(version.run).info)
+        _delete_run(client, root, run)
 
 
 def _told(number: int | str | None) -> str:
@@ -256,6 +260,7 @@ def _delete_run(client: "MlflowClient", root: Path, run: Any) -> None:
     """Deletes a run and its files; MLflow itself only marks the run as deleted."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+    mlflow_store.check_place(root, run.artifact_uri)
     with suppress(OSError, NotImplementedError):
         get_artifact_repository(run.artifact_uri, mlflow_store.store(root)).delete_artifacts()
     client.delete_run(run.run_id)
