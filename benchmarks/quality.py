@@ -41,6 +41,8 @@ UNDISTILLED: dict[str, Any] = {
 SCRATCH: dict[str, Any] = {
     "ingest.unlabelled": [],
     "pretrain.inherit_tokens": 0,
+    "pretrain.texts_limit": 32,
+    "pretrain.texts_min": 0,
     "pretrain.rows_limit": 32,
     "prune.importance": "frequency",
     "distill.hidden_weight": 0.0,
