@@ -18,6 +18,7 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
 from eibert.trail import Record
+from tasks.licences import of_source
 from tasks.notes import numbers
 
 _SCHEMA = SchemaVersion.V1_6
@@ -96,7 +97,7 @@ def _data(data: Mapping[str, Any]) -> list[Component]:
                 bom_ref=ref,
                 description=f"{source['use']} data",
                 version=str(source["version"]) if "version" in source else None,
-                licenses=[_licence(source["licence"])] if source.get("licence") else [],
+                licenses=[_licence(stated)] if (stated := of_source(source)) else [],
                 components=[_file(name, digest, ref) for name, digest in source["files"].items()],
             )
         )

@@ -1,5 +1,6 @@
 """Every change to a signed bundle or its attestations is detected."""
 
+import dataclasses
 import json
 import os
 import random
@@ -11,7 +12,7 @@ import pytest
 
 from eibert import envelope
 from eibert.errors import SignatureError
-from tasks import keys, signing
+from tasks import bom, keys, signing
 from tests.recorded import key_of, record, sign
 
 FLIPS = 300
@@ -163,3 +164,17 @@ def test_provenance_and_bill_name_the_record(signed: Path) -> None:
     assert components["teacher"]["hashes"][0]["content"] == "cd" * 32
     assert components["data/source/0"]["components"][0]["hashes"][0]["content"] == "ab" * 32
     assert "library/mlflow" in components
+
+
+def test_bill_states_this_projects_licence_for_the_sample(signed: Path) -> None:
+    found = record(signed)
+    body = json.loads(json.dumps(found.body))
+    (source,) = body["data"]["sources"]
+    del source["licence"]
+    licences = {}
+    for name in ("sample", "../rows.csv"):
+        source["source"] = name
+        parts = json.loads(bom.bill(dataclasses.replace(found, body=body)))["components"]
+        (part,) = [part for part in parts if part["bom-ref"] == "data/source/0"]
+        licences[name] = part.get("licenses")
+    assert licences == {"sample": [{"license": {"id": "Apache-2.0"}}], "../rows.csv": None}
