@@ -67,8 +67,8 @@ def settle(workspace: Workspace) -> tuple[str, Version | None]:
     """Finishes or undoes an interrupted promotion; the caller holds the workspace's lock (`flows/alone.py`).
 
     Returns:
-        What was done, in one line, and the version that a finished promotion put in service, or None; "" and None if
-        nothing was left to do.
+        What was done, in one line, and the version that a finished promotion put in service, None if it is not there
+        any more; "" and None if nothing was left to do.
 
     Raises:
         RegistryError: MLflow does not answer; the journal stays.
@@ -85,6 +85,9 @@ def settle(workspace: Workspace) -> tuple[str, Version | None]:
     if wanted and registry.CHAMPION in wanted.aliases:
         finish(workspace, journal, wanted.number)
         return f"finished what was interrupted: version {wanted.number} was {event}", wanted
+    if wanted and journal.number is None and registry.REPLACED_TAG in wanted.tags:
+        finish(workspace, journal, wanted.number)
+        return f"finished what was interrupted: version {wanted.number} was {event}, and was replaced since", None
     undo(workspace, journal)
     return "undid what was interrupted: no version went into service", None
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 BUNDLE_TAG, FILES_TAG, RECORD_TAG = "eibert.bundle", "eibert.files", "eibert.record"
 PROMOTION_TAG, WORKSPACE_TAG = "eibert.promotion", "eibert.workspace"
+REPLACED_TAG = "eibert.replaced"
+"""Of a version that was in service when another was about to replace it."""
 
 _SECONDS_TO_CREATE = 30
 _ROOT = "REPOSITORY"
@@ -149,6 +151,8 @@ def set_champion(root: Path, name: str, number: int, *, before: int | None) -> N
                 f"{model_name(name)}: found {_told(found)} in service, expected {_told(before)}: it was replaced "
                 "meanwhile, perhaps from another clone; get the newest trail from git, and repeat the command"
             )
+        if before is not None:
+            client.set_model_version_tag(model_name(name), str(before), REPLACED_TAG, "true")
         client.set_registered_model_alias(model_name(name), CHAMPION, str(number))
 
 

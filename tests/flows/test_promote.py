@@ -319,8 +319,9 @@ def promoted_elsewhere(workspace: Workspace) -> None:
     client = MlflowClient(f"sqlite:///{workspace.root / 'mlflow.db'}")
     first = client.get_model_version("models.w", "1")
     made = client.create_model_version("models.w", first.source, first.run_id, tags={registry.BUNDLE_TAG: "another"})
-    for alias in (registry.CHALLENGER, registry.CHAMPION):
-        client.set_registered_model_alias("models.w", alias, made.version)
+    client.set_registered_model_alias("models.w", registry.CHALLENGER, made.version)
+    before = registry.champion(workspace.root, workspace.name)
+    registry.set_champion(workspace.root, workspace.name, int(made.version), before=before.number if before else None)
 
 
 def aliases(workspace: Workspace) -> dict[int, tuple[str, ...]]:
@@ -406,6 +407,23 @@ def test_answer_lost_after_the_alias_moved_is_a_promotion(
     found = promote.promote(workspace)
     assert (found.promoted, in_service(workspace)) == (True, 2)
     assert entered(workspace)[-1]["version"] == 2
+
+
+def test_promotion_that_another_clone_replaced_before_it_was_settled_is_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def died(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(promotions, "enter", died)
+        with pytest.raises(KeyboardInterrupt):
+            promote.promote(workspace)
+    promoted_elsewhere(workspace)
+    assert recover(workspace) == "finished what was interrupted: version 2 was promoted, and was replaced since"
+    assert [body["version"] for body in entered(workspace)] == [1, 2]
+    assert aliases(workspace) == {1: (), 2: (), 3: ("challenger", "champion")}
+    assert recover(workspace) == ""
 
 
 def test_full_disk_under_the_trail_is_a_warning_and_is_finished_later(
