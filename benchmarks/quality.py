@@ -26,8 +26,7 @@ from eibert.artifact import write_json
 from eibert.corpus import read_spec, read_split
 
 RECORDS = PROJECT / "benchmarks" / "quality.json"
-UNDISTILLED: dict[str, Any] = {
-    "distill.logits_weight": 0.0,
+LABELLED_ROWS: dict[str, Any] = {
     "distill.hidden_weight": 0.0,
     "distill.token_weight": 0.0,
     "distill.head_reuse": False,
@@ -37,25 +36,20 @@ UNDISTILLED: dict[str, Any] = {
     "distill.rows_limit": 300_000,
     "distill.control": False,
 }
-"""The same student, pre-trained and pruned, trained on the labels alone; its best epoch on dev is taken."""
-SCRATCH: dict[str, Any] = {
+"""A new head, logits and labels, the labelled rows alone, up to half of the bundle's rows; best epoch on dev."""
+UNDISTILLED = LABELLED_ROWS | {"distill.logits_weight": 0.0}
+"""The same student, pre-trained and pruned, trained on the labels alone."""
+SCRATCH = LABELLED_ROWS | {
     "ingest.unlabelled": [],
     "pretrain.inherit_tokens": 0,
     "pretrain.texts_limit": 32,
     "pretrain.texts_min": 0,
     "pretrain.rows_limit": 32,
     "prune.importance": "frequency",
-    "distill.hidden_weight": 0.0,
-    "distill.token_weight": 0.0,
-    "distill.head_reuse": False,
-    "distill.teacher_rows": 0,
-    "distill.variants": 0,
     "distill.epochs": 30,
-    "distill.rows_limit": 300_000,
-    "distill.control": False,
 }
 """What a distillation script without eibert's stages gives: a new student of the same shape over the most frequent
-tokens, which learns the fine-tuned teacher's logits and the labels of train; its best epoch on dev is taken."""
+tokens, its weights random but for one pre-training step of at most 0.001 each."""
 TRAINED = {"undistilled": UNDISTILLED, "scratch": SCRATCH}
 MEASURED = (*TRAINED, "fasttext")
 """Rivals that a run of the pipeline does not measure itself."""
@@ -106,22 +100,13 @@ def _fasttext(task: Task, budget: int) -> dict[str, float]:
 def present(records: Sequence[dict[str, Any]], preset: str, datasets: Path, settings: Mapping[str, str]) -> list[Any]:
     """Returns the records that match the current parameters, sources and settings."""
     return [
-        record
-        for record in records
-        if record["preset"] == preset
-        and _is_of(record, Task(record["task"], record["seed"], preset, datasets, settings))
+        record for record in records if _is_of(record, Task(record["task"], record["seed"], preset, datasets, settings))
     ]
 
 
 def _is_of(record: Mapping[str, Any], task: Task) -> bool:
     named = (record["task"], record["seed"], record["preset"])
     return named == (task.name, task.seed, task.preset) and record.get("digest") == task.digest()
-
-
-def _there(record: dict[str, Any] | None, task: Task) -> dict[str, Any]:
-    if record is None:
-        sys.exit(f"{task.name}, seed {task.seed}: not in {RECORDS.name}; measure it without --rivals first")
-    return record
 
 
 def main() -> None:
@@ -143,7 +128,9 @@ def main() -> None:
         for seed in arguments.seeds:
             task = Task(name, seed, arguments.preset, arguments.datasets, settings)
             earlier = next((record for record in records if _is_of(record, task)), None)
-            found = with_rivals(_there(earlier, task), task, arguments.rivals) if arguments.rivals else measure(task)
+            if arguments.rivals and earlier is None:
+                sys.exit(f"{name}, seed {seed}: not in {RECORDS.name}; measure it without --rivals first")
+            found = with_rivals(earlier, task, arguments.rivals) if arguments.rivals and earlier else measure(task)
             if earlier and found["minutes"] is None:
                 found["minutes"] = earlier["minutes"]
             records = [record for record in records if record is not earlier] + [found]

@@ -52,14 +52,21 @@ def close_journal(workspace: Workspace) -> None:
     _path(workspace).unlink(missing_ok=True)
 
 
-def finish(workspace: Workspace, journal: Journal, number: int) -> None:
+def finish(workspace: Workspace, journal: Journal, number: int, *, replaced: bool = False) -> None:
     """Carries out what follows the commit point; idempotent.
+
+    Args:
+        workspace: Where.
+        journal: What was announced.
+        number: The version that went into service.
+        replaced: Whether another clone has replaced it since, so that the record tells of the past.
 
     Raises:
         TrailError: the trail is altered.
         SignatureError: the trail's head or the key cannot be used.
     """
-    promotions.enter(workspace.root, {**journal.body, "id": journal.id, "version": number})
+    late = {promotions.REPLACED: True} if replaced else {}
+    promotions.enter(workspace.root, {**journal.body, "id": journal.id, "version": number, **late})
     close_journal(workspace)
 
 
@@ -86,7 +93,7 @@ def settle(workspace: Workspace) -> tuple[str, Version | None]:
         finish(workspace, journal, wanted.number)
         return f"finished what was interrupted: version {wanted.number} was {event}", wanted
     if wanted and journal.number is None and registry.REPLACED_TAG in wanted.tags:
-        finish(workspace, journal, wanted.number)
+        finish(workspace, journal, wanted.number, replaced=True)
         return f"finished what was interrupted: version {wanted.number} was {event}, and was replaced since", None
     undo(workspace, journal)
     return "undid what was interrupted: no version went into service", None

@@ -36,7 +36,7 @@ def known(workspace: Workspace, champion: Version | None) -> str:
     if not same:
         return ""
     try:
-        bodies = [record.body for record in service.history(workspace)]
+        bodies = [record.body for record in service.in_effect(service.history(workspace))]
     except EibertError:
         return ""  # the gate `trail` says why
     if not bodies or bodies[-1]["version"] != champion.number:

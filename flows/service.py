@@ -1,5 +1,6 @@
 """What is in service, by registry and trail: both must agree before either is believed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from eibert.errors import CorruptArtifactError, EibertError, RegistryError, RunError, TrailError
@@ -21,7 +22,7 @@ def champion(workspace: Workspace, version: Version | None, into: Path) -> Champ
     """
     if version is None:
         try:
-            last = history(workspace)[-1:]
+            last = in_effect(history(workspace))[-1:]
         except EibertError:
             return None  # the gate `trail` says why
         if not last:
@@ -83,6 +84,11 @@ def history(workspace: Workspace) -> list[Record]:
     """
     folder = promotions.place(workspace.root, workspace.folder)
     return promotions.promotions(promotions.read(workspace.root), folder)
+
+
+def in_effect(records: Iterable[Record]) -> list[Record]:
+    """Returns records of `history` without late ones, whose version was replaced before: the last says what serves."""
+    return [record for record in records if not record.body.get(promotions.REPLACED)]
 
 
 def replaced_by(workspace: Workspace, number: int) -> int:

@@ -22,7 +22,7 @@ def check_service(workspace: Workspace) -> Found:
     if (workspace.folder / PRIVATE / JOURNAL).is_file() or mlflow_store.is_absent(workspace.root):
         return
     try:
-        promoted = service.history(workspace)
+        promoted = service.in_effect(service.history(workspace))
     except (TrailError, SignatureError):
         return  # check_trail says why
     except EibertError as error:

@@ -17,6 +17,8 @@ FORMAT = 1
 PROMOTION = "promotion"
 PROMOTED, OVERRIDDEN, ROLLED_BACK = "promoted", "overridden", "rolled back"
 """Values of `event` in such a record."""
+REPLACED = "replaced"
+"""Key of a promotion entered only after another clone had replaced its version, perhaps after that clone's record."""
 
 
 def builds(records: Iterable[Record]) -> list[Record]:

@@ -131,6 +131,8 @@ def register(root: Path, name: str, contents: Path, tags: Mapping[str, str]) -> 
 def set_champion(root: Path, name: str, number: int, *, before: int | None) -> None:
     """Puts a version in service in one registry transaction, provided that the version in service is as expected.
 
+    Before that, the one in service gets REPLACED_TAG: a killed promotion that nobody settled yet then counts as made.
+
     Processes that share a database file exclude each other. A server has no compare-and-set: what another machine puts
     in service between this check and the transaction is overwritten.
 

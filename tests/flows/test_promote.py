@@ -340,6 +340,18 @@ def meanwhile(patch: pytest.MonkeyPatch, owner: object, name: str, effect: Calla
     patch.setattr(owner, name, followed)
 
 
+def promote_killed_at(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, workspace: Workspace) -> None:
+    """Promotes until a function is called."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        with pytest.raises(KeyboardInterrupt):
+            promote.promote(workspace)
+
+
 @pytest.mark.parametrize(("owner", "name", "number"), [(promote, "_judged", 2), (registry, "register", 3)])
 def test_version_that_another_clone_put_in_service_meanwhile_stays(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, number: int
@@ -412,16 +424,14 @@ def test_answer_lost_after_the_alias_moved_is_a_promotion(
 def test_promotion_that_another_clone_replaced_before_it_was_settled_is_kept(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def died(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(promotions, "enter", died)
-        with pytest.raises(KeyboardInterrupt):
-            promote.promote(workspace)
+    promote_killed_at(monkeypatch, promotions, "enter", workspace)
     promoted_elsewhere(workspace)
+    theirs = {**entered(workspace)[0], "id": "theirs", "version": 3, "before": 2, "bundle": {"sha256": "another"}}
+    promotions.enter(workspace.root, theirs)  # as pulled from git
     assert recover(workspace) == "finished what was interrupted: version 2 was promoted, and was replaced since"
-    assert [body["version"] for body in entered(workspace)] == [1, 2]
+    assert [body["version"] for body in entered(workspace)] == [1, 3, 2]
+    assert [record.body["version"] for record in service.in_effect(service.history(workspace))] == [1, 3]
+    assert not [finding for finding in check_service(workspace) if "the trail says version" in finding.problem]
     assert aliases(workspace) == {1: (), 2: (), 3: ("challenger", "champion")}
     assert recover(workspace) == ""
 
@@ -452,13 +462,7 @@ def test_unreadable_journal_is_told(workspace: Workspace) -> None:
 def test_a_run_settles_what_a_kill_left(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import run
 
-    def died(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "set_champion", died)
-        with pytest.raises(KeyboardInterrupt):
-            promote.promote(workspace)
+    promote_killed_at(monkeypatch, registry, "set_champion", workspace)
     before = registry.versions(workspace.root, workspace.name)
     with pytest.raises(RunError, match=r"--dry-run changes nothing; `eibert run` finishes or undoes it"):
         promote.judge(workspace)
@@ -479,19 +483,13 @@ def test_interrupted_promotion_is_settled_only_in_its_own_store(
     other = f"sqlite:///{shutil.copy(workspace.root / 'mlflow.db', tmp_path / 'other.db')}"
     first, second = (own, other) if used == "own" else (other, own)
 
-    def died(*_: object) -> None:
-        raise KeyboardInterrupt
-
     def use(store: str) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
         if store == own:
             monkeypatch.delenv("MLFLOW_TRACKING_URI")
 
     use(first)
-    with monkeypatch.context() as patch:
-        patch.setattr(promotions, "enter", died)
-        with pytest.raises(KeyboardInterrupt):
-            promote.promote(workspace)
+    promote_killed_at(monkeypatch, promotions, "enter", workspace)
     use(second)
     journal = (workspace.private() / "promotion.json").read_bytes()
     said = f"interrupted in the MLflow store {first}, found {second}; set MLFLOW_TRACKING_URI to that store"
@@ -509,13 +507,7 @@ def test_interrupted_promotion_is_settled_only_in_its_own_store(
 def test_journal_of_an_earlier_release_is_settled_in_the_store_in_use(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def died(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(promotions, "enter", died)
-        with pytest.raises(KeyboardInterrupt):
-            promote.promote(workspace)
+    promote_killed_at(monkeypatch, promotions, "enter", workspace)
     path = workspace.private() / "promotion.json"
     journal = json.loads(path.read_text())
     assert journal.pop("store") == "sqlite:///REPOSITORY/mlflow.db"
